@@ -1,0 +1,116 @@
+"""PHC strings: how a key is kept without being kept.
+
+A hash is over the whole key text, prefix included, so that it fits only its own row.
+Format: https://github.com/P-H-C/phc-string-format. Argon2id's parameters follow OWASP's Password Storage Cheat Sheet
+(19 MiB, 2 passes, 1 lane).
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from argon2.exceptions import Argon2Error, VerifyMismatchError
+from argon2.low_level import Type, hash_secret, verify_secret
+
+_SALT_BYTES = 16
+_HASH_BYTES = 32
+_PHC = re.compile(
+    r"\$argon2id\$v=19\$m=(\d{1,8}),t=(\d{1,4}),p=(\d{1,3})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})", re.ASCII
+)
+# A stored hash names its own cost. These bounds keep a hostile or damaged row from exhausting the machine.
+_MAX_MEMORY_KIB = 1024 * 1024
+_MAX_PASSES = 64
+_MAX_LANES = 64
+
+
+class HashInvalid(ValueError):
+    """A stored hash that is no PHC string keyctl can check, or one that costs too much. Never holds the hash."""
+
+
+@dataclass(frozen=True)
+class Argon2id:
+    """Parameters of Argon2id: memory in KiB (8 to 1,048,576), passes (1 to 64), lanes (1 to 64)."""
+
+    memory_kib: int = 19456
+    passes: int = 2
+    lanes: int = 1
+
+    def __post_init__(self) -> None:
+        if not (
+            8 * self.lanes <= self.memory_kib <= _MAX_MEMORY_KIB
+            and 1 <= self.passes <= _MAX_PASSES
+            and 1 <= self.lanes <= _MAX_LANES
+        ):
+            raise ValueError("Argon2id takes 8 KiB per lane to 1 GiB of memory, 1 to 64 passes, 1 to 64 lanes")
+
+    def hash(self, key: str) -> str:
+        """Return a PHC string over `key` under a new random salt. The key is not kept."""
+        return hash_secret(
+            key.encode(), os.urandom(_SALT_BYTES), self.passes, self.memory_kib, self.lanes, _HASH_BYTES, Type.ID
+        ).decode()
+
+    def decoy(self) -> str:
+        """Return a PHC string that fits no key, and costs what a real one costs to check."""
+        salt, digest = (_base64(os.urandom(size)) for size in (_SALT_BYTES, _HASH_BYTES))
+        return f"$argon2id$v=19$m={self.memory_kib},t={self.passes},p={self.lanes}${salt}${digest}"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"scheme": "argon2id", **asdict(self)}
+
+    def __str__(self) -> str:
+        return f"argon2id m={self.memory_kib},t={self.passes},p={self.lanes}"
+
+
+DEFAULT = Argon2id()
+
+
+def parameters_from_dict(data: dict[str, Any]) -> Argon2id:
+    """Read what `to_dict` wrote. Raises ValueError."""
+    if data.get("scheme") != "argon2id":
+        raise ValueError(f"unknown hash scheme {data.get('scheme')!r}")
+    return Argon2id(data["memory_kib"], data["passes"], data["lanes"])
+
+
+def parse_parameters(text: str) -> Argon2id:
+    """Read `m=19456,t=2,p=1`, as it stands in a PHC string. Raises ValueError."""
+    match = re.fullmatch(r"m=(\d{1,8}),t=(\d{1,4}),p=(\d{1,3})", text, re.ASCII)
+    if not match:
+        raise ValueError("Argon2id's parameters are written m=MEMORY_KIB,t=PASSES,p=LANES: m=19456,t=2,p=1")
+    return Argon2id(*map(int, match.groups()))
+
+
+def verify(key: str, phc: str) -> bool:
+    """Tell whether `phc` is a hash of `key`, in constant time. Computes exactly one hash.
+
+    Raises HashInvalid if `phc` is not a PHC string that keyctl writes, or names a cost beyond the bounds.
+    """
+    _parameters_of(phc)
+    try:
+        return verify_secret(phc.encode(), key.encode(), Type.ID)
+    except VerifyMismatchError:
+        return False
+    except Argon2Error as error:
+        raise HashInvalid(f"the stored hash cannot be checked: {error}") from None
+
+
+def needs_rehash(phc: str, wanted: Argon2id) -> bool:
+    """Tell whether `phc` was made with other parameters than `wanted`. Raises HashInvalid."""
+    return _parameters_of(phc) != wanted
+
+
+def _parameters_of(phc: str) -> Argon2id:
+    match = _PHC.fullmatch(phc)
+    if not match:
+        raise HashInvalid("the stored hash is not a PHC string of a known scheme")
+    try:
+        return Argon2id(*map(int, match.groups()[:3]))
+    except ValueError as error:
+        raise HashInvalid(f"the stored hash asks for too much: {error}") from None
+
+
+def _base64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode().rstrip("=")

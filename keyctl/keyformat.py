@@ -1,0 +1,321 @@
+"""The shape of a key's text: generate it, parse it, and write it back.
+
+A format is a template of literal text, enumerated tags (`{brand}`, `{env}`, `{scope}`) and random fields of fixed
+length (`{prefix}`, `{secret}`), closed by an optional `{checksum}`. Parsing goes by position and by tags that are
+uniquely decodable, never by splitting on a character that a random field may hold.
+
+The default, `<brand>_<env>_<12>_<32><6>` in base62 with a CRC-32, is modelled on GitHub's token format:
+https://github.blog/2021-04-05-behind-githubs-new-authentication-token-formats/
+"""
+
+from __future__ import annotations
+
+import hmac
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from typing import NamedTuple
+from zlib import crc32
+
+ALPHABETS: Mapping[str, str] = {
+    "hex": "0123456789abcdef",
+    "base32": "abcdefghijklmnopqrstuvwxyz234567",
+    "base36": "0123456789abcdefghijklmnopqrstuvwxyz",
+    "base58": "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz",
+    "base62": "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+    "base64url": "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+}
+MAX_KEY_LENGTH = 512
+MINIMUM_SECRET_BITS = 128
+_PLACEHOLDER = re.compile(r"\{([a-z]*)\}")
+_RANDOM = ("prefix", "secret", "checksum")
+_TAGGED = ("env", "scope")
+
+
+class FormatError(ValueError):
+    """A template that keys could not be parsed by. The text says why."""
+
+
+class MalformedKey(ValueError):
+    """A text that is no key of this format. `reason` is `malformed` or `checksum`; the text itself is never held."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Field:
+    """A random field, or the checksum: `length` characters of `alphabet` (a name in ALPHABETS, or the characters)."""
+
+    alphabet: str
+    length: int
+
+    @property
+    def characters(self) -> str:
+        return ALPHABETS.get(self.alphabet, self.alphabet)
+
+    @property
+    def bits(self) -> float:
+        return self.length * math.log2(len(self.characters))
+
+
+@dataclass(frozen=True)
+class ParsedKey:
+    """A key's text taken apart. Everything but `secret` and `checksum` is safe to show; those two never are."""
+
+    prefix: str
+    env: str | None
+    scope: str | None
+    random: str
+    secret: str = field(repr=False)
+    checksum: str = field(repr=False)
+
+
+class GeneratedKey(NamedTuple):
+    prefix: str
+    text: str
+
+    def __repr__(self) -> str:
+        return f"GeneratedKey(prefix={self.prefix!r})"
+
+
+@dataclass(frozen=True)
+class KeyFormat:
+    """One template with its tags and fields. `envs` and `scopes` are tags, not the names they stand for."""
+
+    template: str
+    prefix: Field
+    secret: Field
+    checksum: Field | None = None
+    brand: str = ""
+    envs: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+
+    # ── text → parts, parts → text ───────────────────────────────────────────────────────────────────────────────
+
+    def parse(self, text: str) -> ParsedKey:
+        """Take a key apart. Raises MalformedKey unless `text` is exactly what `format` would write.
+
+        Looks nothing up. The checksum is a guard against typing errors, not a proof of anything.
+        """
+        parsed = self.dissect(text)
+        if not hmac.compare_digest(self.format(parsed).encode(), text.encode()):
+            raise MalformedKey("checksum")
+        return parsed
+
+    def dissect(self, text: str) -> ParsedKey:
+        """Take a text of this shape apart, whatever its checksum. Raises MalformedKey for any other shape."""
+        match = self._pattern.fullmatch(text) if len(text) <= MAX_KEY_LENGTH else None
+        if not match:
+            raise MalformedKey("malformed")
+        parts = match.groupdict()
+        return ParsedKey(
+            prefix=text[: match.end("prefix")],
+            env=parts.get("env"),
+            scope=parts.get("scope"),
+            random=parts["prefix"],
+            secret=parts["secret"],
+            checksum=parts.get("checksum", ""),
+        )
+
+    def format(self, parsed: ParsedKey) -> str:
+        """Write a key's text: the inverse of `parse`."""
+        values = {"env": parsed.env, "scope": parsed.scope, "prefix": parsed.random, "secret": parsed.secret}
+        body = "".join(
+            value if kind == "text" else values[value] or "" for kind, value in self._parts if value != "checksum"
+        )
+        return body + (_checksum(body, self.checksum) if self.checksum else "")
+
+    def generate(self, count: int = 1, *, env: str | None = None, scope: str | None = None) -> list[GeneratedKey]:
+        """Draw `count` keys from the operating system's random source. Prefixes may repeat: the caller redraws."""
+        prefixes = _draw(self.prefix, count)
+        secrets = _draw(self.secret, count)
+        head, between, tail = self._pieces(env, scope)
+        keys = []
+        for random, secret in zip(prefixes, secrets, strict=True):
+            prefix = head + random
+            body = prefix + between + secret + tail
+            keys.append(GeneratedKey(prefix, body + (_checksum(body, self.checksum) if self.checksum else "")))
+        return keys
+
+    # ── recognising ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def prefix_space(self) -> int:
+        """How many prefixes one combination of tags has room for."""
+        return math.prod([len(self.prefix.characters)] * self.prefix.length)
+
+    @cached_property
+    def prefix_pattern(self) -> re.Pattern[str]:
+        """Matches a whole prefix."""
+        return re.compile(self._expression(stop_at="secret"), re.ASCII)
+
+    @cached_property
+    def exposed_pattern(self) -> re.Pattern[str]:
+        """Finds text that begins like a prefix and goes on like a secret: a key, whole or cut short, in any case."""
+        head, rest = self._expression(stop_at="secret"), self._after_prefix()
+        more = re.escape(rest[0]) if rest else f"[{re.escape(self.secret.characters)}]"
+        return re.compile(f"{re.sub(r'[?]P<[a-z]+>', '?:', head)}{more}.*", re.ASCII | re.IGNORECASE | re.DOTALL)
+
+    def tags_of_prefix(self, prefix: str) -> tuple[str | None, str | None]:
+        """Return the environment and scope tags that stand in a whole prefix. Raises MalformedKey."""
+        match = self.prefix_pattern.fullmatch(prefix)
+        if not match:
+            raise MalformedKey("malformed")
+        found = match.groupdict()
+        return found.get("env"), found.get("scope")
+
+    # ── checks made once, when a profile is read ─────────────────────────────────────────────────────────────────
+
+    def check(self) -> None:
+        """Raise FormatError if keys of this format could not be told apart, recognised, or kept secret."""
+        names = [value for kind, value in self._parts if kind == "field"]
+        for name in ("prefix", "secret"):
+            if names.count(name) != 1:
+                raise FormatError(f"needs {{{name}}} exactly once")
+        for name in (*_TAGGED, "checksum"):
+            if names.count(name) > 1:
+                raise FormatError(f"has {{{name}}} more than once")
+        if names.index("prefix") > names.index("secret"):
+            raise FormatError("needs {prefix} before {secret}")
+        if set(names[names.index("prefix") + 1 : names.index("secret")]) & set(_TAGGED):
+            raise FormatError("needs {env} and {scope} before {prefix}: the prefix is what tells keys apart")
+        if set(names[names.index("secret") + 1 :]) - {"checksum"}:
+            raise FormatError("has a field other than {checksum} after {secret}")
+        if ("checksum" in names) != (self.checksum is not None):
+            raise FormatError("and fields.checksum go together: give both or neither")
+        if self.checksum and self._parts[-1] != ("field", "checksum"):
+            raise FormatError("needs {checksum} at its end")
+        if self.checksum and self.checksum.bits < 32:
+            raise FormatError("has a {checksum} too short for a CRC-32")
+        kind, literal = self._parts[0]
+        if kind != "text" or len(literal) < 2:
+            raise FormatError("must begin with two or more fixed characters, so that a leaked key can be recognised")
+        if self.secret.bits < MINIMUM_SECRET_BITS:
+            raise FormatError(f"has a {{secret}} of {self.secret.bits:.0f} bits: at least {MINIMUM_SECRET_BITS}")
+        if max(map(len, self._layouts())) > MAX_KEY_LENGTH:
+            raise FormatError(f"makes keys longer than {MAX_KEY_LENGTH} characters")
+        self._check_unique_decoding()
+
+    def _check_unique_decoding(self) -> None:
+        layouts = list(self._layouts())
+        for i, one in enumerate(layouts):
+            for other in layouts[i + 1 :]:
+                if len(one) == len(other) and all(a & b for a, b in zip(one, other, strict=True)):
+                    raise FormatError("cannot be parsed by position: two of its tags can stand in the same key")
+
+    def _layouts(self) -> Iterator[list[frozenset[str]]]:
+        """Yield, for each combination of tags, the characters that may stand at each position."""
+        for env, scope in product(self._choices("env"), self._choices("scope")):
+            layout: list[frozenset[str]] = []
+            for kind, value in self._parts:
+                if kind == "text" or value in _TAGGED:
+                    text = value if kind == "text" else env if value == "env" else scope
+                    layout += [frozenset(character) for character in text]
+                else:
+                    random = self._random_field(value)
+                    layout += [frozenset(random.characters)] * random.length
+            yield layout
+
+    # ── the template ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def _parts(self) -> list[tuple[str, str]]:
+        """The template as ("text", literal) and ("field", name), with the brand filled in and literals joined."""
+        template = self.template.replace("{brand}", self.brand)
+        parts: list[tuple[str, str]] = []
+        for i, piece in enumerate(_PLACEHOLDER.split(template)):
+            if i % 2:
+                if piece not in (*_TAGGED, *_RANDOM):
+                    raise FormatError(f"has an unknown field {{{piece}}}")
+                if piece in _TAGGED and not (self.envs if piece == "env" else self.scopes):
+                    raise FormatError(f"has {{{piece}}}, and nothing has a tag for it")
+                parts.append(("field", piece))
+            elif piece:
+                if not re.fullmatch(r"[0-9A-Za-z_.:~-]+", piece, re.ASCII):
+                    raise FormatError("may hold only letters, digits and _ - . : ~ beside its fields")
+                parts.append(("text", piece))
+        return parts
+
+    def has(self, name: str) -> bool:
+        return ("field", name) in self._parts
+
+    def _choices(self, name: str) -> tuple[str, ...]:
+        if not self.has(name):
+            return ("",)
+        return self.envs if name == "env" else self.scopes
+
+    def _random_field(self, name: str) -> Field:
+        fields = {"prefix": self.prefix, "secret": self.secret, "checksum": self.checksum}
+        found = fields[name]
+        if found is None:
+            raise FormatError("and fields.checksum go together: give both or neither")
+        return found
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(self._expression(), re.ASCII)
+
+    def _expression(self, stop_at: str | None = None) -> str:
+        expression = ""
+        for kind, value in self._parts:
+            if kind == "text":
+                expression += re.escape(value)
+            elif value in _TAGGED:
+                expression += f"(?P<{value}>{'|'.join(map(re.escape, self._choices(value)))})"
+            else:
+                random = self._random_field(value)
+                expression += f"(?P<{value}>[{re.escape(random.characters)}]{{{random.length}}})"
+            if stop_at == "secret" and (kind, value) == ("field", "prefix"):
+                break
+        return expression
+
+    def _after_prefix(self) -> str:
+        following = self._parts[self._parts.index(("field", "prefix")) + 1]
+        return following[1] if following[0] == "text" else ""
+
+    def _pieces(self, env: str | None, scope: str | None) -> tuple[str, str, str]:
+        """Return the fixed text before the prefix, between prefix and secret, and between secret and checksum."""
+        pieces = ["", "", ""]
+        position = 0
+        for kind, value in self._parts:
+            if kind == "text":
+                pieces[position] += value
+            elif value in _TAGGED:
+                tag = env if value == "env" else scope
+                if tag not in self._choices(value):
+                    raise ValueError(f"the format has no {value} tag {tag!r}")
+                pieces[position] += tag or ""
+            elif value != "checksum":
+                position += 1
+        return pieces[0], pieces[1], pieces[2]
+
+
+def _checksum(body: str, checksum: Field) -> str:
+    """Return zlib's CRC-32 of `body` in the field's alphabet, most significant digit first, padded with its zero."""
+    characters, value = checksum.characters, crc32(body.encode())
+    digits = []
+    for _ in range(checksum.length):
+        value, digit = divmod(value, len(characters))
+        digits.append(characters[digit])
+    return "".join(reversed(digits))
+
+
+def _draw(random: Field, count: int) -> list[str]:
+    """Return `count` uniformly random texts. Bytes that would favour some characters are thrown away."""
+    characters = random.characters.encode()
+    usable = 256 // len(characters) * len(characters)
+    table = bytes(characters[byte % len(characters)] for byte in range(256))
+    biased = bytes(range(usable, 256))
+    wanted = count * random.length
+    drawn = b""
+    while len(drawn) < wanted:
+        missing = wanted - len(drawn)
+        drawn += os.urandom(missing * 256 // usable + 16).translate(table, biased)
+    text = drawn[:wanted].decode()
+    return [text[i : i + random.length] for i in range(0, wanted, random.length)]

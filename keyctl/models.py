@@ -1,0 +1,140 @@
+"""What keyctl keeps: keys, owners and events. Frozen; every time is an aware UTC datetime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """The first that is true, in this order."""
+
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    LOCKED = "locked"
+    RETIRING = "retiring"
+    ACTIVE = "active"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whom keys act for. Owners form a tree; one that is disabled stops its own keys and those below."""
+
+    id: str
+    handle: str
+    name: str | None
+    kind: str
+    parent_id: str | None
+    plan: str | None
+    attributes: Mapping[str, Any]
+    created_at: datetime
+    created_by: str
+    disabled_at: datetime | None = None
+
+    @property
+    def active(self) -> bool:
+        return self.disabled_at is None
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key as it is stored: never its secret. `phc` is a hash over the whole key text, and is never shown either."""
+
+    id: str
+    prefix: str
+    phc: str = field(repr=False)
+    name: str | None
+    owner_id: str | None
+    environment: str
+    scopes: tuple[str, ...]
+    allowed_ips: tuple[str, ...]
+    metadata: Mapping[str, str]
+    created_at: datetime
+    created_by: str
+    delivered_at: datetime | None = None
+    expires_at: datetime | None = None
+    locked_at: datetime | None = None
+    locked_until: datetime | None = None
+    revoked_at: datetime | None = None
+    revoked_reason: str | None = None
+    replaces: str | None = None
+    replaced_by: str | None = None
+    last_used_at: datetime | None = None
+
+    def expired(self, now: datetime) -> bool:
+        return self.expires_at is not None and now >= self.expires_at
+
+    def locked(self, now: datetime) -> bool:
+        """A lock without an end lasts until it is lifted."""
+        return self.locked_at is not None and (self.locked_until is None or now < self.locked_until)
+
+    def status(self, now: datetime) -> Status:
+        if self.revoked_at is not None:
+            return Status.REVOKED
+        if self.expired(now):
+            return Status.EXPIRED
+        if self.locked(now):
+            return Status.LOCKED
+        return Status.RETIRING if self.replaced_by else Status.ACTIVE
+
+
+@dataclass(frozen=True)
+class KeyRecord:
+    """A key with its owner and those above it, nearest first; no owners if the key has none."""
+
+    key: Key
+    owners: tuple[Owner, ...] = ()
+
+    @property
+    def owner(self) -> Owner | None:
+        return self.owners[0] if self.owners else None
+
+    @property
+    def inactive_owner(self) -> Owner | None:
+        """The nearest owner that is disabled."""
+        return next((owner for owner in self.owners if not owner.active), None)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who makes a change: the operating system's user and host, and beside it what `KEYCTL_ACTOR` claims."""
+
+    user: str
+    claimed: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.claimed})" if self.claimed else self.user
+
+
+@dataclass(frozen=True)
+class Event:
+    """One entry of the audit log. `detail` says what was set on which keys or owner; `hash` covers all the rest."""
+
+    seq: int
+    at: datetime
+    actor: Actor
+    action: str
+    reason: str | None
+    detail: Mapping[str, Any]
+    previous_hash: str
+    hash: str
+
+
+@dataclass(frozen=True)
+class Minted:
+    """A new key with its text, which exists here and nowhere else; `previous` is the key that a rotation replaces."""
+
+    record: KeyRecord
+    text: str = field(repr=False)
+    previous: KeyRecord | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """A key after a change, or as it was if there was nothing to change."""
+
+    record: KeyRecord
+    changed: bool

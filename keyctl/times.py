@@ -1,0 +1,127 @@
+"""Times and durations as people and machines write them.
+
+Inside keyctl a time is an aware `datetime` in UTC, with a resolution of one millisecond (what the store keeps).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from keyctl.errors import UsageError
+from keyctl.visible import brief
+
+NEVER = "never"
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"(\d{1,12})([smhdw])?", re.ASCII)
+_RFC3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)  # fromisoformat alone accepts far more: week dates, no zone, no seconds
+_TEN_YEARS = 10 * 365 * 86400
+_LONGEST = 100 * 365 * 86400
+_ENDING_NOW = "give a time to come; to end a key now: keyctl revoke SELECTOR"
+_HINT = "give a number with s, m, h, d or w (30d), an RFC 3339 time with a zone (2027-01-31T00:00:00Z), or never"
+
+
+def utc_now() -> datetime:
+    """Return the current time in UTC, whole milliseconds."""
+    return truncate(datetime.now(UTC))
+
+
+def truncate(moment: datetime) -> datetime:
+    """Return `moment` in UTC cut to whole milliseconds. Raises ValueError if it is naive."""
+    if moment.tzinfo is None:
+        raise ValueError("a naive datetime has no place here: give it a zone")
+    moment = moment.astimezone(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def to_milliseconds(moment: datetime) -> int:
+    """Return Unix milliseconds. Raises ValueError if `moment` is naive."""
+    if moment.tzinfo is None:
+        raise ValueError("a naive datetime has no place here: give it a zone")
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def from_milliseconds(milliseconds: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=milliseconds)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def format_time(moment: datetime) -> str:
+    """Return RFC 3339 in UTC; the fraction of a second only where there is one."""
+    return truncate(moment).isoformat(timespec="milliseconds").replace(".000", "").replace("+00:00", "Z")
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read `30d`, `24h`, `0` or plain seconds; at most 100 years. Raises UsageError."""
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise UsageError(f'"{brief(text)}" is not a duration', hint="give a number with s, m, h, d or w: 24h")
+    seconds = int(match[1]) * _UNITS[match[2] or "s"]
+    if not match[2] and seconds > _TEN_YEARS:
+        raise UsageError(
+            f'"{text}" seconds is more than ten years: a Unix time?',
+            hint="give the time as RFC 3339 (2027-01-31T00:00:00Z), or a unit (30d)",
+        )
+    if seconds > _LONGEST:
+        raise UsageError(f'"{text}" is more than a hundred years', hint="say never for a key that does not expire")
+    return timedelta(seconds=seconds)
+
+
+def parse_when(text: str, *, now: datetime) -> datetime | None:
+    """Read a time to come: a duration from `now`, an RFC 3339 time with a zone, or `never` (None).
+
+    Raises UsageError for anything else, for a zero duration, and for a time that is not after `now`.
+    """
+    if text == NEVER:
+        return None
+    if _RFC3339.fullmatch(text):
+        try:
+            moment = truncate(datetime.fromisoformat(text.upper()))
+        except (ValueError, OverflowError):
+            raise UsageError(f'"{text}" is not a date of the calendar', hint=_HINT) from None
+        if moment <= now:
+            raise UsageError(f'"{text}" is in the past', hint=_ENDING_NOW)
+        return moment
+    if not _DURATION.fullmatch(text):
+        zone = re.match(r"\d{4}-\d\d-\d\d", text)
+        reason = "is not RFC 3339 with a zone" if zone else "is not a time"
+        raise UsageError(f'"{brief(text)}" {reason}', hint=_HINT)
+    duration = parse_duration(text)
+    if not duration:
+        raise UsageError(f'"{text}" is no time at all', hint=_ENDING_NOW)
+    return now + duration
+
+
+def format_duration(duration: timedelta) -> str:
+    """Return the shortest text that `parse_duration` reads back: `90d`, `24h`, `36h`, `90s`."""
+    seconds = int(duration.total_seconds())
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def describe_relative(moment: datetime, *, now: datetime) -> str:
+    """Return `in 3 days`, `2 hours ago` or `now`, for people, in the largest unit that fits."""
+    seconds = int((moment - now).total_seconds())
+    for name, size in (("year", 31536000), ("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        # Two of a unit before it is used: "in 36 hours" tells more than "in 1 day".
+        if abs(seconds) >= 2 * size or (size == 1 and seconds):
+            number = abs(seconds) // size
+            amount = f"{number} {name}" if number == 1 else f"{number} {name}s"
+            return f"in {amount}" if seconds > 0 else f"{amount} ago"
+    return "now"
+
+
+def short_relative(moment: datetime, *, now: datetime) -> str:
+    """Return `in 3d`, `2h ago` or `now`, for a narrow column."""
+    seconds = int((moment - now).total_seconds())
+    for unit, size in (("y", 31536000), ("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        if abs(seconds) >= 2 * size or (size == 1 and seconds):
+            amount = f"{abs(seconds) // size}{unit}"
+            return f"in {amount}" if seconds > 0 else f"{amount} ago"
+    return "now"

@@ -1,0 +1,25 @@
+"""ULIDs: identifiers that sort by the time they were made.
+
+Source: the ULID specification, https://github.com/ulid/spec. 48 bits of Unix milliseconds, then
+80 random bits, in Crockford's base 32.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_RANDOM_BITS = 80
+
+
+def ulids(now: datetime, count: int) -> list[str]:
+    """Return `count` ULIDs of one instant, ascending, as the specification's monotonic factory makes them."""
+    milliseconds = int(now.timestamp() * 1000)
+    # The top random bit stays clear, so that counting upwards never overflows into the time.
+    first = (milliseconds << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS - 1)
+    return [_encode(first + i) for i in range(count)]
+
+
+def _encode(value: int) -> str:
+    return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
