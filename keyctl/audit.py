@@ -1,0 +1,162 @@
+"""The audit log's hash chain, and what its history says of every key and owner. Pure.
+
+Each event's hash is the SHA-256 of the hash before it and the event's own canonical JSON, so that no event can be
+altered, dropped or moved without breaking every later one. An event says what was set: replaying them gives the state
+that the store must hold. Secrets and PHC strings never enter it; of a PHC string, only the SHA-256.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from keyctl.models import Actor, Event, Key, Owner
+from keyctl.times import to_milliseconds
+
+GENESIS = "0" * 64
+KEYS_PER_EVENT = 1000
+_CONTEXT = "keyctl-audit-v1"
+# The identity of a row stands beside its state in an event; use is recorded, not audited.
+_NOT_STATE = {"id", "prefix", "phc", "last_used_at"}
+
+
+def chain(
+    previous_hash: str,
+    *,
+    seq: int,
+    at: datetime,
+    actor: Actor,
+    action: str,
+    reason: str | None,
+    detail: Mapping[str, Any],
+) -> Event:
+    """Return the event that follows the one with `previous_hash` (GENESIS for the first)."""
+    digest = _digest(previous_hash, seq, at, actor, action, reason, detail)
+    return Event(seq, at, actor, action, reason, detail, previous_hash, digest)
+
+
+def key_state(key: Key) -> dict[str, Any]:
+    """Return everything about a key that only an audited change may alter, as JSON values."""
+    return {f.name: json_value(getattr(key, f.name)) for f in fields(key) if f.name not in _NOT_STATE}
+
+
+def owner_state(owner: Owner) -> dict[str, Any]:
+    return {f.name: json_value(getattr(owner, f.name)) for f in fields(owner) if f.name != "id"}
+
+
+def json_value(value: Any) -> Any:
+    """Return a column's value as it stands in an event: times as Unix milliseconds, tuples as lists."""
+    if isinstance(value, datetime):
+        return to_milliseconds(value)
+    if isinstance(value, tuple):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def phc_digest(phc: str) -> str:
+    return sha256(phc.encode()).hexdigest()
+
+
+def key_entry(key: Key, changed: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return how an event names a key; `changed` is what was set on this key alone."""
+    entry: dict[str, Any] = {"id": key.id, "prefix": key.prefix, "hash": phc_digest(key.phc)}
+    if changed:
+        entry["set"] = {name: json_value(value) for name, value in changed.items()}
+    return entry
+
+
+class History:
+    """Replays events in order, then compares rows with what they say. Every method names what is broken, or None."""
+
+    def __init__(self) -> None:
+        self._seq = 0
+        self._hash = GENESIS
+        self._keys: dict[str, dict[str, Any]] = {}
+        self._owners: dict[str, dict[str, Any]] = {}
+        self._settings: dict[str, str] = {}
+
+    def follow(self, event: Event) -> str | None:
+        """Take the next event, oldest first."""
+        if event.seq != self._seq + 1:
+            return f"event {self._seq + 1} is missing: event {event.seq} follows event {self._seq}"
+        if event.previous_hash != self._hash:
+            return f"event {event.seq} does not follow the one before it: its previous hash differs"
+        if event.hash != _digest(
+            event.previous_hash, event.seq, event.at, event.actor, event.action, event.reason, event.detail
+        ):
+            return f"event {event.seq} was altered: its hash does not fit what it says"
+        self._seq, self._hash = event.seq, event.hash
+        self._replay(event.detail)
+        return None
+
+    def check_head(self, seq: int, digest: str) -> str | None:
+        """Compare the end of the log with the head kept beside it."""
+        if (seq, digest) == (self._seq, self._hash):
+            return None
+        return f"event {self._seq + 1} is missing: the log should go on to event {seq}"
+
+    def check_key(self, key: Key) -> str | None:
+        """Compare one key with its history. Each key is given once; `missing` tells of those never given."""
+        expected = self._keys.pop(key.id, None)
+        if expected is None:
+            return f"key {key.prefix} ({key.id}) is in the store, and no event made it"
+        if expected.pop("prefix") != key.prefix:
+            return f"key {key.id} has another prefix than its history says"
+        if expected.pop("hash") != phc_digest(key.phc):
+            return f"key {key.prefix} ({key.id}) has another hash than its history says"
+        if altered := _difference(expected, key_state(key)):
+            return f"key {key.prefix} ({key.id}) was altered outside keyctl: {altered}"
+        return None
+
+    def check_owner(self, owner: Owner) -> str | None:
+        expected = self._owners.pop(owner.id, None)
+        if expected is None:
+            return f"owner {owner.handle} is in the store, and no event made it"
+        if altered := _difference(expected, owner_state(owner)):
+            return f"owner {owner.handle} was altered outside keyctl: {altered}"
+        return None
+
+    def check_setting(self, name: str, value: str) -> str | None:
+        if self._settings.get(name) == phc_digest(value):
+            return None
+        return f"the store's {name} was altered outside keyctl"
+
+    def missing(self) -> Iterator[str]:
+        """Tell, after every row was checked, of those that are gone."""
+        for state in self._keys.values():
+            yield f"key {state['prefix']} is in the history, and gone from the store"
+        for state in self._owners.values():
+            yield f"owner {state['handle']} is in the history, and gone from the store"
+
+    def _replay(self, detail: Mapping[str, Any]) -> None:
+        common = detail.get("set", {})
+        for entry in detail.get("keys", ()):
+            state = self._keys.setdefault(entry["id"], {})
+            state |= common | entry.get("set", {}) | {"prefix": entry["prefix"], "hash": entry["hash"]}
+        if "owner" in detail:
+            self._owners.setdefault(detail["owner"]["id"], {}).update(detail["owner"]["set"])
+        self._settings |= detail.get("settings", {})
+
+
+def _digest(
+    previous_hash: str,
+    seq: int,
+    at: datetime,
+    actor: Actor,
+    action: str,
+    reason: str | None,
+    detail: Mapping[str, Any],
+) -> str:
+    body = [_CONTEXT, previous_hash, seq, to_milliseconds(at), actor.user, actor.claimed, action, reason, detail]
+    return sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _difference(expected: Mapping[str, Any], actual: Mapping[str, Any]) -> str | None:
+    for name in sorted(expected.keys() | actual.keys()):
+        if expected.get(name) != actual.get(name):
+            return f"{name} is {json.dumps(actual.get(name))}, and should be {json.dumps(expected.get(name))}"
+    return None

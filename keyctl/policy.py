@@ -1,0 +1,247 @@
+"""What a profile allows when keys and owners are made or changed. Pure.
+
+Every function returns what to store, or raises: UsageError for words that mean nothing here, Refused for what the
+profile does not allow.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from ipaddress import ip_address, ip_interface, ip_network
+from typing import Any
+
+from keyctl.errors import Refused, UsageError, suggestion
+from keyctl.models import Owner
+from keyctl.profiles.model import ATTRIBUTE_TYPES, OwnerKind, Profile
+from keyctl.times import format_duration, parse_when
+from keyctl.visible import BIDIRECTIONAL, brief
+
+LONGEST_NAME = 200
+LONGEST_REASON = 500
+_LONGEST_VALUE = 1000
+_HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:-]{0,199}", re.ASCII)
+_METADATA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}", re.ASCII)
+_TRUE_AND_FALSE = {"true": True, "yes": True, "false": False, "no": False}
+
+
+def text(label: str, value: str, *, longest: int = LONGEST_NAME) -> str:
+    """Check a text that people supply. It is stored as given, and always shown literally."""
+    if not value.strip():
+        raise UsageError(f"the {label} is empty")
+    if len(value) > longest:
+        raise UsageError(f"the {label} has {len(value):,} characters: at most {longest}")
+    for character in value:
+        # Cc: controls (line breaks, escapes); Cs: what remains of bytes that were not UTF-8; Zl, Zp: separators
+        if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or character in BIDIRECTIONAL:
+            raise UsageError(
+                f"the {label} holds the character U+{ord(character):04X}",
+                hint="leave out line breaks, control characters and marks that change the direction of writing",
+            )
+    return value
+
+
+def handle(value: str) -> str:
+    if not _HANDLE.fullmatch(value):
+        raise UsageError(
+            f'"{brief(value)}" cannot be an owner\'s handle',
+            hint="use 1 to 200 letters, digits and . _ @ + : - beginning with a letter or digit: acme, jane@acme.com",
+        )
+    return value
+
+
+def metadata(pairs: Iterable[str]) -> dict[str, str]:
+    """Read `K=V` pairs."""
+    read = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator or not _METADATA_NAME.fullmatch(name):
+            raise UsageError(f'"{brief(pair)}" is not NAME=VALUE', hint="for example: --meta team=billing")
+        read[name] = text(f"value of {name}", value, longest=_LONGEST_VALUE) if value else ""
+    return read
+
+
+def allowed_ips(values: Iterable[str]) -> tuple[str, ...]:
+    """Read addresses and networks in CIDR notation (RFC 4632), and return them as networks."""
+    networks = []
+    for value in values:
+        try:
+            networks.append(str(ip_network(value)))
+        except ValueError:
+            raise UsageError(f'"{brief(value)}" is not a network', hint=_network_hint(value)) from None
+    return tuple(dict.fromkeys(networks))
+
+
+def address(value: str) -> str:
+    try:
+        return str(ip_address(value))
+    except ValueError:
+        raise UsageError(f'"{brief(value)}" is not an IP address', hint="for example: --ip 192.0.2.7") from None
+
+
+def environment(profile: Profile, name: str | None) -> str:
+    known = list(profile.environments.values())
+    if name is None:
+        return profile.default_environment
+    if name not in known:
+        listing = f"known: {', '.join(known)}"
+        raise UsageError(
+            f'unknown environment "{brief(name)}" in profile "{profile.name}"',
+            hint=suggestion(name, known, otherwise=listing),
+        )
+    return name
+
+
+def known_scopes(profile: Profile, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names without repetition, all of them in the profile's catalogue."""
+    for name in names:
+        if name not in profile.scopes.catalogue:
+            raise UsageError(
+                f'unknown scope "{brief(name)}" in profile "{profile.name}"',
+                hint=suggestion(name, profile.scopes.catalogue, otherwise="see: keyctl profile show"),
+            )
+    return tuple(dict.fromkeys(names))
+
+
+def scopes(profile: Profile, asked: Sequence[str] | None, owner: Owner | None) -> tuple[str, ...]:
+    """Return the scopes of a new key. `asked` is None to take what the profile gives."""
+    rules = profile.scopes
+    named = known_scopes(profile, asked) if asked is not None else None
+    if rules.assign == "owner_kind":
+        following = tuple(s.name for s in rules.catalogue.values() if owner and owner.kind in s.owner_kinds)
+        if owner is None:
+            raise Refused("the scope follows from the owner's kind, and no owner was named", hint="add --owner HANDLE")
+        if named is not None and named != following:
+            raise Refused(f"the scope of a key for {_article(owner.kind)} is {following[0]}", hint="leave out --scope")
+        return following
+    chosen = profile.default_scopes if named is None else named
+    check_scopes(profile, chosen, owner)
+    return chosen
+
+
+def check_scopes(profile: Profile, chosen: Sequence[str], owner: Owner | None) -> None:
+    """Raise Refused unless a key of this owner may carry exactly these scopes."""
+    rules = profile.scopes
+    kind, plan = (owner.kind, owner.plan) if owner else (None, None)
+    for name in chosen:
+        scope = rules.catalogue.get(name)
+        if scope is None or scope.available_to(kind, plan):
+            continue
+        if scope.owner_kinds and kind not in scope.owner_kinds:
+            for_whom = _article(kind) if kind else "a key without an owner"
+            raise Refused(f"scope {name} is not for {for_whom}: only for {', '.join(scope.owner_kinds)}")
+        has = f"has the plan {plan}" if plan else "has no plan" if owner else "is nobody"
+        raise Refused(f"scope {name} needs the plan {' or '.join(scope.plans)}, and the owner {has}")
+    if rules.exclusive and len(chosen) > 1:
+        raise Refused(f"a key has one scope in this profile, not {len(chosen)}")
+    if rules.required and not chosen:
+        raise Refused("a key needs a scope in this profile", hint=f"add --scope: {', '.join(rules.catalogue)}")
+    if profile.key_format.has("scope") and not (chosen and rules.catalogue[chosen[0]].tag):
+        raise Refused("the first scope stands in the key, and this one has no tag", hint="see: keyctl profile show")
+
+
+def expiry(profile: Profile, asked: str | None, *, created_at: datetime, now: datetime) -> datetime | None:
+    """Return when a key ends. `asked` is a time as people write it, or None for the profile's default."""
+    lifetime = profile.lifetime
+    if asked is None:
+        return now + lifetime.default if lifetime.default else None
+    moment = parse_when(asked, now=now)
+    if lifetime.maximum and (moment is None or moment > created_at + lifetime.maximum):
+        raise Refused(
+            f'"{asked}" is beyond what profile "{profile.name}" allows: {format_duration(lifetime.maximum)} at most',
+            hint=f"--expires {format_duration(lifetime.maximum)}",
+        )
+    return moment
+
+
+def owner_kind(profile: Profile, name: str | None) -> OwnerKind:
+    kinds = profile.owners.kinds
+    if name is None:
+        return kinds[profile.owners.default_kind]
+    if name not in kinds:
+        raise UsageError(
+            f'unknown kind of owner "{brief(name)}" in profile "{profile.name}"',
+            hint=suggestion(name, kinds, otherwise=f"known: {', '.join(kinds)}"),
+        )
+    return kinds[name]
+
+
+def plan(profile: Profile, name: str | None) -> str | None:
+    if name is None:
+        return profile.default_plan
+    if name not in profile.plans:
+        known = f"known: {', '.join(profile.plans)}" if profile.plans else "this profile has no plans"
+        raise UsageError(
+            f'unknown plan "{brief(name)}" in profile "{profile.name}"',
+            hint=suggestion(name, profile.plans, otherwise=known),
+        )
+    return name
+
+
+def parent(profile: Profile, kind: OwnerKind, above: Owner | None) -> None:
+    """Check that an owner of this kind may stand below `above`."""
+    if above is not None and kind.parent is None:
+        raise Refused(
+            f'{_article(kind.name)} stands below nobody in profile "{profile.name}"', hint="leave out --parent"
+        )
+    if above is not None and above.kind != kind.parent:
+        raise Refused(
+            f"{_article(kind.name)} belongs to {_article(kind.parent or '')}, "
+            f"and {above.handle} is {_article(above.kind)}"
+        )
+    if above is None and kind.parent not in (None, kind.name):
+        raise Refused(f"{_article(kind.name)} belongs to {_article(kind.parent or '')}", hint="add --parent HANDLE")
+
+
+def attributes(kind: OwnerKind, pairs: Iterable[str], current: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Read `K=V` pairs as the kind's attributes; an empty value removes one. `current` is what is set already."""
+    values = (
+        dict(current)
+        if current is not None
+        else {name: attribute.default for name, attribute in kind.attributes.items() if attribute.default is not None}
+    )
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise UsageError(f'"{brief(pair)}" is not NAME=VALUE', hint="for example: --attr region=eu")
+        if name not in kind.attributes:
+            known = f"known: {', '.join(kind.attributes)}" if kind.attributes else "this kind has no attributes"
+            raise UsageError(
+                f'{_article(kind.name)} has no attribute "{brief(name)}"',
+                hint=suggestion(name, kind.attributes, otherwise=known),
+            )
+        if value:
+            values[name] = _attribute(name, kind.attributes[name].type, value)
+        else:
+            values.pop(name, None)
+    for name, attribute in kind.attributes.items():
+        if attribute.required and name not in values:
+            raise Refused(f"{_article(kind.name)} needs the attribute {name}", hint=f"add --attr {name}=VALUE")
+    return values
+
+
+def _attribute(name: str, type_name: str, value: str) -> Any:
+    if ATTRIBUTE_TYPES[type_name] is list:
+        return [text(f"attribute {name}", item.strip()) for item in value.split(",") if item.strip()]
+    if ATTRIBUTE_TYPES[type_name] is int:
+        if not re.fullmatch(r"-?\d{1,15}", value, re.ASCII):
+            raise UsageError(f'attribute {name} is a whole number, not "{brief(value)}"')
+        return int(value)
+    if ATTRIBUTE_TYPES[type_name] is bool:
+        if value not in _TRUE_AND_FALSE:
+            raise UsageError(f'attribute {name} is true or false, not "{brief(value)}"')
+        return _TRUE_AND_FALSE[value]
+    return text(f"attribute {name}", value, longest=_LONGEST_VALUE)
+
+
+def _network_hint(value: str) -> str:
+    try:
+        return f"its network is {ip_interface(value).network}"
+    except ValueError:
+        return "give an address (192.0.2.7) or a network in CIDR notation (192.0.2.0/24, 2001:db8::/32)"
+
+
+def _article(noun: str) -> str:
+    return f"an {noun}" if noun[:1].lower() in "aeiou" and not noun.lower().startswith("user") else f"a {noun}"

@@ -1,0 +1,400 @@
+"""A profile: what keyctl knows of one platform. Read from a document, checked as a whole, never changed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from typing import Any
+
+from keyctl.errors import ProfileInvalid, suggestion
+from keyctl.keyformat import ALPHABETS, Field, FormatError, KeyFormat
+from keyctl.profiles.reader import Table
+
+_SCOPE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._/-]{0,99}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+ATTRIBUTE_TYPES: Mapping[str, type] = {"text": str, "integer": int, "boolean": bool, "list": list}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One permission. Empty `owner_kinds` or `plans` mean every one of them; `implies` are globs over scope names."""
+
+    name: str
+    description: str = ""
+    tag: str | None = None
+    owner_kinds: tuple[str, ...] = ()
+    plans: tuple[str, ...] = ()
+    implies: tuple[str, ...] = ()
+
+    def available_to(self, owner_kind: str | None, plan: str | None) -> bool:
+        return (not self.owner_kinds or owner_kind in self.owner_kinds) and (not self.plans or plan in self.plans)
+
+
+@dataclass(frozen=True)
+class ScopeRules:
+    """How scopes are given. `assign` is `request` or `owner_kind` (the scope follows from the owner's kind)."""
+
+    catalogue: Mapping[str, Scope]
+    assign: str = "request"
+    exclusive: bool = False
+    required: bool = False
+    primary: str | None = None
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A fact kept about an owner. `type` is a key of ATTRIBUTE_TYPES; `bundle` lets it leave the store in bundles."""
+
+    type: str
+    required: bool = False
+    bundle: bool = False
+    default: object = None
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class OwnerKind:
+    name: str
+    description: str = ""
+    parent: str | None = None
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OwnerRules:
+    """Whom keys act for. `isolation` is `exact` or `subtree`: whose resources a key reaches."""
+
+    kinds: Mapping[str, OwnerKind]
+    default_kind: str
+    required: bool = False
+    isolation: str = "exact"
+
+
+@dataclass(frozen=True)
+class Limit:
+    requests: int
+    per: timedelta
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`limits_from` is `plan`, or `owner`: the limits are then the owner's own."""
+
+    name: str
+    description: str = ""
+    limits: tuple[Limit, ...] = ()
+    limits_from: str = "plan"
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """Durations; None is never. `grace` is how long a rotated key stays valid beside its successor."""
+
+    default: timedelta | None = None
+    maximum: timedelta | None = None
+    rotate_every: timedelta | None = None
+    grace: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True)
+class Service:
+    name: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The rules of one platform. `document` is what it was read from, as it is kept in the store."""
+
+    name: str
+    description: str
+    key_format: KeyFormat
+    environments: Mapping[str, str]
+    key_ids: str
+    owner_ids: str
+    default_environment: str
+    default_scopes: tuple[str, ...]
+    default_plan: str | None
+    scopes: ScopeRules
+    owners: OwnerRules
+    plans: Mapping[str, Plan]
+    lifetime: Lifetime
+    refresh_seconds: int
+    services: tuple[Service, ...]
+    document: Mapping[str, Any] = field(repr=False)
+
+    def to_json(self) -> str:
+        """Return the document as the store keeps it."""
+        return json.dumps(self.document, separators=(",", ":"), ensure_ascii=False)
+
+    def tag_of_environment(self, environment: str) -> str:
+        return next(tag for tag, name in self.environments.items() if name == environment)
+
+
+def read_profile(document: Mapping[str, Any], *, source: str) -> Profile:
+    """Read and check a whole profile. Raises ProfileInvalid with every fault, each beginning with its path."""
+    faults: list[str] = []
+    root = Table(document, "", faults)
+    name = root.text("name")
+    if name and not _NAME.fullmatch(name):
+        root.fault("name", f'"{name[:40]}" may hold only letters, digits and . _ -')
+    plans = _read_plans(root)
+    owners = _read_owners(root)
+    scopes = _read_scopes(root, owners, plans)
+    key = root.table("key")
+    environments = _read_environments(key)
+    key_format = _read_format(key, environments, scopes)
+    ids = root.table("ids")
+    defaults = root.table("defaults")
+    verification = root.table("verification")
+    profile = Profile(
+        name=name,
+        description=root.text("description", ""),
+        key_format=key_format,
+        environments=environments,
+        key_ids=ids.text("key", "ulid", choices=("ulid", "serial")),
+        owner_ids=ids.text("owner", "ulid", choices=("ulid", "serial")),
+        default_environment=defaults.text("environment", next(iter(environments.values()), "")),
+        default_scopes=defaults.texts("scopes"),
+        default_plan=defaults.text("plan", None),
+        scopes=scopes,
+        owners=owners,
+        plans=plans,
+        lifetime=_read_lifetime(root),
+        refresh_seconds=verification.integer("refresh_seconds", 1),
+        services=_read_services(root),
+        document=dict(document),
+    )
+    _check_defaults(profile, defaults)
+    for table in (key, ids, defaults, verification, root):
+        table.finish()
+    if faults:
+        raise ProfileInvalid(source, faults)
+    return profile
+
+
+# ── the sections, in the document's order ────────────────────────────────────────────────────────────────────────────
+
+
+def _read_environments(key: Table) -> dict[str, str]:
+    table = key.table("environments")
+    tags = {tag: table.text(tag) for tag in table.names()}
+    if not tags:
+        key.fault("environments", 'is missing: expected at least one, such as {live = "live"}')
+    for tag, name in tags.items():
+        if name and not _NAME.fullmatch(name):
+            table.fault(tag, f'"{name[:40]}" may hold only letters, digits and . _ -')
+    if len(set(tags.values())) < len(tags):
+        key.fault("environments", "gives two tags to one environment")
+    return tags
+
+
+def _read_format(key: Table, environments: Mapping[str, str], scopes: ScopeRules) -> KeyFormat:
+    fields = key.table("fields")
+    key_format = KeyFormat(
+        template=key.text("template"),
+        brand=key.text("brand", ""),
+        prefix=_read_field(fields, "prefix"),
+        secret=_read_field(fields, "secret"),
+        checksum=_read_field(fields, "checksum") if "checksum" in fields else None,
+        envs=tuple(environments),
+        scopes=tuple(scope.tag for scope in scopes.catalogue.values() if scope.tag),
+    )
+    fields.finish()
+    if key.faultless:
+        try:
+            key_format.check()
+        except FormatError as error:
+            key.fault("template", str(error))
+    return key_format
+
+
+def _read_field(fields: Table, name: str) -> Field:
+    table = fields.table(name)
+    alphabet = table.text("alphabet", "base62")
+    characters = ALPHABETS.get(alphabet, alphabet)
+    if alphabet not in ALPHABETS and not re.fullmatch(r"[!-~]{8,}", characters):
+        table.fault("alphabet", f'"{alphabet[:40]}" is neither one of {", ".join(ALPHABETS)} nor 8 or more characters')
+    elif len(set(characters)) < len(characters):
+        table.fault("alphabet", "holds a character twice")
+    length = table.integer("length", minimum=1)
+    if length > 256:
+        table.fault("length", f"{length} is more than 256")
+    if name == "checksum":
+        table.text("algorithm", "crc32", choices=("crc32",))
+    table.finish()
+    return Field(alphabet, max(1, min(length, 256)))
+
+
+def _read_plans(root: Table) -> dict[str, Plan]:
+    plans = {}
+    for name, table in root.tables("plans"):
+        limits = []
+        for limit in table.array("limits"):
+            per = limit.duration("per", "1h")
+            if not per:
+                limit.fault("per", "needs a length of time")
+            limits.append(Limit(limit.integer("requests", minimum=1), per or timedelta(hours=1)))
+            limit.finish()
+        limits_from = table.text("limits_from", "plan", choices=("plan", "owner"))
+        if limits and limits_from == "owner":
+            table.fault("limits", 'and limits_from = "owner" contradict each other')
+        plans[name] = Plan(name, table.text("description", ""), tuple(limits), limits_from)
+        table.finish()
+    return plans
+
+
+def _read_owners(root: Table) -> OwnerRules:
+    table = root.table("owners")
+    kinds = {}
+    for name, kind in table.tables("kinds"):
+        kinds[name] = OwnerKind(
+            name=name,
+            description=kind.text("description", ""),
+            parent=kind.text("parent", None),
+            attributes=_read_attributes(kind),
+        )
+        kind.finish()
+    kinds = kinds or {"account": OwnerKind("account")}
+    for kind_name, owner_kind in kinds.items():
+        if owner_kind.parent and owner_kind.parent not in kinds:
+            table.fault(f"kinds.{kind_name}.parent", f'"{owner_kind.parent}" is not a kind of owner')
+    rules = OwnerRules(
+        kinds=kinds,
+        default_kind=table.text("default_kind", next(iter(kinds)), choices=kinds),
+        required=table.boolean("required", default=False),
+        isolation=table.text("isolation", "exact", choices=("exact", "subtree")),
+    )
+    table.finish()
+    return rules
+
+
+def _read_attributes(kind: Table) -> dict[str, Attribute]:
+    attributes = {}
+    for name, table in kind.tables("attributes"):
+        type_name = table.text("type", "text", choices=ATTRIBUTE_TYPES)
+        default = table.raw("default")
+        if default is not None and type(default) is not ATTRIBUTE_TYPES[type_name]:
+            table.fault("default", f"is not of type {type_name}")
+        attributes[name] = Attribute(
+            type=type_name,
+            required=table.boolean("required", default=False),
+            bundle=table.boolean("bundle", default=False),
+            default=default,
+            description=table.text("description", ""),
+        )
+        table.finish()
+    return attributes
+
+
+def _read_scopes(root: Table, owners: OwnerRules, plans: Mapping[str, Plan]) -> ScopeRules:
+    table = root.table("scopes")
+    catalogue: dict[str, Scope] = {}
+    for name, entry in table.tables("list"):
+        catalogue[name] = Scope(
+            name=name,
+            description=entry.text("description", ""),
+            tag=entry.text("tag", None),
+            owner_kinds=entry.texts("owner_kinds"),
+            plans=entry.texts("plans"),
+            implies=entry.texts("implies"),
+        )
+        _check_known(entry, "owner_kinds", catalogue[name].owner_kinds, owners.kinds)
+        _check_known(entry, "plans", catalogue[name].plans, plans)
+        entry.finish()
+    for matrix in table.array("matrix"):
+        catalogue |= _read_matrix(matrix, catalogue)
+    for name, scope in catalogue.items():
+        if not _SCOPE_NAME.fullmatch(name):
+            table.fault(f"list.{name[:40]}", "a scope's name may hold only letters, digits and : . _ / -")
+        for glob in scope.implies:
+            if not any(fnmatchcase(other, glob) for other in catalogue if other != name):
+                table.fault(f"list.{name}.implies", f'"{glob}" matches no other scope')
+    tags = [scope.tag for scope in catalogue.values() if scope.tag]
+    if len(set(tags)) < len(tags):
+        table.fault("list", "gives one tag to two scopes")
+    rules = ScopeRules(
+        catalogue=catalogue,
+        assign=table.text("assign", "request", choices=("request", "owner_kind")),
+        exclusive=table.boolean("exclusive", default=False),
+        required=table.boolean("required", default=False),
+        primary=table.text("primary", None, choices=("first",)),
+    )
+    if rules.required and not catalogue:
+        table.fault("required", "asks for a scope, and none is listed")
+    if rules.assign == "owner_kind":
+        for kind in owners.kinds:
+            following = [scope.name for scope in catalogue.values() if kind in scope.owner_kinds]
+            if len(following) != 1:
+                table.fault("assign", f'owner_kind needs exactly one scope for the kind "{kind}", not {len(following)}')
+    table.finish()
+    return rules
+
+
+def _read_matrix(matrix: Table, catalogue: Mapping[str, Scope]) -> dict[str, Scope]:
+    template = matrix.text("name", "{resource}:{action}")
+    if "{resource}" not in template or "{action}" not in template:
+        matrix.fault("name", "needs {resource} and {action}")
+    plans = matrix.texts("plans")
+    descriptions = matrix.table("descriptions")
+    described = {resource: descriptions.text(resource) for resource in descriptions.names()}
+    scopes = {}
+    for actions, resources in (
+        (("read", "write"), matrix.texts("read_write")),
+        (("read",), matrix.texts("read_only")),
+    ):
+        for resource in resources:
+            for action in actions:
+                name = template.replace("{resource}", resource).replace("{action}", action)
+                if name in catalogue or name in scopes:
+                    matrix.fault("name", f'gives "{name}" a second time')
+                scopes[name] = Scope(name, described.get(resource, ""), plans=plans)
+    matrix.finish()
+    return scopes
+
+
+def _read_lifetime(root: Table) -> Lifetime:
+    table = root.table("lifetime")
+    lifetime = Lifetime(
+        default=table.duration("default", "never"),
+        maximum=table.duration("maximum", "never"),
+        rotate_every=table.duration("rotate_every", "never"),
+        grace=table.duration("grace", "0") or timedelta(0),
+    )
+    for name in ("default", "maximum", "rotate_every"):
+        if getattr(lifetime, name) == timedelta(0):
+            table.fault(name, 'is no time at all; for no limit say "never"')
+    if lifetime.maximum and (lifetime.default is None or lifetime.default > lifetime.maximum):
+        table.fault("default", "is longer than lifetime.maximum")
+    table.finish()
+    return lifetime
+
+
+def _read_services(root: Table) -> tuple[Service, ...]:
+    services = []
+    for table in root.array("services"):
+        services.append(Service(table.text("name"), table.text("url")))
+        table.finish()
+    return tuple(services)
+
+
+def _check_defaults(profile: Profile, defaults: Table) -> None:
+    environments = list(profile.environments.values())
+    if environments and profile.default_environment not in environments:
+        defaults.fault("environment", f'"{profile.default_environment}" is not one of {", ".join(environments)}')
+    _check_known(defaults, "scopes", profile.default_scopes, profile.scopes.catalogue)
+    if profile.scopes.exclusive and len(profile.default_scopes) > 1:
+        defaults.fault("scopes", "names several, and scopes.exclusive allows one")
+    if profile.default_plan:
+        _check_known(defaults, "plan", (profile.default_plan,), profile.plans)
+
+
+def _check_known(table: Table, key: str, names: tuple[str, ...], known: Mapping[str, object]) -> None:
+    for name in names:
+        if name not in known:
+            hint = suggestion(name, known)
+            table.fault(key, f'"{name}" is not known{": " + hint if hint else ""}')

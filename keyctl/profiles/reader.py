@@ -1,0 +1,139 @@
+"""Reads tables of a profile document, and collects every fault with its path instead of stopping at the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from keyctl.errors import UsageError, suggestion
+from keyctl.times import NEVER, parse_duration
+
+_MISSING: Any = object()
+
+
+class Table:
+    """One table of the document. Each value is asked for by its key; `finish` reports keys that nobody asked for."""
+
+    def __init__(self, data: object, path: str, faults: list[str]) -> None:
+        self.path = path
+        self._faults = faults
+        self._asked: set[str] = set()
+        if not isinstance(data, Mapping):
+            self.fault("", f"expected a table, got {_describe(data)}")
+            data = {}
+        self._data: Mapping[str, Any] = data
+
+    def fault(self, key: str, text: str) -> None:
+        path = ".".join(part for part in (self.path, _quoted(key)) if part)
+        self._faults.append(f"{path}: {text}" if path else text)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._data
+
+    @property
+    def faultless(self) -> bool:
+        """Whether nothing was found wrong so far, anywhere below this table."""
+        return not any(fault.startswith(self.path) for fault in self._faults)
+
+    def names(self) -> list[str]:
+        """Return the keys of a table whose keys are the author's own, such as environments."""
+        return list(self._data)
+
+    def text(self, key: str, default: str | None = _MISSING, *, choices: Iterable[str] = ()) -> str:
+        value: str = self._typed(key, str, "text", default)
+        allowed = list(choices)
+        if allowed and value and value not in allowed:
+            self.fault(key, f'"{value}" is not one of {", ".join(allowed)}{_did_you_mean(value, allowed)}')
+            return allowed[0]
+        return value
+
+    def integer(self, key: str, default: int = _MISSING, *, minimum: int = 0) -> int:
+        value: int = self._typed(key, int, "a whole number", default)
+        if value < minimum:
+            self.fault(key, f"{value} is less than {minimum}")
+            return minimum
+        return value
+
+    def boolean(self, key: str, *, default: bool) -> bool:
+        value: bool = self._typed(key, bool, "true or false", default)
+        return value
+
+    def texts(self, key: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
+        value = self._typed(key, list, "a list of texts", list(default))
+        if not all(isinstance(item, str) for item in value):
+            self.fault(key, "expected a list of texts")
+            return default
+        if len(set(value)) < len(value):
+            self.fault(key, "names something twice")
+        return tuple(value)
+
+    def duration(self, key: str, default: str) -> timedelta | None:
+        """Return a duration; `never` is None."""
+        value = self.text(key, default)
+        if value == NEVER:
+            return None
+        try:
+            return parse_duration(value)
+        except UsageError as error:
+            self.fault(key, error.message)
+            return None
+
+    def raw(self, key: str) -> object:
+        self._asked.add(key)
+        return self._data.get(key)
+
+    def table(self, key: str) -> Table:
+        return Table(self._typed(key, Mapping, "a table", {}), self._below(key), self._faults)
+
+    def tables(self, key: str) -> Iterator[tuple[str, Table]]:
+        """Yield the tables of a table, by name and in the document's order."""
+        parent = self.table(key)
+        for name, data in parent._data.items():
+            yield name, Table(data, parent._below(name), self._faults)
+
+    def array(self, key: str) -> Iterator[Table]:
+        """Yield the tables of an array of tables."""
+        for i, data in enumerate(self._typed(key, list, "an array of tables", [])):
+            yield Table(data, f"{self._below(key)}[{i}]", self._faults)
+
+    def finish(self) -> None:
+        for key in self._data:
+            if key not in self._asked:
+                self.fault(key, f"unknown key{_did_you_mean(key, self._asked)}")
+
+    def _below(self, key: str) -> str:
+        return f"{self.path}.{_quoted(key)}" if self.path else _quoted(key)
+
+    def _typed(self, key: str, kind: type, what: str, default: Any) -> Any:
+        self._asked.add(key)
+        value = self._data.get(key, _MISSING)
+        if value is _MISSING:
+            if default is _MISSING:
+                self.fault(key, f"is missing: expected {what}")
+                return kind()
+            return default
+        # bool is a subclass of int, and `minimum = true` is a mistake
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            self.fault(key, f"expected {what}, got {_describe(value)}")
+            return kind() if default is _MISSING or default is None else default
+        return value
+
+
+def _quoted(key: str) -> str:
+    return key if not key or all(c.isalnum() or c in "_-" for c in key) else f'"{key}"'
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'"{value[:40]}"'
+    if isinstance(value, int | float):
+        return str(value)
+    return "a list" if isinstance(value, list) else "a table" if isinstance(value, Mapping) else "a date"
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    hint = suggestion(word, known)
+    return f": {hint}" if hint else ""

@@ -1,0 +1,76 @@
+"""Rows of the store as keys, owners and events, and back. Shared by every reader, so that all read the same.
+
+Times are kept as Unix milliseconds and lists as JSON text: neither database can then drop a zone or an order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from keyctl.audit import json_value
+from keyctl.models import Actor, Event, Key, Owner
+from keyctl.times import from_milliseconds
+
+
+class Row(Protocol):
+    """A row of either database driver: its columns by name."""
+
+    def __getitem__(self, name: Any, /) -> Any: ...
+
+
+KEY_COLUMNS = tuple(Key.__dataclass_fields__)
+OWNER_COLUMNS = tuple(Owner.__dataclass_fields__)
+_TIMES = {name for name in KEY_COLUMNS + OWNER_COLUMNS if name.endswith(("_at", "_until"))}
+
+
+def encode(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return column values for fields of a key or an owner. Raises ValueError for a naive datetime."""
+    encoded = {name: json_value(value) for name, value in values.items()}
+    return {
+        name: json.dumps(value, separators=(",", ":"), ensure_ascii=False) if isinstance(value, list | dict) else value
+        for name, value in encoded.items()
+    }
+
+
+def encode_key(key: Key) -> dict[str, Any]:
+    return encode({name: getattr(key, name) for name in KEY_COLUMNS})
+
+
+def encode_owner(owner: Owner) -> dict[str, Any]:
+    return encode({name: getattr(owner, name) for name in OWNER_COLUMNS})
+
+
+def decode_key(row: Row) -> Key:
+    values = _decode(row, KEY_COLUMNS)
+    values["scopes"] = tuple(json.loads(values["scopes"]))
+    values["allowed_ips"] = tuple(json.loads(values["allowed_ips"]))
+    values["metadata"] = json.loads(values["metadata"])
+    return Key(**values)
+
+
+def decode_owner(row: Row) -> Owner:
+    values = _decode(row, OWNER_COLUMNS)
+    values["attributes"] = json.loads(values["attributes"])
+    return Owner(**values)
+
+
+def decode_event(row: Row) -> Event:
+    return Event(
+        seq=row["seq"],
+        at=from_milliseconds(row["at"]),
+        actor=Actor(row["actor"], row["claimed_actor"]),
+        action=row["action"],
+        reason=row["reason"],
+        detail=json.loads(row["detail"]),
+        previous_hash=row["previous_hash"],
+        hash=row["hash"],
+    )
+
+
+def _decode(row: Row, columns: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        name: from_milliseconds(row[name]) if name in _TIMES and row[name] is not None else row[name]
+        for name in columns
+    }
