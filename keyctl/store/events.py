@@ -1,0 +1,92 @@
+"""The audit log in the database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, or_, select, update
+
+from keyctl.audit import KEYS_PER_EVENT, chain
+from keyctl.models import Actor, Event
+from keyctl.rows import decode_event
+from keyctl.store.tables import audit_head, events
+from keyctl.times import to_milliseconds
+
+
+def append(
+    connection: Connection,
+    *,
+    at: datetime,
+    actor: Actor,
+    action: str,
+    reason: str | None,
+    detail: Mapping[str, Any],
+) -> Event:
+    """Add an event at the end of the chain, in the transaction of the change it tells of."""
+    head = connection.execute(select(audit_head).with_for_update()).one()
+    event = chain(head.hash, seq=head.seq + 1, at=at, actor=actor, action=action, reason=reason, detail=detail)
+    connection.execute(
+        insert(events).values(
+            seq=event.seq,
+            at=to_milliseconds(event.at),
+            actor=actor.user,
+            claimed_actor=actor.claimed,
+            action=action,
+            reason=reason,
+            detail=json.dumps(detail, separators=(",", ":"), ensure_ascii=False),
+            previous_hash=event.previous_hash,
+            hash=event.hash,
+        )
+    )
+    connection.execute(update(audit_head).values(seq=event.seq, hash=event.hash))
+    return event
+
+
+def append_for_keys(
+    connection: Connection,
+    entries: Sequence[Mapping[str, Any]],
+    common: Mapping[str, Any],
+    *,
+    at: datetime,
+    actor: Actor,
+    action: str,
+    reason: str | None,
+) -> None:
+    """Add what was set on keys: one event for at most KEYS_PER_EVENT of them. `common` holds for every one."""
+    for i in range(0, len(entries), KEYS_PER_EVENT):
+        detail = {"keys": list(entries[i : i + KEYS_PER_EVENT]), "set": dict(common)}
+        append(connection, at=at, actor=actor, action=action, reason=reason, detail=detail)
+
+
+def latest(
+    connection: Connection,
+    *,
+    limit: int,
+    before: int | None = None,
+    subject_id: str | None = None,
+    action: str | None = None,
+) -> list[Event]:
+    """Return the newest events first; `subject_id` is the id of a key or an owner, `before` a sequence number."""
+    query = select(events).order_by(events.c.seq.desc()).limit(limit)
+    if before is not None:
+        query = query.where(events.c.seq < before)
+    if subject_id is not None:
+        mention = f'"id":{json.dumps(subject_id)}'
+        query = query.where(events.c.detail.contains(mention, autoescape=True))
+    if action is not None:
+        query = query.where(or_(events.c.action == action, events.c.action.startswith(f"{action}.", autoescape=True)))
+    return [decode_event(row) for row in connection.execute(query).mappings()]
+
+
+def every(connection: Connection) -> Iterable[Event]:
+    """Yield all events, oldest first, without holding them all at once."""
+    for row in connection.execute(select(events).order_by(events.c.seq).execution_options(yield_per=1000)).mappings():
+        yield decode_event(row)
+
+
+def head(connection: Connection) -> tuple[int, str]:
+    row = connection.execute(select(audit_head)).one()
+    return row.seq, row.hash

@@ -1,0 +1,240 @@
+"""Keys in the database: look-ups, pages, inserts and updates of single columns."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, not_, null, or_, select, tuple_, update
+
+from keyctl.errors import NotFound, UsageError, suggestion
+from keyctl.models import Key, KeyRecord, Status
+from keyctl.rows import decode_key, encode, encode_key
+from keyctl.store import owners
+from keyctl.store.tables import keys
+from keyctl.times import to_milliseconds
+from keyctl.visible import brief
+
+_CHUNK = 500  # SQLite before 3.32 takes 999 parameters in a statement
+_END_OF_TIME = 2**62
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which keys: all conditions given must hold. `name` is a glob of `*` and `?`; `owner_id` an owner's id."""
+
+    status: Status | None = None
+    owner_id: str | None = None
+    environment: str | None = None
+    scope: str | None = None
+    name: str | None = None
+    expires_within: timedelta | None = None
+    older_than: timedelta | None = None
+    unused_for: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    records: tuple[KeyRecord, ...]
+    next: str | None
+
+
+# What a page is sorted by, and whether the greatest comes first. Never NULL, so that a cursor can stand anywhere.
+SORTS: Mapping[str, tuple[ColumnElement[Any], bool]] = {
+    "created": (keys.c.created_at, True),
+    "expires": (func.coalesce(keys.c.expires_at, _END_OF_TIME), False),
+    "last-used": (func.coalesce(keys.c.last_used_at, 0), False),
+    "name": (func.coalesce(keys.c.name, ""), False),
+    "prefix": (keys.c.prefix, False),
+}
+
+
+def find(connection: Connection, prefix: str) -> KeyRecord | None:
+    row = connection.execute(select(keys).where(keys.c.prefix == prefix)).mappings().first()
+    return owners.attach(connection, [decode_key(row)])[0] if row else None
+
+
+def select_for_change(connection: Connection, selectors: Sequence[str]) -> list[KeyRecord]:
+    """Return the keys with these ids or whole prefixes, locked until the transaction ends. Raises NotFound."""
+    wanted = list(dict.fromkeys(selectors))
+    found: dict[str, Key] = {}
+    for chunk in _chunks(wanted):
+        rows = connection.execute(
+            select(keys)
+            .where(or_(keys.c.id.in_(chunk), keys.c.prefix.in_(chunk)))
+            .order_by(keys.c.id)
+            .with_for_update()
+        )
+        for row in rows.mappings():
+            key = decode_key(row)
+            found[key.id] = found[key.prefix] = key
+    for selector in wanted:
+        if selector not in found:
+            raise _unknown(connection, selector)
+    return owners.attach(connection, list({found[selector].id: found[selector] for selector in wanted}.values()))
+
+
+def get(connection: Connection, selector: str, *, beginning: int | None = None) -> KeyRecord:
+    """Return the key with this id or whole prefix, or with a unique prefix that begins so. Raises NotFound.
+
+    `beginning` is the least number of characters that may stand for a whole prefix.
+    """
+    row = connection.execute(select(keys).where(_selected(selector))).mappings().first()
+    if row is None and beginning and len(selector) >= beginning:
+        rows = connection.execute(
+            select(keys).where(keys.c.prefix.startswith(selector, autoescape=True)).limit(2)
+        ).mappings()
+        matches = list(rows)
+        if len(matches) > 1:
+            raise NotFound(f'"{selector}" is the beginning of several keys', hint="give more of it; see: keyctl list")
+        row = matches[0] if matches else None
+    if row is None:
+        raise _unknown(connection, selector)
+    return owners.attach(connection, [decode_key(row)])[0]
+
+
+def by_id(connection: Connection, key_id: str) -> Key | None:
+    row = connection.execute(select(keys).where(keys.c.id == key_id)).mappings().first()
+    return decode_key(row) if row else None
+
+
+def taken(connection: Connection, prefixes: Iterable[str]) -> set[str]:
+    """Return those of `prefixes` that keys in the store have."""
+    found: set[str] = set()
+    for chunk in _chunks(list(prefixes)):
+        found |= set(connection.execute(select(keys.c.prefix).where(keys.c.prefix.in_(chunk))).scalars())
+    return found
+
+
+def undelivered_successors(connection: Connection, key_id: str) -> list[KeyRecord]:
+    """Return what a rotation of this key made that never reached anybody and is not revoked yet."""
+    query = select(keys).where(keys.c.replaces == key_id, keys.c.delivered_at.is_(None), keys.c.revoked_at.is_(None))
+    return owners.attach(connection, [decode_key(row) for row in connection.execute(query).mappings()])
+
+
+def add(connection: Connection, new: Sequence[Key]) -> None:
+    connection.execute(insert(keys), [encode_key(key) for key in new])
+
+
+def set_columns(connection: Connection, key_id: str, **values: Any) -> None:
+    """Set these columns of one key, and no others: what another process wrote meanwhile stays."""
+    connection.execute(update(keys).where(keys.c.id == key_id).values(**encode(values)))
+
+
+def set_for_all(connection: Connection, key_ids: Sequence[str], **values: Any) -> None:
+    """Set the same columns of many keys."""
+    for chunk in _chunks(list(key_ids)):
+        connection.execute(update(keys).where(keys.c.id.in_(chunk)).values(**encode(values)))
+
+
+def page(
+    connection: Connection,
+    filters: Filters,
+    *,
+    now: datetime,
+    sort: str = "created",
+    reverse: bool = False,
+    limit: int | None = 100,
+    after: str | None = None,
+) -> Page:
+    """Return keys that match, in order, and the cursor of the next page if there is one. Raises UsageError."""
+    column, descending = SORTS[sort]
+    descending ^= reverse
+    query = select(keys).where(*_conditions(filters, now))
+    if after:
+        value, key_id = _read_cursor(after, sort)
+        position = tuple_(column, keys.c.id)
+        query = query.where(position < (value, key_id) if descending else position > (value, key_id))
+    order = (column.desc(), keys.c.id.desc()) if descending else (column, keys.c.id)
+    query = query.add_columns(column.label("sort_value")).order_by(*order)
+    rows = list(connection.execute(query.limit(limit + 1) if limit else query).mappings())
+    more = limit is not None and len(rows) > limit
+    rows = rows[:limit]
+    cursor = _write_cursor(sort, rows[-1]["sort_value"], rows[-1]["id"]) if more else None
+    return Page(tuple(owners.attach(connection, [decode_key(row) for row in rows])), cursor)
+
+
+def every(connection: Connection) -> Iterable[Key]:
+    """Yield all keys without holding them all at once."""
+    for row in connection.execute(select(keys).execution_options(yield_per=1000)).mappings():
+        yield decode_key(row)
+
+
+def _conditions(filters: Filters, now: datetime) -> list[ColumnElement[bool]]:
+    moment = to_milliseconds(now)
+    conditions: list[ColumnElement[bool]] = []
+    if filters.status:
+        conditions.append(_has_status(filters.status, moment))
+    if filters.owner_id:
+        conditions.append(keys.c.owner_id == filters.owner_id)
+    if filters.environment:
+        conditions.append(keys.c.environment == filters.environment)
+    if filters.scope:
+        # A scope's name holds no quote, so this matches whole names in the JSON list only.
+        conditions.append(keys.c.scopes.contains(f'"{filters.scope}"', autoescape=True))
+    if filters.name:
+        conditions.append(keys.c.name.like(_glob_as_like(filters.name), escape="\\"))
+    if filters.expires_within is not None:
+        conditions += [keys.c.expires_at > moment, keys.c.expires_at <= to_milliseconds(now + filters.expires_within)]
+    if filters.older_than is not None:
+        conditions.append(keys.c.created_at <= to_milliseconds(now - filters.older_than))
+    if filters.unused_for is not None:
+        since = to_milliseconds(now - filters.unused_for)
+        conditions.append(func.coalesce(keys.c.last_used_at, keys.c.created_at) <= since)
+    return conditions
+
+
+def _has_status(status: Status, moment: int) -> ColumnElement[bool]:
+    true_of = {
+        Status.REVOKED: keys.c.revoked_at.is_not(null()),
+        Status.EXPIRED: func.coalesce(keys.c.expires_at, _END_OF_TIME) <= moment,
+        Status.LOCKED: and_(keys.c.locked_at.is_not(null()), func.coalesce(keys.c.locked_until, _END_OF_TIME) > moment),
+        Status.RETIRING: keys.c.replaced_by.is_not(null()),
+    }
+    earlier = [
+        condition for name, condition in true_of.items() if list(Status).index(name) < list(Status).index(status)
+    ]
+    own = [true_of[status]] if status in true_of else []
+    return and_(*own, *(not_(condition) for condition in earlier))
+
+
+def _glob_as_like(glob: str) -> str:
+    escaped = glob.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return escaped.replace("*", "%").replace("?", "_")
+
+
+def _selected(selector: str) -> ColumnElement[bool]:
+    return or_(keys.c.id == selector, keys.c.prefix == selector)
+
+
+def _unknown(connection: Connection, selector: str) -> NotFound:
+    # Near misses share a beginning; reading every prefix of a large store for a hint would not do.
+    head = selector[: max(4, len(selector) // 2)]
+    query = select(keys.c.prefix).where(keys.c.prefix.startswith(head, autoescape=True)).limit(100)
+    near: list[str] = list(connection.execute(query).scalars())
+    return NotFound(f'no key "{brief(selector)}"', hint=suggestion(selector, near, otherwise="see: keyctl list"))
+
+
+def _write_cursor(sort: str, value: Any, key_id: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps([sort, value, key_id]).encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str, sort: str) -> tuple[Any, str]:
+    try:
+        made_for, value, key_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except ValueError:
+        made_for = value = key_id = None
+    if made_for != sort or not isinstance(value, int | str) or not isinstance(key_id, str):
+        raise UsageError(
+            f'"{brief(cursor)}" is not a cursor of this list', hint=f"take the one that list --sort {sort} printed last"
+        )
+    return value, key_id
+
+
+def _chunks(values: list[str]) -> Iterable[list[str]]:
+    for i in range(0, len(values), _CHUNK):
+        yield values[i : i + _CHUNK]

@@ -1,0 +1,77 @@
+"""Owners in the database, and the owners above a key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from keyctl.errors import NotFound, suggestion
+from keyctl.models import Key, KeyRecord, Owner
+from keyctl.rows import decode_owner, encode, encode_owner
+from keyctl.store.tables import owners
+from keyctl.visible import brief
+
+
+def get(connection: Connection, handle: str, *, lock: bool = False) -> Owner:
+    """Return the owner with this handle or id. Raises NotFound."""
+    owner = find(connection, handle, lock=lock)
+    if owner is None:
+        query = select(owners.c.handle).where(owners.c.handle.startswith(handle[:2], autoescape=True)).limit(1000)
+        hint = suggestion(handle, connection.execute(query).scalars(), otherwise="see: keyctl owner list")
+        raise NotFound(f'no owner "{brief(handle)}"', hint=hint)
+    return owner
+
+
+def find(connection: Connection, handle: str, *, lock: bool = False) -> Owner | None:
+    query = select(owners).where((owners.c.handle == handle) | (owners.c.id == handle))
+    row = connection.execute(query.with_for_update() if lock else query).mappings().first()
+    return decode_owner(row) if row else None
+
+
+def with_ancestors(connection: Connection, handle: str) -> tuple[Owner, ...]:
+    """Return the owner with this handle and those above it, nearest first; empty if there is none."""
+    row = connection.execute(select(owners).where(owners.c.handle == handle)).mappings().first()
+    return _chains(connection, [row["id"]])[row["id"]] if row else ()
+
+
+def attach(connection: Connection, keys: Sequence[Key]) -> list[KeyRecord]:
+    """Give each key its owner and those above it, in as many queries as the tree is deep."""
+    chains = _chains(connection, {key.owner_id for key in keys if key.owner_id})
+    return [KeyRecord(key, chains[key.owner_id] if key.owner_id else ()) for key in keys]
+
+
+def every(connection: Connection, *, kind: str | None = None, parent_id: str | None = None) -> list[Owner]:
+    query = select(owners).order_by(owners.c.handle)
+    if kind:
+        query = query.where(owners.c.kind == kind)
+    if parent_id:
+        query = query.where(owners.c.parent_id == parent_id)
+    return [decode_owner(row) for row in connection.execute(query).mappings()]
+
+
+def add(connection: Connection, owner: Owner) -> None:
+    connection.execute(insert(owners), encode_owner(owner))
+
+
+def set_columns(connection: Connection, owner_id: str, **values: Any) -> None:
+    connection.execute(update(owners).where(owners.c.id == owner_id).values(**encode(values)))
+
+
+def _chains(connection: Connection, owner_ids: Iterable[str]) -> dict[str, tuple[Owner, ...]]:
+    known: dict[str, Owner] = {}
+    wanted = set(owner_ids)
+    while wanted:
+        rows = connection.execute(select(owners).where(owners.c.id.in_(sorted(wanted)))).mappings()
+        level = [decode_owner(row) for row in rows]
+        known |= {owner.id: owner for owner in level}
+        wanted = {owner.parent_id for owner in level if owner.parent_id} - known.keys()
+    return {owner_id: _chain(known, owner_id) for owner_id in owner_ids}
+
+
+def _chain(known: dict[str, Owner], owner_id: str) -> tuple[Owner, ...]:
+    chain = [known[owner_id]]
+    while (parent_id := chain[-1].parent_id) is not None:
+        chain.append(known[parent_id])
+    return tuple(chain)

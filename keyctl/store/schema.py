@@ -1,0 +1,120 @@
+"""Creates and upgrades the schema. The only place that imports Alembic, which is slow to start."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, insert, inspect, text
+
+from keyctl.audit import GENESIS, phc_digest
+from keyctl.errors import Refused, StoreUnavailable
+from keyctl.hashing import Argon2id
+from keyctl.location import StoreLocation
+from keyctl.models import Actor
+from keyctl.profiles.model import Profile
+from keyctl.store import events
+from keyctl.store.database import DEFAULT_WAIT, Database, Store
+from keyctl.store.tables import audit_head, settings
+from keyctl.times import format_time
+from keyctl.ulid import ulids
+
+
+def create(
+    location: StoreLocation,
+    profile: Profile,
+    hash_parameters: Argon2id,
+    *,
+    actor: Actor,
+    now: datetime,
+    wait: float = DEFAULT_WAIT,
+    any_profile: bool = False,
+) -> tuple[Store, bool]:
+    """Create a store, or open the one that is there; tell whether it was created.
+
+    One transaction: afterwards there is a whole store or none. Raises Refused if the store that is there has another
+    profile, unless `any_profile`.
+    """
+    made_file = _make_file(location.file) if location.file else False
+    database = Database(location, wait=wait)
+    try:
+        created = database.write(lambda connection: _fill(connection, profile, hash_parameters, actor, now))
+    except BaseException:
+        database.close()
+        if made_file and location.file:
+            location.file.unlink(missing_ok=True)
+        raise
+    database.close()
+    store = Store(location, wait=wait)
+    if not created and not any_profile and store.profile.document != profile.document:
+        raise Refused(
+            f'the store at {location} has another profile: "{store.profile.name}"',
+            hint=f"see: keyctl profile show --store {location}",
+        )
+    return store, created
+
+
+def upgrade(database: Database) -> tuple[str, str]:
+    """Bring the schema up to date, in one transaction; return the revisions before and after."""
+
+    def work(connection: Connection) -> str:
+        before = _revision(connection)
+        if before is None:
+            raise StoreUnavailable(f"there is no keyctl store at {database.location}", hint="create it: keyctl init")
+        _migrate(connection)
+        return before
+
+    before = database.write(work)
+    return before, database.revision() or before
+
+
+def _fill(connection: Connection, profile: Profile, hash_parameters: Argon2id, actor: Actor, now: datetime) -> bool:
+    # Asked inside the transaction: two first commands at once must not both create.
+    if _revision(connection) is not None:
+        return False
+    strangers = inspect(connection).get_table_names()
+    if strangers:
+        raise StoreUnavailable(
+            f"the database holds tables that are not keyctl's: {', '.join(sorted(strangers)[:5])}",
+            hint="give another file or database",
+        )
+    _migrate(connection)
+    kept = {"profile": profile.to_json(), "hash": json.dumps(hash_parameters.to_dict())}
+    identity = {"store_id": f"store_{ulids(now, 1)[0]}", "created_at": format_time(now)}
+    rows = [{"name": name, "value": value} for name, value in (identity | kept).items()]
+    connection.execute(insert(settings), rows)
+    connection.execute(insert(audit_head).values(id=1, seq=0, hash=GENESIS))
+    detail = {"settings": {name: phc_digest(value) for name, value in kept.items()}, "profile": profile.name}
+    events.append(connection, at=now, actor=actor, action="store.created", reason=None, detail=detail)
+    return True
+
+
+def _migrate(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("select version_num from alembic_version")).scalar()
+
+
+def _make_file(path: Path) -> bool:
+    """Create an empty file that only its owner may read; tell whether it was missing."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return False
+    except OSError as error:
+        missing = not path.parent.is_dir()
+        raise StoreUnavailable(
+            f"cannot create {path}: {error.strerror}", hint=f"mkdir -p {path.parent}" if missing else None
+        ) from None
+    return True

@@ -1,0 +1,29 @@
+"""When keys were last used. Recorded, not audited; it touches that one column, and only moves it forward."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, or_, select, update
+
+from keyctl.store.tables import keys, settings
+from keyctl.times import from_milliseconds, to_milliseconds
+
+_SINCE = "usage_recorded_since"
+
+
+def record(connection: Connection, key_id: str, *, at: datetime) -> None:
+    moment = to_milliseconds(at)
+    connection.execute(
+        update(keys)
+        .where(keys.c.id == key_id, or_(keys.c.last_used_at.is_(None), keys.c.last_used_at < moment))
+        .values(last_used_at=moment)
+    )
+    if recorded_since(connection) is None:
+        connection.execute(insert(settings).values(name=_SINCE, value=str(moment)))
+
+
+def recorded_since(connection: Connection) -> datetime | None:
+    """Return since when the store has been told of uses; None if it never was."""
+    value = connection.execute(select(settings.c.value).where(settings.c.name == _SINCE)).scalar()
+    return from_milliseconds(int(value)) if value else None
