@@ -1,0 +1,49 @@
+"""`keyctl config …`."""
+
+from __future__ import annotations
+
+import typer
+
+from keyctl.cli.command import Command
+from keyctl.cli.context import context_of
+from keyctl.location import StoreLocation
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show which store and settings are in force.")
+
+
+@app.callback()
+def config() -> None:
+    """Show which store and settings are in force."""
+
+
+@app.command(cls=Command)
+def show(ctx: typer.Context) -> None:
+    """Show which store and settings are in force, and where they come from.
+
+    \b
+    Examples:
+      keyctl config show
+      keyctl config show --json
+    """
+    context = context_of(ctx)
+    path = context.config.path
+    facts = {
+        "store": str(context.location),
+        "store_from": context.store_origin,
+        "config": str(path) if path.exists() else None,
+        "wait_seconds": context.wait,
+        "actor": str(context.actor),
+        "stores": {name: str(StoreLocation.parse(url)) for name, url in context.config.stores.items()},
+    }
+    if context.output.json:
+        context.output.answer_json(facts)
+        return
+    context.output.details(
+        [
+            ("store", f"{facts['store']} ({facts['store_from']})"),
+            ("configuration", f"{path}" if path.exists() else f"{path} (not there)"),
+            ("wait", f"{context.wait:g}s"),
+            ("actor", str(context.actor)),
+            *((f"store {name}", str(StoreLocation.parse(url))) for name, url in context.config.stores.items()),
+        ]
+    )

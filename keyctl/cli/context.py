@@ -1,0 +1,200 @@
+"""What every command shares: the global options, and what they open. The only place that imports late: SQLAlchemy takes
+longer to start than everything else together, and most commands of a bad day do without it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from keyctl import policy
+from keyctl.cli import config as configuration
+from keyctl.cli.config import Config, locate_store, read_config
+from keyctl.cli.output import Output
+from keyctl.errors import StoreUnavailable, UsageError
+from keyctl.location import StoreLocation
+from keyctl.models import Actor
+from keyctl.times import parse_duration
+
+if TYPE_CHECKING:
+    from keyctl.admin import KeyAdmin
+    from keyctl.owner_admin import OwnerAdmin
+    from keyctl.sqlite_reader import SqliteReader
+    from keyctl.store.database import Store
+
+DEFAULT_WAIT = 5.0  # seconds
+DEFAULT_PROFILE = "standard"
+
+# Options that several commands share, named once.
+SelectorArgument = Annotated[str, typer.Argument(metavar="SELECTOR", help="A key's id or its whole prefix.")]
+SelectorsArgument = Annotated[list[str], typer.Argument(metavar="SELECTOR...", help="Keys' ids or whole prefixes.")]
+ReasonOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for the audit log.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything, change nothing.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="Write the key to a new file (0600), not to stdout.")
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Let --out replace a file.")]
+JsonLinesOption = Annotated[bool, typer.Option("--jsonl", help="Print JSON Lines: one object a line.")]
+
+
+@dataclass
+class Settings:
+    """The global options, as given on either side of the command."""
+
+    store: str | None = None
+    config: str | None = None
+    wait: str | None = None
+    json: bool = False
+    quiet: bool = False
+    no_color: bool = False
+
+
+class CommandContext:
+    """Opens what a command asks for, once, when it asks."""
+
+    def __init__(self) -> None:
+        self.settings = Settings()
+
+    @cached_property
+    def output(self) -> Output:
+        return Output(json=self.settings.json, quiet=self.settings.quiet, color=not self.settings.no_color)
+
+    @cached_property
+    def config(self) -> Config:
+        return read_config(self.settings.config)
+
+    @cached_property
+    def _located(self) -> tuple[StoreLocation, str]:
+        return locate_store(self.settings.store, self.config)
+
+    @property
+    def location(self) -> StoreLocation:
+        return self._located[0]
+
+    @property
+    def store_origin(self) -> str:
+        """Where the choice of the store comes from."""
+        return self._located[1]
+
+    @cached_property
+    def wait(self) -> float:
+        """How many seconds to wait for another writer."""
+        given = self.settings.wait or os.environ.get("KEYCTL_WAIT") or self.config.wait
+        return parse_duration(given).total_seconds() if given else DEFAULT_WAIT
+
+    @cached_property
+    def actor(self) -> Actor:
+        """The operating system's user and host; what KEYCTL_ACTOR claims stands beside it, not instead."""
+        try:
+            user = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            user = f"uid {os.getuid()}"
+        claimed = os.environ.get("KEYCTL_ACTOR")
+        return Actor(f"{user}@{socket.gethostname()}", policy.text("KEYCTL_ACTOR", claimed) if claimed else None)
+
+    @cached_property
+    def store(self) -> Store:
+        from keyctl.store.database import Store
+
+        return Store(self.location, wait=self.wait)
+
+    @cached_property
+    def reader(self) -> SqliteReader:
+        """The quick way to look a key up."""
+        from keyctl.sqlite_reader import SqliteReader
+
+        file = self.location.file
+        if file is None:
+            raise UsageError(f"{self.location} is not a SQLite store")
+        return SqliteReader(file, wait=self.wait)
+
+    @property
+    def admin(self) -> KeyAdmin:
+        return self.admin_with(lambda: None)
+
+    def admin_with(self, on_hashed: Callable[[], None]) -> KeyAdmin:
+        from keyctl.admin import KeyAdmin
+
+        return KeyAdmin(self.store, self.actor, on_hashed=on_hashed)
+
+    @property
+    def owner_admin(self) -> OwnerAdmin:
+        from keyctl.owner_admin import OwnerAdmin
+
+        return OwnerAdmin(self.store, self.actor)
+
+    def create_store(self, profile_name: str | None, hash_parameters: str | None = None) -> bool:
+        """Create the store, or open the one that is there; tell whether it was created."""
+        from keyctl.hashing import DEFAULT, parse_parameters
+        from keyctl.profiles import load_profile
+        from keyctl.store.schema import create
+        from keyctl.times import utc_now
+
+        profile = load_profile(profile_name or DEFAULT_PROFILE)
+        try:
+            parameters = parse_parameters(hash_parameters) if hash_parameters else DEFAULT
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        if self.store_origin == configuration.DEFAULT:
+            self._create_default_folder()
+        self.store, created = create(
+            self.location,
+            profile,
+            parameters,
+            actor=self.actor,
+            now=utc_now(),
+            wait=self.wait,
+            any_profile=profile_name is None,
+        )
+        return created
+
+    def create_store_if_missing(self, profile_name: str | None, *, asked: bool) -> None:
+        """Create the store before a first key: the default one unasked, any other only if asked."""
+        if not asked and self.store_origin != configuration.DEFAULT:
+            return
+        if profile_name is None and self.location.file is not None and _has_content(self.location.file):
+            return
+        if self.create_store(profile_name):
+            self.output.note(f'created the store {self.location} with the profile "{self.store.profile.name}"')
+
+    def _create_default_folder(self) -> None:
+        file = self.location.file
+        if file is None:
+            return
+        try:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"cannot create the folder {file.parent}: {error.strerror}", hint="choose a store: --store FILE.db"
+            ) from None
+
+
+def split_commas(values: list[str] | None) -> list[str] | None:
+    """Return the values of a repeatable option that also takes commas; None if it was not given."""
+    if not values:
+        return None
+    return [part.strip() for value in values for part in value.split(",") if part.strip()]
+
+
+def context_of(ctx: typer.Context) -> CommandContext:
+    found = ctx.find_root().obj
+    if not isinstance(found, CommandContext):
+        raise TypeError("the command runs outside keyctl")
+    return found
+
+
+def _has_content(file: Path) -> bool:
+    try:
+        return file.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # opening it will say what is wrong

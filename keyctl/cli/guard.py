@@ -1,0 +1,72 @@
+"""Refuses keys among the arguments, before anything else reads them: arguments are visible to every process."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+from keyctl.cli.config import locate_store, read_config
+from keyctl.errors import KeyctlError, UsageError
+from keyctl.keyformat import KeyFormat
+from keyctl.profiles import preset_document, preset_names
+from keyctl.profiles.model import read_profile
+from keyctl.sqlite_reader import file_uri
+
+# No key's prefix is shorter than its two fixed characters and what makes it unique; most arguments end here.
+_SUSPICIOUS = re.compile(r"[0-9A-Za-z_.:~-]{12}", re.ASCII)
+
+
+def refuse_exposed_keys(arguments: Sequence[str]) -> None:
+    """Raise UsageError if an argument before `--` holds a key, whole, cut short or in another case.
+
+    Only its length is told. Known are the formats of the built-in profiles and of the SQLite store in use.
+    """
+    own = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
+    suspicious = [argument for argument in own if _SUSPICIOUS.search(argument)]
+    if not suspicious:
+        return
+    for key_format in _known_formats(own):
+        for argument in suspicious:
+            if match := key_format.exposed_pattern.search(argument):
+                raise UsageError(
+                    f"an argument holds a key, or part of one ({len(match[0])} characters): "
+                    "every process on this machine can read it",
+                    hint="treat it as exposed: keyctl rotate PREFIX; give keys by standard input or --key-file",
+                )
+
+
+def _known_formats(arguments: Sequence[str]) -> Iterator[KeyFormat]:
+    for name in preset_names():
+        yield read_profile(preset_document(name), source=name).key_format
+    if document := _profile_in_store(arguments):
+        yield read_profile(document, source="the store's profile").key_format
+
+
+def _profile_in_store(arguments: Sequence[str]) -> dict[str, object] | None:
+    """Read the profile of the SQLite store that is in use, if there is one."""
+    try:
+        file = locate_store(_value_of("--store", arguments), read_config(_value_of("--config", arguments)))[0].file
+        if file is None or not file.is_file():
+            return None
+        connection = sqlite3.connect(file_uri(file, mode="ro"), uri=True)
+        try:
+            [(profile,)] = connection.execute("select value from settings where name = 'profile'")
+        finally:
+            connection.close()
+        document = json.loads(profile)
+    except (KeyctlError, OSError, sqlite3.Error, ValueError):
+        return None  # whatever is wrong with the store is told when it is opened
+    return document if isinstance(document, dict) else None
+
+
+def _value_of(option: str, arguments: Sequence[str]) -> str | None:
+    """Return the option's last value, as far as can be told before the arguments are parsed."""
+    found = None
+    for i, argument in enumerate(arguments):
+        if argument.startswith(f"{option}="):
+            found = argument.removeprefix(f"{option}=")
+        elif argument == option and i + 1 < len(arguments):
+            found = arguments[i + 1]
+    return found

@@ -1,0 +1,153 @@
+"""Everything that is printed. stdout is the answer and nothing else; notes, warnings and errors go to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keyctl.errors import Aborted, KeyctlError, Refused
+from keyctl.visible import visible
+
+_ELASTIC = 4  # characters that even a column which gives way keeps
+STATUS_STYLES = {
+    "active": "green",
+    "retiring": "yellow",
+    "locked": "yellow",
+    "expired": "bright_black",
+    "revoked": "red",
+    "disabled": "red",
+}
+
+
+class AnswerLost(KeyctlError):
+    """The answer could not be written. A new key that could not be written is a NotDelivered instead."""
+
+    exit_code = 21
+    code = "NOT_DELIVERED"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table. `elastic` ones give way where the terminal is narrow; the others are never cut."""
+
+    title: str
+    elastic: bool = False
+
+
+class Output:
+    def __init__(self, *, json: bool, quiet: bool, color: bool) -> None:
+        self.json = json
+        self.quiet = quiet
+        self.color = color and not os.environ.get("NO_COLOR")
+        self.on_terminal = sys.stdout is not None and sys.stdout.isatty()
+
+    # ── the answer ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def answer(self, text: str) -> None:
+        """Print one answer and a line end, as it is. Raises OSError if it could not be written."""
+        if sys.stdout is None:
+            raise OSError(9, "standard output is closed")
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    def answer_json(self, value: Any) -> None:
+        self.answer(to_json(value))
+
+    def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]], plain: Iterable[Sequence[str]]) -> None:
+        """Print `rows` as a table on a terminal, and `plain` tab-separated elsewhere."""
+        if not self.on_terminal:
+            for row in plain:
+                self.answer("\t".join(map(visible, row)))
+            return
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for column in columns:
+            table.add_column(
+                column.title, no_wrap=True, overflow="ellipsis", min_width=_ELASTIC if column.elastic else None
+            )
+        for row in rows:
+            table.add_row(*(Text(visible(cell), style=STATUS_STYLES.get(cell, "")) for cell in row))
+        console = Console(no_color=not self.color, highlight=False, markup=False, emoji=False)
+        _protect(table, columns, rows)
+        console.print(table)
+
+    def details(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Print facts, one a line: aligned on a terminal, tab-separated elsewhere."""
+        if self.on_terminal:
+            width = max(len(name) for name, _ in pairs)
+            self.answer("\n".join(f"{name:<{width}}  {visible(value)}" for name, value in pairs))
+        else:
+            self.answer("\n".join(f"{name}\t{visible(value)}" for name, value in pairs))
+
+    # ── beside the answer ────────────────────────────────────────────────────────────────────────────────────────
+
+    def note(self, text: str) -> None:
+        if not self.quiet:
+            _to_stderr(f"keyctl: {visible(text)}")
+
+    def warn(self, text: str) -> None:
+        _to_stderr(f"keyctl: warning: {visible(text)}")
+
+    def aside(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Tell a person at a terminal more about the answer."""
+        if not self.quiet and sys.stderr is not None and sys.stderr.isatty():
+            width = max(len(name) for name, _ in pairs)
+            _to_stderr("\n".join(f"{name:>{width}}  {visible(value)}" for name, value in pairs))
+
+    def error(self, error: KeyctlError) -> None:
+        if self.json:
+            body = {"code": error.code, "message": error.message, "hint": error.hint}
+            _to_stderr(to_json({"error": body}))
+            return
+        for i, line in enumerate(error.message.split("\n")):
+            _to_stderr(visible(line) if i else f"keyctl: error: {visible(line)}")
+        if error.hint:
+            _to_stderr(f"keyctl: hint: {visible(error.hint)}")
+
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Ask at a terminal. Raises Aborted unless the answer is yes, Refused where nobody can be asked."""
+        if yes:
+            return
+        if sys.stdin is None or not sys.stdin.isatty():
+            raise Refused(f"{question}: not without being told so", hint="there is no terminal to ask at: add --yes")
+        sys.stderr.write(f"{visible(question)}? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+            raise Aborted("nothing was changed")
+
+
+def to_json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def debug_traceback() -> None:
+    """Print the traceback that KEYCTL_DEBUG=1 asks for. Without locals: they may hold a secret."""
+    if os.environ.get("KEYCTL_DEBUG") == "1":
+        _to_stderr(traceback.format_exc().rstrip())
+
+
+def _protect(table: Any, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """Fix the width of columns that are never cut, so that Rich takes what is missing from the elastic ones."""
+    from rich.cells import cell_len
+
+    for i, column in enumerate(columns):
+        if not column.elastic:
+            table.columns[i].min_width = max([cell_len(visible(row[i])) for row in rows] + [cell_len(column.title)])
+
+
+def _to_stderr(text: str) -> None:
+    # A closed stderr must not turn an answer into a failure.
+    if sys.stderr is not None:
+        try:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+        except OSError:
+            sys.stderr = None

@@ -1,0 +1,100 @@
+"""Hands new keys over: a key is delivered, or it is dead.
+
+A delivery is prepared before the keys are committed, so that what can fail early does, and handed over after. Until
+then nobody has the text; afterwards nothing keeps it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from keyctl.errors import NotDelivered, Refused
+from keyctl.models import Minted
+
+
+class Delivery(Protocol):
+    def prepare(self, minted: Sequence[Minted]) -> None:
+        """Get everything ready, inside the transaction that makes the keys. May be called again after a retry."""
+
+    def hand_over(self) -> None:
+        """Deliver, after the commit. Raises OSError if nobody got the keys."""
+
+    def abandon(self) -> None:
+        """Forget what was prepared."""
+
+
+class StreamDelivery:
+    """Writes what `render` makes of the keys to standard output, in one piece."""
+
+    def __init__(self, write: Callable[[str], None], render: Callable[[Sequence[Minted]], str]) -> None:
+        self._write = write
+        self._render = render
+        self._text = ""
+
+    def prepare(self, minted: Sequence[Minted]) -> None:
+        self._text = self._render(minted)
+
+    def hand_over(self) -> None:
+        self._write(self._text)
+
+    def abandon(self) -> None:
+        self._text = ""
+
+
+class FileDelivery:
+    """Writes the keys to a file, one a line: mode 0600, complete or absent.
+
+    Raises Refused if the file exists and `replace` is false, NotDelivered if it cannot be written.
+    """
+
+    def __init__(self, path: Path, *, replace: bool = False) -> None:
+        self._path = path
+        self._replace = replace
+        self._temporary: Path | None = None
+
+    def prepare(self, minted: Sequence[Minted]) -> None:
+        self.abandon()
+        if self._path.is_dir():
+            raise Refused(f"{self._path} is a folder", hint=f"give a file: --out {self._path}/KEYFILE")
+        if not self._replace and os.path.lexists(self._path):
+            raise Refused(f"{self._path} exists already", hint="choose another file, or add --force to replace it")
+        temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
+        try:
+            descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+            self._temporary = temporary
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.writelines(f"{one.text}\n" for one in minted)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            self.abandon()
+            raise NotDelivered(
+                f"cannot write {self._path}: {error.strerror}", hint="no key was made; choose another file"
+            ) from None
+
+    def hand_over(self) -> None:
+        if self._temporary is None:
+            raise RuntimeError("hand_over before prepare")
+        if self._replace:
+            self._temporary.replace(self._path)
+            self._temporary = None
+        else:
+            # A link fails where a file has appeared meanwhile; a rename would destroy it.
+            os.link(self._temporary, self._path)
+            self.abandon()
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def abandon(self) -> None:
+        if self._temporary is not None:
+            with suppress(FileNotFoundError):
+                self._temporary.unlink()
+            self._temporary = None
