@@ -1,0 +1,154 @@
+# `make` brings keyctl up, `make -s provision-token` prints a new key, `make help` tells the rest.
+SHELL := /bin/bash
+VENV := .venv
+PY = $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+PYTHON := $(VENV)/bin/python
+# -P: a file in the working directory is never imported. -m: keyutils has a keyctl too
+KEYCTL := $(PYTHON) -P -m keyctl
+LOCK := .ci/requirements-dev.txt
+MAKEFLAGS += --no-print-directory
+
+.DEFAULT_GOAL := all
+.PHONY: all provision-token test lint format check bench wheel-check lock clean help
+
+# --- what the caller says about the key ------------------------------------------------------------------------------
+# NAME, OWNER and the others count only on make's command line (WSL has a NAME in everybody's environment) and may hold
+# anything. make would hand their expansions to every recipe, running a $(shell …) in them: so they are not exported, and
+# their unexpanded text reaches the one recipe that wants it under a name of its own. Given but empty is still given:
+# EXPIRES="$UNSET" must be an error, not a key that never expires.
+KEY_VARIABLES := NAME OWNER OWNER_KIND ENV SCOPES EXPIRES PROFILE STORE OUT
+unexport $(KEY_VARIABLES)
+define take
+ifeq ($$(origin $(1)),command line)
+export KEYCTL_MAKE_$(1) = $$(value $(1))
+else
+unexport KEYCTL_MAKE_$(1)
+endif
+endef
+$(foreach name,$(KEY_VARIABLES),$(eval $(call take,$(name))))
+
+# a misspelt SCOPE= must not become a key with the default scopes
+ifeq ($(MAKELEVEL),0)
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
+UNKNOWN := $(filter-out $(KEY_VARIABLES) VENV PY -%,$(GIVEN))
+$(if $(UNKNOWN),$(error unknown variable: $(UNKNOWN). Known are: $(KEY_VARIABLES) VENV PY))
+endif
+
+IN_STORE = $${KEYCTL_MAKE_STORE+--store="$$KEYCTL_MAKE_STORE"}
+MINT = $(KEYCTL) mint --init $(IN_STORE) \
+	$${KEYCTL_MAKE_PROFILE+--profile="$$KEYCTL_MAKE_PROFILE"} \
+	$${KEYCTL_MAKE_NAME+--name="$$KEYCTL_MAKE_NAME"} \
+	$${KEYCTL_MAKE_OWNER+--owner="$$KEYCTL_MAKE_OWNER" --create-owner} \
+	$${KEYCTL_MAKE_OWNER_KIND+--owner-kind="$$KEYCTL_MAKE_OWNER_KIND"} \
+	$${KEYCTL_MAKE_ENV+--env="$$KEYCTL_MAKE_ENV"} \
+	$${KEYCTL_MAKE_SCOPES+--scope="$$KEYCTL_MAKE_SCOPES"} \
+	$${KEYCTL_MAKE_EXPIRES+--expires="$$KEYCTL_MAKE_EXPIRES"} \
+	$${KEYCTL_MAKE_OUT+--out="$$KEYCTL_MAKE_OUT"}
+
+# --- use it ----------------------------------------------------------------------------------------------------------
+all: $(VENV)/.ready ## bring keyctl up: install, create the store, mint a first key, say what to try next
+	@set -e; $(MINT); \
+	config=$$($(KEYCTL) config show --json $(IN_STORE)); profile=$$($(KEYCTL) profile show --json $(IN_STORE)); \
+	$(PYTHON) -P -c "$$WELCOME" "$$config" "$$profile" >&2
+
+define WELCOME
+import json, os, sys
+from keyctl.visible import visible
+config, profile = map(json.loads, sys.argv[1:])
+print()
+if "KEYCTL_MAKE_OUT" not in os.environ:
+    print("The line above is your key. It is shown this once: keep it somewhere safe.")
+print("Store:", config["store"])
+for service in profile.get("services", []):
+    print(visible(f"{service['name']}: {service['url']}"))
+print("\nTry next:")
+for command, use in {
+    "$(VENV)/bin/keyctl verify": "paste the key: is it good?",
+    "$(VENV)/bin/keyctl list": "all keys of this store",
+    "make -s provision-token NAME=laptop": "another key, alone on standard output",
+    "$(VENV)/bin/keyctl --help": "all that keyctl can do",
+}.items():
+    print(f"  {command:37}{use}")
+endef
+all: export WELCOME := $(WELCOME)
+
+provision-token: $(VENV)/.ready ## mint one more key and print it, alone
+	@exec $(MINT)
+
+# --- work on it ------------------------------------------------------------------------------------------------------
+test: $(VENV)/.ready ## run all tests
+	@$(PYTHON) -m pytest
+
+lint: $(VENV)/.ready ## check style, types and who imports whom
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+	@$(VENV)/bin/lint-imports --no-cache --no-logo
+
+format: $(VENV)/.ready ## mend what ruff can mend by itself
+	@$(PYTHON) -m ruff check --fix --exit-zero .
+	@$(PYTHON) -m ruff format .
+
+check: lint test ## all that a change must pass
+
+bench: $(VENV)/.ready ## measure the speed, as ratios to plain scripts
+	@$(PYTHON) -m tests.benchmarks
+
+# what a user would get: the newest dependencies, nothing of this tree, another HOME
+wheel-check: $(VENV)/.ready ## try the wheel in a clean environment
+	@set -euo pipefail; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	$(PYTHON) -m hatchling build -t wheel -d "$$dir" >&2; \
+	$(PYTHON) -m venv --without-pip "$$dir/venv"; \
+	$(VENV)/bin/uv pip install -q --python "$$dir/venv/bin/python" "$$dir"/*.whl \
+	  || $(PYTHON) -m pip --python "$$dir/venv/bin/python" install -q "$$dir"/*.whl; \
+	cd "$$dir"; run() { env -i HOME="$$dir/home" PATH=/usr/bin:/bin LC_ALL=C.UTF-8 "$$dir/venv/bin/$$1" "$${@:2}"; }; mkdir home; \
+	run keyctl --help >/dev/null; \
+	run apikeyctl --version; \
+	run keyctl profile list; \
+	key=$$(run keyctl mint); run keyctl verify <<< "$$key"
+
+lock: $(VENV)/.ready ## choose the development requirements anew
+	@set -e; new=$$(mktemp); trap 'rm -f "$$new"' EXIT; \
+	echo "# Made by \`make lock\` from pyproject.toml: what development and CI install, to the byte." > "$$new"; \
+	$(VENV)/bin/uv pip compile --upgrade --universal --python-version 3.11 --extra dev --generate-hashes --no-header pyproject.toml \
+	  2>/dev/null >> "$$new"; \
+	cp "$$new" $(LOCK)
+
+clean: ## remove the environment and everything that was made
+	@rm -rf .venv dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find keyctl tests -name __pycache__ -prune -exec rm -rf {} +
+
+help: ## show this
+	@sed -nE 's/^([a-z-]+):.* ## (.*)/\1 \2/p' Makefile | while read -r target text; do printf '%-16s %s\n' "$$target" "$$text"; done
+	@echo; echo 'all and provision-token take, on the command line: $(KEY_VARIABLES:%=%=…)'
+
+# --- the virtual environment -----------------------------------------------------------------------------------------
+# .ready names the folder that it was made in, since an environment that was moved or copied along with its tree would run
+# the other tree's code, and the interpreter behind it, since a newer one under the same name has no packages here.
+# uv is quick but knows nothing of pip's configuration (a company's own index, say): then pip does it all. Of two first
+# runs at once the second waits for the lock (on pyproject.toml itself: no file to clean up) and finds the work done
+PLACE := pwd -P; readlink -f $(PYTHON)
+IN_PLACE := [ -x $(PYTHON) ] && [ "$$(cat $(VENV)/.ready 2>/dev/null)" = "$$($(PLACE))" ]
+ifneq ($(shell $(IN_PLACE) && echo yes),yes)
+.PHONY: $(VENV)/.ready
+endif
+
+$(VENV)/.ready: pyproject.toml $(LOCK)
+	@exec >&2; set -e; \
+	if command -v flock >/dev/null; then exec 9<pyproject.toml; flock 9; fi; \
+	if $(IN_PLACE); then \
+	  if [ $@ -nt pyproject.toml ] && [ $@ -nt $(LOCK) ]; then exit; fi; \
+	else \
+	  python="$(PY)"; \
+	  [ "$$python" ] || { echo "keyctl needs Python 3.11 or newer, with venv (on Debian: apt-get install python3-venv)"; exit 1; }; \
+	  [ ! -e $(VENV) ] || [ -e $(VENV)/pyvenv.cfg ] || { echo "$(VENV) exists and is no virtual environment"; exit 1; }; \
+	  $$python -m venv --clear $(VENV); \
+	fi; \
+	echo "installing into $(VENV) …"; \
+	pip="$(PYTHON) -m pip -q --disable-pip-version-check install"; \
+	{ $$pip --require-hashes -r <(sed -n '/^uv==/,/[^\]$$/p' $(LOCK)) \
+	  && $(VENV)/bin/uv pip sync -q --python $(PYTHON) --require-hashes $(LOCK) \
+	  && $(VENV)/bin/uv pip install -q --python $(PYTHON) --no-deps --no-build-isolation -e .; } \
+	|| { echo "uv could not do it: pip instead"; $$pip --require-hashes -r $(LOCK) && $$pip --no-deps --no-build-isolation -e .; }; \
+	{ $(PLACE); } > $@

@@ -1,0 +1,1 @@
+"""keyctl's tests: a file per module, and real processes for the command line (`tests.runner`)."""

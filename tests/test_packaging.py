@@ -1,0 +1,64 @@
+"""What is in the wheel, and what the lock pins. `make wheel-check` installs the wheel and runs it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import keyctl
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LOCK = (ROOT / ".ci/requirements-dev.txt").read_text()
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (path,) = folder.iterdir()
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: dict[str, bytes]):
+    files = {str(path.relative_to(ROOT)) for path in (ROOT / "keyctl").rglob("*") if path.is_file()}
+    sources = {name for name in files if "__pycache__" not in name}
+
+    packed = {name for name in wheel if not name.startswith(f"apikeyctl-{keyctl.__version__}.dist-info/")}
+
+    assert packed == sources
+    assert any(name.endswith(".toml") for name in packed)
+    assert any("migrations" in name for name in packed)
+
+
+def test_the_wheel_has_both_commands(wheel: dict[str, bytes]):
+    entry_points = wheel[f"apikeyctl-{keyctl.__version__}.dist-info/entry_points.txt"].decode()
+
+    assert "keyctl = keyctl.cli.app:main" in entry_points.splitlines()
+    assert "apikeyctl = keyctl.cli.app:main" in entry_points.splitlines()
+
+
+def test_the_lock_pins_every_requirement_by_hash_and_names_no_address():
+    wanted = PROJECT["dependencies"] + [req for extra in PROJECT["optional-dependencies"].values() for req in extra]
+    names = {re.split(r"[\[<>=]", requirement)[0] for requirement in wanted}
+
+    pins = re.findall(r"^([a-z0-9-]+)==\S+.* \\\n    --hash=sha256:", LOCK, re.MULTILINE)
+
+    assert names <= set(pins)
+    assert len(pins) == len(re.findall(r"^\w", LOCK, re.MULTILINE))
+    assert "://" not in LOCK
+
+
+def test_typer_stays_below_the_version_that_doubles_every_start():
+    version = re.search(r"^typer==0\.(\d+)\.", LOCK, re.MULTILINE)
+
+    assert version
+    assert int(version[1]) < 29
