@@ -9,10 +9,11 @@ from typing import Any
 
 from keyctl import lifecycle, policy
 from keyctl.audit import key_entry
-from keyctl.delivery import Delivery
+from keyctl.delivery import Delivery, Minted
 from keyctl.errors import Refused, UsageError
 from keyctl.issuing import Issuer
-from keyctl.models import Actor, Change, Key, KeyRecord, Minted, Owner
+from keyctl.models import Actor, Key, KeyRecord, Owner
+from keyctl.networks import parse_networks
 from keyctl.owner_admin import NewOwner, create_owner, imagine_owner
 from keyctl.store import counters, events, keys, owners, usage
 from keyctl.store.database import Connection, Store
@@ -54,6 +55,14 @@ class Update:
     name: str | None = None
     allowed_ips: Sequence[str] | None = None
     metadata: Sequence[str] = field(default=())
+
+
+@dataclass(frozen=True)
+class Change:
+    """A key after a change, or as it was if there was nothing to change."""
+
+    record: KeyRecord
+    changed: bool
 
 
 class _PrefixTaken(Exception):
@@ -316,7 +325,7 @@ class KeyAdmin:
         if new.name is not None:
             wanted["name"] = policy.text("name", new.name) if new.name else None
         if new.allowed_ips is not None:
-            wanted["allowed_ips"] = policy.allowed_ips(new.allowed_ips)
+            wanted["allowed_ips"] = parse_networks(new.allowed_ips)
         pairs = policy.metadata(new.metadata)
 
         def values(_: Connection, record: KeyRecord) -> Mapping[str, Any]:
@@ -385,7 +394,7 @@ class KeyAdmin:
             owner_id=None,
             environment=policy.environment(profile, new.environment),
             scopes=policy.scopes(profile, new.scopes, owner),
-            allowed_ips=policy.allowed_ips(new.allowed_ips),
+            allowed_ips=parse_networks(new.allowed_ips),
             metadata=policy.metadata(new.metadata),
             created_at=now,
             created_by=str(self._actor),

@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import Any
 
 from keyctl.models import Actor, Event, Key, Owner
+from keyctl.rows import json_value
 from keyctl.times import to_milliseconds
 
 GENESIS = "0" * 64
@@ -46,15 +47,6 @@ def key_state(key: Key) -> dict[str, Any]:
 
 def owner_state(owner: Owner) -> dict[str, Any]:
     return {f.name: json_value(getattr(owner, f.name)) for f in fields(owner) if f.name != "id"}
-
-
-def json_value(value: Any) -> Any:
-    """Return a column's value as it stands in an event: times as Unix milliseconds, tuples as lists."""
-    if isinstance(value, datetime):
-        return to_milliseconds(value)
-    if isinstance(value, tuple):
-        return list(value)
-    return dict(value) if isinstance(value, Mapping) else value
 
 
 def phc_digest(phc: str) -> str:

@@ -112,7 +112,7 @@ def decide(
     in_force = scopes_in_force(profile, key.scopes, record.owner)
     if profile.scopes.required and not in_force:
         return refuse(Code.INVALID_API_KEY, "no recognised scope")
-    if key.allowed_ips and not _ip_allowed(request.ip, key.allowed_ips):
+    if key.allowed_ips and not _within(request.ip, key.allowed_ips):
         return refuse(Code.FORBIDDEN_IP, f"{request.ip} is not allowed" if request.ip else "no address was given")
     if request.resource_owner is not None and not _owner_reached(profile, record, resource_owners):
         return refuse(Code.FORBIDDEN_OWNER, f"the key does not reach what belongs to {request.resource_owner}")
@@ -142,18 +142,12 @@ def scopes_in_force(profile: Profile, scopes: Iterable[str], owner: Owner | None
     return tuple(in_force)
 
 
-def _ip_allowed(ip: str | None, allowed: tuple[str, ...]) -> bool:
+def _within(ip: str | None, networks: tuple[str, ...]) -> bool:
     if ip is None:
         return False
-    from ipaddress import ip_address, ip_network  # noqa: PLC0415 - only keys with an allow list pay for it
+    from keyctl.networks import contain  # noqa: PLC0415 - only keys with an allow list pay for it
 
-    try:
-        address = ip_address(ip)
-    except ValueError:
-        return False
-    # A dual-stack listener reports IPv4 peers as ::ffff:192.0.2.1
-    address = getattr(address, "ipv4_mapped", None) or address
-    return any(address in ip_network(network) for network in allowed)
+    return contain(networks, ip)
 
 
 def _owner_reached(profile: Profile, record: KeyRecord, resource_owners: tuple[Owner, ...]) -> bool:

@@ -10,11 +10,21 @@ import os
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from keyctl.errors import NotDelivered, Refused
-from keyctl.models import Minted
+from keyctl.models import KeyRecord
+
+
+@dataclass(frozen=True)
+class Minted:
+    """A new key with its text, which exists here and nowhere else; `previous` is the key that a rotation replaces."""
+
+    record: KeyRecord
+    text: str = field(repr=False)
+    previous: KeyRecord | None = None
 
 
 class Delivery(Protocol):

@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TypeVar
 
-from keyctl.audit import json_value, key_entry, key_state
+from keyctl.audit import key_entry, key_state
 from keyctl.delivery import Delivery
 from keyctl.errors import KeyctlError, NotDelivered, Refused
 from keyctl.keyformat import GeneratedKey
 from keyctl.lifecycle import UNDELIVERED
 from keyctl.models import Actor, Key, KeyRecord
+from keyctl.rows import json_value
 from keyctl.store import events, keys
 from keyctl.store.database import Connection, Store
 

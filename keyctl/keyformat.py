@@ -10,7 +10,6 @@ https://github.blog/2021-04-05-behind-githubs-new-authentication-token-formats/
 
 from __future__ import annotations
 
-import hmac
 import math
 import os
 import re
@@ -48,8 +47,7 @@ class MalformedKey(ValueError):
         self.reason = reason
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """A random field, or the checksum: `length` characters of `alphabet` (a name in ALPHABETS, or the characters)."""
 
     alphabet: str
@@ -104,7 +102,7 @@ class KeyFormat:
         Looks nothing up. The checksum is a guard against typing errors, not a proof of anything.
         """
         parsed = self.dissect(text)
-        if not hmac.compare_digest(self.format(parsed).encode(), text.encode()):
+        if self.format(parsed) != text:
             raise MalformedKey("checksum")
         return parsed
 
@@ -159,7 +157,7 @@ class KeyFormat:
     def exposed_pattern(self) -> re.Pattern[str]:
         """Finds text that begins like a prefix and goes on like a secret: a key, whole or cut short, in any case."""
         head, rest = self._expression(stop_at="secret"), self._after_prefix()
-        more = re.escape(rest[0]) if rest else f"[{re.escape(self.secret.characters)}]"
+        more = re.escape(rest[0]) if rest else _character_class(self.secret.characters)
         return re.compile(f"{re.sub(r'[?]P<[a-z]+>', '?:', head)}{more}.*", re.ASCII | re.IGNORECASE | re.DOTALL)
 
     def tags_of_prefix(self, prefix: str) -> tuple[str | None, str | None]:
@@ -270,7 +268,7 @@ class KeyFormat:
                 expression += f"(?P<{value}>{'|'.join(map(re.escape, self._choices(value)))})"
             else:
                 random = self._random_field(value)
-                expression += f"(?P<{value}>[{re.escape(random.characters)}]{{{random.length}}})"
+                expression += f"(?P<{value}>{_character_class(random.characters)}{{{random.length}}})"
             if stop_at == "secret" and (kind, value) == ("field", "prefix"):
                 break
         return expression
@@ -304,6 +302,17 @@ def _checksum(body: str, checksum: Field) -> str:
         value, digit = divmod(value, len(characters))
         digits.append(characters[digit])
     return "".join(reversed(digits))
+
+
+def _character_class(characters: str) -> str:
+    """Return a regular expression for one of `characters`, in ranges: it is compiled at every start."""
+    ranges: list[list[str]] = []
+    for character in sorted(characters):
+        if ranges and ord(character) == ord(ranges[-1][1]) + 1:
+            ranges[-1][1] = character
+        else:
+            ranges.append([character, character])
+    return "[" + "".join(re.escape(a) if a == b else f"{re.escape(a)}-{re.escape(b)}" for a, b in ranges) + "]"
 
 
 def _draw(random: Field, count: int) -> list[str]:

@@ -121,20 +121,3 @@ class Event:
     detail: Mapping[str, Any]
     previous_hash: str
     hash: str
-
-
-@dataclass(frozen=True)
-class Minted:
-    """A new key with its text, which exists here and nowhere else; `previous` is the key that a rotation replaces."""
-
-    record: KeyRecord
-    text: str = field(repr=False)
-    previous: KeyRecord | None = None
-
-
-@dataclass(frozen=True)
-class Change:
-    """A key after a change, or as it was if there was nothing to change."""
-
-    record: KeyRecord
-    changed: bool

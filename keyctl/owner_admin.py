@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from keyctl import policy
-from keyctl.audit import json_value, owner_state
+from keyctl.audit import owner_state
 from keyctl.errors import Refused
 from keyctl.models import Actor, Owner
 from keyctl.profiles.model import Profile
+from keyctl.rows import json_value
 from keyctl.store import counters, events, owners
 from keyctl.store.database import Connection, Store
 from keyctl.times import utc_now

@@ -10,7 +10,6 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 from keyctl.errors import Refused, UsageError, suggestion
@@ -61,24 +60,6 @@ def metadata(pairs: Iterable[str]) -> dict[str, str]:
             raise UsageError(f'"{brief(pair)}" is not NAME=VALUE', hint="for example: --meta team=billing")
         read[name] = text(f"value of {name}", value, longest=_LONGEST_VALUE) if value else ""
     return read
-
-
-def allowed_ips(values: Iterable[str]) -> tuple[str, ...]:
-    """Read addresses and networks in CIDR notation (RFC 4632), and return them as networks."""
-    networks = []
-    for value in values:
-        try:
-            networks.append(str(ip_network(value)))
-        except ValueError:
-            raise UsageError(f'"{brief(value)}" is not a network', hint=_network_hint(value)) from None
-    return tuple(dict.fromkeys(networks))
-
-
-def address(value: str) -> str:
-    try:
-        return str(ip_address(value))
-    except ValueError:
-        raise UsageError(f'"{brief(value)}" is not an IP address', hint="for example: --ip 192.0.2.7") from None
 
 
 def environment(profile: Profile, name: str | None) -> str:
@@ -234,13 +215,6 @@ def _attribute(name: str, type_name: str, value: str) -> Any:
             raise UsageError(f'attribute {name} is true or false, not "{brief(value)}"')
         return _TRUE_AND_FALSE[value]
     return text(f"attribute {name}", value, longest=_LONGEST_VALUE)
-
-
-def _network_hint(value: str) -> str:
-    try:
-        return f"its network is {ip_interface(value).network}"
-    except ValueError:
-        return "give an address (192.0.2.7) or a network in CIDR notation (192.0.2.0/24, 2001:db8::/32)"
 
 
 def _article(noun: str) -> str:

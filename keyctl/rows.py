@@ -1,4 +1,4 @@
-"""Rows of the store as keys, owners and events, and back. Shared by every reader, so that all read the same.
+"""Rows of the store as keys and owners, and back. Shared by every reader, so that all read the same.
 
 Times are kept as Unix milliseconds and lists as JSON text: neither database can then drop a zone or an order.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Protocol
 
-from keyctl.audit import json_value
-from keyctl.models import Actor, Event, Key, Owner
-from keyctl.times import from_milliseconds
+from keyctl.models import Key, Owner
+from keyctl.times import from_milliseconds, to_milliseconds
 
 
 class Row(Protocol):
@@ -56,17 +56,13 @@ def decode_owner(row: Row) -> Owner:
     return Owner(**values)
 
 
-def decode_event(row: Row) -> Event:
-    return Event(
-        seq=row["seq"],
-        at=from_milliseconds(row["at"]),
-        actor=Actor(row["actor"], row["claimed_actor"]),
-        action=row["action"],
-        reason=row["reason"],
-        detail=json.loads(row["detail"]),
-        previous_hash=row["previous_hash"],
-        hash=row["hash"],
-    )
+def json_value(value: Any) -> Any:
+    """Return a column's value as it stands in JSON: times as Unix milliseconds, tuples as lists."""
+    if isinstance(value, datetime):
+        return to_milliseconds(value)
+    if isinstance(value, tuple):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 def _decode(row: Row, columns: tuple[str, ...]) -> dict[str, Any]:

@@ -96,6 +96,8 @@ class LazyGroup(core.TyperGroup):
 def _set(ctx: typer.Context, param: Any, value: Any) -> Any:
     """Keep a global option. The side nearer to the command wins."""
     found = ctx.find_root().obj
+    if value == "":
+        raise typer.BadParameter("it is empty")
     if value and isinstance(found, CommandContext):
         setattr(found.settings, param.name, value)
     return value

@@ -14,7 +14,9 @@ from keyctl.json_objects import event_object
 from keyctl.models import Event
 from keyctl.times import format_time, short_relative, utc_now
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Read and verify the log of changes.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Read and verify the log of changes."
+)
 
 
 @app.command("list", cls=Command)
@@ -96,7 +98,7 @@ def verify(ctx: typer.Context) -> None:
     if context.output.json:
         context.output.answer_json({"intact": verdict.fault is None, "fault": verdict.fault, **counts})
     elif verdict.fault is None:
-        told = ", ".join(f"{number:,} {name}" for name, number in counts.items())
+        told = ", ".join(f"{number:,} {name if number != 1 else name[:-1]}" for name, number in counts.items())
         context.output.answer(f"intact: {told}")
     if verdict.fault is not None:
         raise CheckFailed(verdict.fault, hint="somebody changed the database outside keyctl: see keyctl audit list")

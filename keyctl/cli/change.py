@@ -22,7 +22,7 @@ from keyctl.errors import UsageError
 if TYPE_CHECKING:
     from keyctl.admin import Update
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(cls=Command)
@@ -81,7 +81,7 @@ def update(
     \b
     Examples:
       keyctl update kc_live_3fa9c2d1e8b7 --name "billing worker"
-      keyctl update kc_live_3fa9c2d1e8b7 --allow-ip 192.0.2.0/24 --meta team=billing
+      keyctl update kc_live_3fa9c2d1e8b7 --allow-ip 192.0.2.0/24 --meta team=web
     """
     context = context_of(ctx)
     if allow_ip and any_ip:

@@ -10,7 +10,8 @@ from keyctl.json_objects import key_object
 from keyctl.times import describe_relative, utc_now
 
 if TYPE_CHECKING:
-    from keyctl.models import Change, KeyRecord
+    from keyctl.admin import Change
+    from keyctl.models import KeyRecord
 
 
 def selected(context: CommandContext, selectors: Sequence[str]) -> list[KeyRecord]:

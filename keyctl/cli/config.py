@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,13 +30,17 @@ def read_config(given: str | None) -> Config:
     asked = given or os.environ.get("KEYCTL_CONFIG")
     path = Path(asked).expanduser() if asked else default_folder("config") / "config.toml"
     try:
-        data = tomllib.loads(path.read_bytes().decode())
+        raw = path.read_bytes()
     except FileNotFoundError:
         if asked:
             raise ConfigurationInvalid(f"there is no configuration file {path}") from None
         return Config(path)
     except OSError as error:
         raise ConfigurationInvalid(f"cannot read the configuration file {path}: {error.strerror}") from None
+    import tomllib
+
+    try:
+        data = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationInvalid(f"{path} is not TOML: {error}") from None
     for key, value in data.items():

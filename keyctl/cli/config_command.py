@@ -8,7 +8,12 @@ from keyctl.cli.command import Command
 from keyctl.cli.context import context_of
 from keyctl.location import StoreLocation
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show which store and settings are in force.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Show which store and settings are in force.",
+)
 
 
 @app.callback()
@@ -18,7 +23,7 @@ def config() -> None:
 
 @app.command(cls=Command)
 def show(ctx: typer.Context) -> None:
-    """Show which store and settings are in force, and where they come from.
+    """Show what is in force, and where it comes from.
 
     \b
     Examples:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,17 +13,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from keyctl import policy
 from keyctl.cli import config as configuration
 from keyctl.cli.config import Config, locate_store, read_config
 from keyctl.cli.output import Output
 from keyctl.errors import StoreUnavailable, UsageError
 from keyctl.location import StoreLocation
-from keyctl.models import Actor
 from keyctl.times import parse_duration
 
 if TYPE_CHECKING:
     from keyctl.admin import KeyAdmin
+    from keyctl.models import Actor
     from keyctl.owner_admin import OwnerAdmin
     from keyctl.sqlite_reader import SqliteReader
     from keyctl.store.database import Store
@@ -93,6 +91,11 @@ class CommandContext:
     @cached_property
     def actor(self) -> Actor:
         """The operating system's user and host; what KEYCTL_ACTOR claims stands beside it, not instead."""
+        import socket
+
+        from keyctl import policy
+        from keyctl.models import Actor
+
         try:
             user = pwd.getpwuid(os.getuid()).pw_name
         except KeyError:
@@ -134,7 +137,7 @@ class CommandContext:
     def create_store(self, profile_name: str | None, hash_parameters: str | None = None) -> bool:
         """Create the store, or open the one that is there; tell whether it was created."""
         from keyctl.hashing import DEFAULT, parse_parameters
-        from keyctl.profiles import load_profile
+        from keyctl.profiles.files import load_profile
         from keyctl.store.schema import create
         from keyctl.times import utc_now
 
@@ -181,7 +184,10 @@ def split_commas(values: list[str] | None) -> list[str] | None:
     """Return the values of a repeatable option that also takes commas; None if it was not given."""
     if not values:
         return None
-    return [part.strip() for value in values for part in value.split(",") if part.strip()]
+    parts = [part.strip() for value in values for part in value.split(",")]
+    if not all(parts):
+        raise UsageError("a value between commas is empty", hint="leave the option out, or name something")
+    return parts
 
 
 def context_of(ctx: typer.Context) -> CommandContext:

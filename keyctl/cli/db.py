@@ -7,7 +7,9 @@ import typer
 from keyctl.cli.command import Command
 from keyctl.cli.context import context_of
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look after the database's schema.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Look after the database's schema."
+)
 
 
 @app.command(cls=Command)

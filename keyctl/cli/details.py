@@ -17,7 +17,7 @@ def key_facts(record: KeyRecord, profile: Profile, *, now: datetime) -> list[tup
     if key.revoked_at is not None and key.revoked_reason:
         status += f": {key.revoked_reason}"
     if key.status(now) is Status.LOCKED:
-        status += f" {when(key.locked_until, now, never='until it is unlocked')}"
+        status += f" until {when(key.locked_until, now, never='it is unlocked')}"
     return [
         ("prefix", key.prefix),
         ("id", key.id),

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from keyctl.cli.config import locate_store, read_config
 from keyctl.errors import KeyctlError, UsageError
-from keyctl.keyformat import KeyFormat
-from keyctl.profiles import preset_document, preset_names
-from keyctl.profiles.model import read_profile
-from keyctl.sqlite_reader import file_uri
+
+if TYPE_CHECKING:
+    from keyctl.keyformat import KeyFormat
 
 # No key's prefix is shorter than its two fixed characters and what makes it unique; most arguments end here.
 _SUSPICIOUS = re.compile(r"[0-9A-Za-z_.:~-]{12}", re.ASCII)
@@ -38,6 +37,9 @@ def refuse_exposed_keys(arguments: Sequence[str]) -> None:
 
 
 def _known_formats(arguments: Sequence[str]) -> Iterator[KeyFormat]:
+    from keyctl.profiles.files import preset_document, preset_names
+    from keyctl.profiles.model import read_profile
+
     for name in preset_names():
         yield read_profile(preset_document(name), source=name).key_format
     if document := _profile_in_store(arguments):
@@ -46,6 +48,10 @@ def _known_formats(arguments: Sequence[str]) -> Iterator[KeyFormat]:
 
 def _profile_in_store(arguments: Sequence[str]) -> dict[str, object] | None:
     """Read the profile of the SQLite store that is in use, if there is one."""
+    import sqlite3
+
+    from keyctl.sqlite_reader import file_uri
+
     try:
         file = locate_store(_value_of("--store", arguments), read_config(_value_of("--config", arguments)))[0].file
         if file is None or not file.is_file():

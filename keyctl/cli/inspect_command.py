@@ -12,9 +12,10 @@ from keyctl.cli.context import context_of
 from keyctl.cli.presented import read_presented_key
 from keyctl.errors import CheckFailed
 from keyctl.keyformat import MalformedKey
-from keyctl.profiles import Profile, load_profile, preset_names
+from keyctl.profiles.files import load_profile, preset_names
+from keyctl.profiles.model import Profile
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(cls=Command)

@@ -17,7 +17,7 @@ from keyctl.models import KeyRecord, Status
 from keyctl.times import format_time, parse_duration, short_relative, utc_now
 from keyctl.visible import brief
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _SORTS = ("created", "expires", "last-used", "name", "prefix")
 _COLUMNS = [

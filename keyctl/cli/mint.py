@@ -27,9 +27,10 @@ from keyctl.json_objects import key_object
 from keyctl.times import describe_relative, utc_now
 
 if TYPE_CHECKING:
-    from keyctl.models import KeyRecord, Minted
+    from keyctl.delivery import Minted
+    from keyctl.models import KeyRecord
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(cls=Command)
@@ -127,9 +128,17 @@ def _progress(count: int, output: Output) -> Iterator[Callable[[], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True, no_color=not output.color), transient=True) as progress:
+    console = Console(stderr=True, no_color=not output.color)
+    # Unless told not to, Rich takes sys.stdout over: the keys would go through it, and to stderr
+    with Progress(console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
         task = progress.add_task(f"hashing {count:,} keys", total=count)
-        yield lambda: progress.advance(task)
+
+        def advance() -> None:
+            progress.advance(task)
+            if progress.finished:  # the bar is gone before the keys are printed
+                progress.stop()
+
+        yield advance
 
 
 def _as_json(objects: list[dict[str, Any]], *, many: bool, lines: bool) -> str:

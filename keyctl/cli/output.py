@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-import traceback
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from keyctl.errors import Aborted, KeyctlError, Refused
 from keyctl.visible import visible
@@ -31,8 +29,7 @@ class AnswerLost(KeyctlError):
     code = "NOT_DELIVERED"
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A column of a table. `elastic` ones give way where the terminal is narrow; the others are never cut."""
 
     title: str
@@ -68,15 +65,12 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
+        console = Console(no_color=not self.color, highlight=False, markup=False, emoji=False)
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for column in columns:
-            table.add_column(
-                column.title, no_wrap=True, overflow="ellipsis", min_width=_ELASTIC if column.elastic else None
-            )
+        for column, width in zip(columns, _widths(columns, rows, console.width), strict=True):
+            table.add_column(column.title, no_wrap=True, overflow="ellipsis", width=width)
         for row in rows:
             table.add_row(*(Text(visible(cell), style=STATUS_STYLES.get(cell, "")) for cell in row))
-        console = Console(no_color=not self.color, highlight=False, markup=False, emoji=False)
-        _protect(table, columns, rows)
         console.print(table)
 
     def details(self, pairs: Sequence[tuple[str, str]]) -> None:
@@ -121,7 +115,7 @@ class Output:
         sys.stderr.write(f"{visible(question)}? [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-            raise Aborted("nothing was changed")
+            raise Aborted("aborted: nothing was changed")
 
 
 def to_json(value: Any) -> str:
@@ -131,16 +125,26 @@ def to_json(value: Any) -> str:
 def debug_traceback() -> None:
     """Print the traceback that KEYCTL_DEBUG=1 asks for. Without locals: they may hold a secret."""
     if os.environ.get("KEYCTL_DEBUG") == "1":
+        import traceback
+
         _to_stderr(traceback.format_exc().rstrip())
 
 
-def _protect(table: Any, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    """Fix the width of columns that are never cut, so that Rich takes what is missing from the elastic ones."""
+def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], available: int) -> list[int]:
+    """Return how wide each column is: the widest elastic one gives way first, the others never."""
     from rich.cells import cell_len
 
-    for i, column in enumerate(columns):
-        if not column.elastic:
-            table.columns[i].min_width = max([cell_len(visible(row[i])) for row in rows] + [cell_len(column.title)])
+    cells = [[column.title, *(visible(row[i]) for row in rows)] for i, column in enumerate(columns)]
+    widths = [max(map(cell_len, column)) for column in cells]
+    elastic = [i for i, column in enumerate(columns) if column.elastic]
+    excess = sum(widths) + 2 * (len(columns) - 1) - available
+    while excess > 0 and elastic:
+        widest = max(elastic, key=lambda i: widths[i])
+        if widths[widest] <= _ELASTIC:
+            break
+        widths[widest] -= 1
+        excess -= 1
+    return widths
 
 
 def _to_stderr(text: str) -> None:

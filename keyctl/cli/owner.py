@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from keyctl.models import Owner
     from keyctl.owner_admin import OwnerChange
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Add, list and change owners.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Add, list and change owners."
+)
 
 HandleArgument = Annotated[str, typer.Argument(metavar="HANDLE", help="The owner's handle or id.")]
 NameOption = Annotated[str | None, typer.Option(metavar="TEXT", help="A name for people.")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from pathlib import Path
 
@@ -29,6 +28,8 @@ def read_presented_key(key_file: Path | None) -> str:
     """Return one line without its line end. Raises NoKeyGiven or NotOneKey; neither holds what was read."""
     source = "standard input" if key_file is None or str(key_file) == "-" else str(key_file)
     if key_file is None and sys.stdin is not None and sys.stdin.isatty():
+        import getpass
+
         return _one_line(getpass.getpass("Key: ", stream=sys.stderr).encode(), "the prompt")
     try:
         if source == "standard input":

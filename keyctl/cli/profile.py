@@ -11,10 +11,13 @@ import typer
 from keyctl.cli.command import Command
 from keyctl.cli.context import context_of
 from keyctl.cli.output import Column
-from keyctl.profiles import Profile, load_profile, preset_names
+from keyctl.profiles.files import load_profile, preset_names
+from keyctl.profiles.model import Profile
 from keyctl.times import NEVER, format_duration
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show and check profiles.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="List, show and check profiles."
+)
 
 
 @app.command("list", cls=Command)

@@ -22,9 +22,10 @@ from keyctl.json_objects import key_object
 from keyctl.times import describe_relative, format_time, parse_duration, utc_now
 
 if TYPE_CHECKING:
-    from keyctl.models import Key, Minted
+    from keyctl.delivery import Minted
+    from keyctl.models import Key
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(cls=Command)

@@ -9,7 +9,7 @@ import typer
 from keyctl.cli.command import Command
 from keyctl.cli.context import DEFAULT_PROFILE, context_of
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(cls=Command)

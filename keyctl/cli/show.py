@@ -12,7 +12,7 @@ from keyctl.cli.details import key_facts
 from keyctl.json_objects import key_object
 from keyctl.times import utc_now
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _SHORTEST_BEGINNING = 8
 
 

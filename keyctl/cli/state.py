@@ -20,7 +20,7 @@ from keyctl.cli.context import (
 )
 from keyctl.times import parse_duration, utc_now
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _RECENTLY = timedelta(hours=24)
 

@@ -19,7 +19,7 @@ from keyctl.verifier import Verifier
 if TYPE_CHECKING:
     from keyctl.verifier import Keyring
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(cls=Command)
@@ -56,7 +56,7 @@ def verify(
     request = Request(
         scopes=policy.known_scopes(keyring.profile, split_commas(scope) or []),
         environment=policy.environment(keyring.profile, env) if env is not None else None,
-        ip=policy.address(ip) if ip is not None else None,
+        ip=_address(ip) if ip is not None else None,
         resource_owner=resource_owner,
     )
     decision = Verifier(keyring).verify(text, request)
@@ -67,6 +67,12 @@ def verify(
     else:
         context.output.answer(_line(decision))
     raise typer.Exit(decision.code.exit_code)
+
+
+def _address(ip: str) -> str:
+    from keyctl.networks import parse_address
+
+    return parse_address(ip)
 
 
 def _line(decision: Decision) -> str:

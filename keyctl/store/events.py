@@ -11,9 +11,9 @@ from sqlalchemy import Connection, insert, or_, select, update
 
 from keyctl.audit import KEYS_PER_EVENT, chain
 from keyctl.models import Actor, Event
-from keyctl.rows import decode_event
+from keyctl.rows import Row
 from keyctl.store.tables import audit_head, events
-from keyctl.times import to_milliseconds
+from keyctl.times import from_milliseconds, to_milliseconds
 
 
 def append(
@@ -78,15 +78,28 @@ def latest(
         query = query.where(events.c.detail.contains(mention, autoescape=True))
     if action is not None:
         query = query.where(or_(events.c.action == action, events.c.action.startswith(f"{action}.", autoescape=True)))
-    return [decode_event(row) for row in connection.execute(query).mappings()]
+    return [_decode(row) for row in connection.execute(query).mappings()]
 
 
 def every(connection: Connection) -> Iterable[Event]:
     """Yield all events, oldest first, without holding them all at once."""
     for row in connection.execute(select(events).order_by(events.c.seq).execution_options(yield_per=1000)).mappings():
-        yield decode_event(row)
+        yield _decode(row)
 
 
 def head(connection: Connection) -> tuple[int, str]:
     row = connection.execute(select(audit_head)).one()
     return row.seq, row.hash
+
+
+def _decode(row: Row) -> Event:
+    return Event(
+        seq=row["seq"],
+        at=from_milliseconds(row["at"]),
+        actor=Actor(row["actor"], row["claimed_actor"]),
+        action=row["action"],
+        reason=row["reason"],
+        detail=json.loads(row["detail"]),
+        previous_hash=row["previous_hash"],
+        hash=row["hash"],
+    )

@@ -1,0 +1,45 @@
+"""Addresses and networks in CIDR notation (RFC 4632), as people write them and as keys are bound to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_address, ip_interface, ip_network
+
+from keyctl.errors import UsageError
+from keyctl.visible import brief
+
+
+def contain(networks: Iterable[str], ip: str) -> bool:
+    """Tell whether one of `networks` holds the address. A text that is no address is in none."""
+    try:
+        address = ip_address(ip)
+    except ValueError:
+        return False
+    # A dual-stack listener reports IPv4 peers as ::ffff:192.0.2.1
+    address = getattr(address, "ipv4_mapped", None) or address
+    return any(address in ip_network(network) for network in networks)
+
+
+def parse_networks(values: Iterable[str]) -> tuple[str, ...]:
+    """Read addresses and networks in CIDR notation (RFC 4632), and return them as networks."""
+    networks = []
+    for value in values:
+        try:
+            networks.append(str(ip_network(value)))
+        except ValueError:
+            raise UsageError(f'"{brief(value)}" is not a network', hint=_network_hint(value)) from None
+    return tuple(dict.fromkeys(networks))
+
+
+def parse_address(value: str) -> str:
+    try:
+        return str(ip_address(value))
+    except ValueError:
+        raise UsageError(f'"{brief(value)}" is not an IP address', hint="for example: --ip 192.0.2.7") from None
+
+
+def _network_hint(value: str) -> str:
+    try:
+        return f"its network is {ip_interface(value).network}"
+    except ValueError:
+        return "give an address (192.0.2.7) or a network in CIDR notation (192.0.2.0/24, 2001:db8::/32)"

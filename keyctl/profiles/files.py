@@ -1,0 +1,48 @@
+"""Where profiles come from: the built-in presets, and files of a user's own."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from keyctl.errors import NotFound, ProfileInvalid, suggestion
+from keyctl.profiles.model import Profile, read_profile
+from keyctl.visible import brief
+
+_PRESETS = Path(__file__).parent / "presets"
+_MAX_BYTES = 1024 * 1024
+
+
+def preset_names() -> list[str]:
+    return sorted(path.stem for path in _PRESETS.glob("*.toml"))
+
+
+def load_profile(name: str) -> Profile:
+    """Read a preset by its name, or a file: anything with a `/` or ending in `.toml`.
+
+    Raises NotFound, or ProfileInvalid with every fault.
+    """
+    if "/" not in name and not name.endswith(".toml"):
+        if name not in preset_names():
+            listing = "see: keyctl profile list; a file is given as ./NAME.toml"
+            raise NotFound(f'no profile "{brief(name)}"', hint=suggestion(name, preset_names(), otherwise=listing))
+        return read_profile(preset_document(name), source=f"profile {name}")
+    return read_profile(_parse(Path(name)), source=name)
+
+
+def preset_document(name: str) -> dict[str, object]:
+    return _parse(_PRESETS / f"{name}.toml")
+
+
+def _parse(path: Path) -> dict[str, object]:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise NotFound(f"cannot read the profile {path}: {error.strerror}", hint="see: keyctl profile list") from None
+    if len(raw) > _MAX_BYTES:
+        raise ProfileInvalid(str(path), ["it is larger than 1 MiB"])
+    try:
+        return tomllib.loads(raw.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProfileInvalid(str(path), [f"it is not TOML: {error}"]) from None
