@@ -50,7 +50,8 @@ class StreamDelivery:
         self._text = self._render(minted)
 
     def hand_over(self) -> None:
-        self._write(self._text)
+        text, self._text = self._text, ""
+        self._write(text)
 
     def abandon(self) -> None:
         self._text = ""

@@ -30,6 +30,7 @@ ALPHABETS: Mapping[str, str] = {
 }
 MAX_KEY_LENGTH = 512
 MINIMUM_SECRET_BITS = 128
+_FIXED = re.compile(r"[0-9A-Za-z_.:~-]+", re.ASCII)
 _PLACEHOLDER = re.compile(r"\{([a-z]*)\}")
 _RANDOM = ("prefix", "secret", "checksum")
 _TAGGED = ("env", "scope")
@@ -191,6 +192,9 @@ class KeyFormat:
             raise FormatError("needs {checksum} at its end")
         if self.checksum and self.checksum.bits < 32:
             raise FormatError("has a {checksum} too short for a CRC-32")
+        for name in _TAGGED:
+            if not all(_FIXED.fullmatch(tag) for tag in self._choices(name) if tag):
+                raise FormatError(f"may hold only letters, digits and _ - . : ~ in the tags of {{{name}}}")
         kind, literal = self._parts[0]
         if kind != "text" or len(literal) < 2:
             raise FormatError("must begin with two or more fixed characters, so that a leaked key can be recognised")
@@ -235,7 +239,7 @@ class KeyFormat:
                     raise FormatError(f"has {{{piece}}}, and nothing has a tag for it")
                 parts.append(("field", piece))
             elif piece:
-                if not re.fullmatch(r"[0-9A-Za-z_.:~-]+", piece, re.ASCII):
+                if not _FIXED.fullmatch(piece):
                     raise FormatError("may hold only letters, digits and _ - . : ~ beside its fields")
                 parts.append(("text", piece))
         return parts

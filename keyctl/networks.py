@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface, ip_network
 
 from keyctl.errors import UsageError
 from keyctl.visible import brief
@@ -25,7 +25,7 @@ def parse_networks(values: Iterable[str]) -> tuple[str, ...]:
     networks = []
     for value in values:
         try:
-            networks.append(str(ip_network(value)))
+            networks.append(str(_unmapped(ip_network(value))))
         except ValueError:
             raise UsageError(f'"{brief(value)}" is not a network', hint=_network_hint(value)) from None
     return tuple(dict.fromkeys(networks))
@@ -36,6 +36,12 @@ def parse_address(value: str) -> str:
         return str(ip_address(value))
     except ValueError:
         raise UsageError(f'"{brief(value)}" is not an IP address', hint="for example: --ip 192.0.2.7") from None
+
+
+def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """Return ::ffff:192.0.2.0/120 as 192.0.2.0/24: addresses are compared in that form."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    return IPv4Network((mapped, network.prefixlen - 96)) if mapped and network.prefixlen >= 96 else network
 
 
 def _network_hint(value: str) -> str:

@@ -119,7 +119,8 @@ def check_scopes(profile: Profile, chosen: Sequence[str], owner: Owner | None) -
         raise Refused(f"a key has one scope in this profile, not {len(chosen)}")
     if rules.required and not chosen:
         raise Refused("a key needs a scope in this profile", hint=f"add --scope: {', '.join(rules.catalogue)}")
-    if profile.key_format.has("scope") and not (chosen and rules.catalogue[chosen[0]].tag):
+    first = rules.catalogue.get(chosen[0]) if chosen else None
+    if profile.key_format.has("scope") and not (first and first.tag):
         raise Refused("the first scope stands in the key, and this one has no tag", hint="see: keyctl profile show")
 
 

@@ -84,7 +84,7 @@ def file_uri(path: Path, *, mode: str) -> str:
 def check_revision(store: str, revision: str | None) -> None:
     """Raise unless a store's schema is the one this version knows."""
     if revision is None:
-        raise StoreUnavailable(f"there is no keyctl store at {store}", hint=f"create it: keyctl init --store {store}")
+        raise no_schema(store)
     if revision > SCHEMA_REVISION:
         raise ConfigurationInvalid(
             f"the store at {store} has schema {revision}, and this keyctl knows schemas up to {SCHEMA_REVISION}",
@@ -95,6 +95,12 @@ def check_revision(store: str, revision: str | None) -> None:
             f"the store at {store} has schema {revision}, and this keyctl needs {SCHEMA_REVISION}",
             hint=f"keyctl db upgrade --store {store}",
         )
+
+
+def no_schema(store: str) -> ConfigurationInvalid:
+    return ConfigurationInvalid(
+        f"the database {store} holds no keyctl store", hint=f"create it: keyctl init --store {store}"
+    )
 
 
 def explain(path: Path, message: str) -> StoreUnavailable:

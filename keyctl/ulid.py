@@ -9,15 +9,16 @@ from __future__ import annotations
 import secrets
 from datetime import datetime
 
+from keyctl.times import to_milliseconds
+
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _RANDOM_BITS = 80
 
 
 def ulids(now: datetime, count: int) -> list[str]:
     """Return `count` ULIDs of one instant, ascending, as the specification's monotonic factory makes them."""
-    milliseconds = int(now.timestamp() * 1000)
     # The top random bit stays clear, so that counting upwards never overflows into the time.
-    first = (milliseconds << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS - 1)
+    first = (to_milliseconds(now) << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS - 1)
     return [_encode(first + i) for i in range(count)]
 
 

@@ -13,13 +13,13 @@ from typer import core
 
 # Typer bundles Click since 0.26, without public names for its errors; the range in pyproject.toml is narrow for it.
 from typer._click.core import Command as ClickCommand
-from typer._click.exceptions import ClickException, NoArgsIsHelpError
+from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOption
 
 from keyctl import __version__
 from keyctl.cli.context import CommandContext
 from keyctl.cli.guard import refuse_exposed_keys
 from keyctl.cli.output import AnswerLost, Output, debug_traceback
-from keyctl.errors import KeyctlError, UsageError
+from keyctl.errors import KeyctlError, NotDelivered, UsageError
 
 
 class Entry(NamedTuple):
@@ -179,6 +179,8 @@ def main() -> int:
         return 2
     except KeyctlError as error:
         debug_traceback()
+        if isinstance(error, NotDelivered):
+            _forget_stdout()
         context.output.error(error)
         return error.exit_code
     except BrokenPipeError:
@@ -209,7 +211,10 @@ def _run(context: CommandContext) -> int:
         raise AnswerLost("standard output is closed: nothing was done", hint="to throw the answer away: >/dev/null")
     refuse_exposed_keys(arguments)
     command = typer.main.get_command(app)
-    code = command.main(arguments, prog_name="keyctl", standalone_mode=False, obj=context)
+    try:
+        code = command.main(arguments, prog_name="keyctl", standalone_mode=False, obj=context)
+    except SystemExit as end:  # what Typer makes of a broken pipe, with the exit code of a bug
+        raise BrokenPipeError from end
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
 
@@ -218,6 +223,8 @@ def _as_usage_error(error: ClickException) -> UsageError:
     message = error.format_message().rstrip(".")
     path = error.ctx.command_path if getattr(error, "ctx", None) else "keyctl"  # type: ignore[attr-defined]
     text, _, near = message.partition(". Did you mean ")
+    if isinstance(error, NoSuchOption) and error.possibilities:
+        text, near = error.message, f"{error.possibilities[0]}?"
     text = text[:1].lower() + text[1:]
     hint = f"did you mean {near}" if near else f"see: {path} --help"
     return UsageError(text, hint=hint)

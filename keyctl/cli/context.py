@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from keyctl.admin import KeyAdmin
     from keyctl.models import Actor
     from keyctl.owner_admin import OwnerAdmin
-    from keyctl.sqlite_reader import SqliteReader
-    from keyctl.store.database import Store
+    from keyctl.store.database import Database, Store
+    from keyctl.verifier import Keyring
 
 DEFAULT_WAIT = 5.0  # seconds
 DEFAULT_PROFILE = "standard"
@@ -78,6 +78,16 @@ class CommandContext:
         return self._located[0]
 
     @property
+    def existing_location(self) -> StoreLocation:
+        """The same, for commands that need a store: a newcomer's default one is made by `init`, not by `mkdir`."""
+        location, origin = self._located
+        if origin == configuration.DEFAULT and location.file is not None and not os.path.lexists(location.file):
+            raise StoreUnavailable(
+                f"there is no keyctl store at {location}", hint="create it: keyctl init; mint does so by itself"
+            )
+        return location
+
+    @property
     def store_origin(self) -> str:
         """Where the choice of the store comes from."""
         return self._located[1]
@@ -85,8 +95,17 @@ class CommandContext:
     @cached_property
     def wait(self) -> float:
         """How many seconds to wait for another writer."""
-        given = self.settings.wait or os.environ.get("KEYCTL_WAIT") or self.config.wait
+        given = self._wait_given
         return parse_duration(given).total_seconds() if given else DEFAULT_WAIT
+
+    @property
+    def patient(self) -> bool:
+        """Whether to wait for a server that is not up yet: only if somebody said for how long."""
+        return self._wait_given is not None
+
+    @property
+    def _wait_given(self) -> str | None:
+        return self.settings.wait or os.environ.get("KEYCTL_WAIT") or self.config.wait
 
     @cached_property
     def actor(self) -> Actor:
@@ -107,16 +126,25 @@ class CommandContext:
     def store(self) -> Store:
         from keyctl.store.database import Store
 
-        return Store(self.location, wait=self.wait)
+        self._warn_of_exposure()
+        return Store(self.existing_location, wait=self.wait, patient=self.patient)
 
     @cached_property
-    def reader(self) -> SqliteReader:
-        """The quick way to look a key up."""
+    def database(self) -> Database:
+        """The database, whatever its schema."""
+        from keyctl.store.database import Database
+
+        self._warn_of_exposure()
+        return Database(self.existing_location, wait=self.wait, patient=self.patient)
+
+    @property
+    def keyring(self) -> Keyring:
+        """The quickest way to look a key up: a SQLite file is read without SQLAlchemy."""
+        file = self.existing_location.file
+        if file is None:
+            return self.store
         from keyctl.sqlite_reader import SqliteReader
 
-        file = self.location.file
-        if file is None:
-            raise UsageError(f"{self.location} is not a SQLite store")
         return SqliteReader(file, wait=self.wait)
 
     @property
@@ -148,6 +176,7 @@ class CommandContext:
             raise UsageError(str(error)) from None
         if self.store_origin == configuration.DEFAULT:
             self._create_default_folder()
+        self._warn_of_exposure()
         self.store, created = create(
             self.location,
             profile,
@@ -155,6 +184,7 @@ class CommandContext:
             actor=self.actor,
             now=utc_now(),
             wait=self.wait,
+            patient=self.patient,
             any_profile=profile_name is None,
         )
         return created
@@ -167,6 +197,17 @@ class CommandContext:
             return
         if self.create_store(profile_name):
             self.output.note(f'created the store {self.location} with the profile "{self.store.profile.name}"')
+
+    def _warn_of_exposure(self) -> None:
+        if self.location.has_password and self.store_origin == "--store":
+            self.output.warn(
+                "the password in --store is visible to every process on this machine: "
+                "use ~/.pgpass, PGPASSWORD, service= or KEYCTL_STORE"
+            )
+        if self.location.may_be_overheard:
+            self.output.warn(
+                f"{self.location} is not on this machine, and its certificate is not verified: add sslmode=verify-full"
+            )
 
     def _create_default_folder(self) -> None:
         file = self.location.file

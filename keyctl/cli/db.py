@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from keyctl.cli.command import Command
@@ -20,14 +22,12 @@ def status(ctx: typer.Context) -> None:
     Examples:
       keyctl db status
     """
-    from keyctl.errors import StoreUnavailable
-    from keyctl.sqlite_reader import SCHEMA_REVISION
-    from keyctl.store.database import Database
+    from keyctl.sqlite_reader import SCHEMA_REVISION, no_schema
 
     context = context_of(ctx)
-    revision = Database(context.location, wait=context.wait).revision()
+    revision = context.database.revision()
     if revision is None:
-        raise StoreUnavailable(f"there is no keyctl store at {context.location}", hint="create it: keyctl init")
+        raise no_schema(str(context.location))
     state = "current" if revision == SCHEMA_REVISION else "older" if revision < SCHEMA_REVISION else "newer"
     if context.output.json:
         facts = {"store": str(context.location), "schema": revision, "needed": SCHEMA_REVISION, "state": state}
@@ -40,18 +40,26 @@ def status(ctx: typer.Context) -> None:
 
 
 @app.command(cls=Command)
-def upgrade(ctx: typer.Context) -> None:
+def upgrade(
+    ctx: typer.Context,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the schema's DDL for a DBA; change nothing.")] = False,
+) -> None:
     """Bring the schema up to date, in one transaction.
 
     \b
     Examples:
       keyctl db upgrade
+      keyctl db upgrade --sql --store postgresql:///keys
+
+    Of two upgrades at once, one runs and the other waits for it.
     """
-    from keyctl.store.database import Database
-    from keyctl.store.schema import upgrade as upgrade_schema
+    from keyctl.store import schema
 
     context = context_of(ctx)
-    before, after = upgrade_schema(Database(context.location, wait=context.wait))
+    if sql:
+        context.output.answer(schema.ddl("sqlite" if context.location.file else "postgresql"))
+        return
+    before, after = schema.upgrade(context.database)
     if before == after:
         context.output.note("the schema was up to date: nothing was changed")
     if context.output.json:

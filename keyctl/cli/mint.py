@@ -95,7 +95,8 @@ def mint(
         return _as_json(objects, many=many, lines=jsonl)
 
     delivery = FileDelivery(out, replace=force) if out else StreamDelivery(output.answer, render)
-    context.create_store_if_missing(profile, asked=init)
+    if not dry_run:
+        context.create_store_if_missing(profile, asked=init)
     new = NewKey(
         name=name,
         owner=NewOwner(owner, kind=owner_kind) if owner is not None else None,
@@ -157,7 +158,7 @@ def _tell(context: CommandContext, records: Sequence[KeyRecord], *, out: str | N
         context.output.aside([("minted", f"{len(records):,} keys"), *([("in", out)] if out else [])])
         return
     key, owner = records[0].key, records[0].owner
-    expires = describe_relative(key.expires_at, now=utc_now()) if key.expires_at else "never"
+    expires = describe_relative(key.expires_at, now=key.created_at) if key.expires_at else "never"
     context.output.aside(
         [
             ("prefix", f"{key.prefix}   (safe to log)"),

@@ -30,7 +30,11 @@ def read_presented_key(key_file: Path | None) -> str:
     if key_file is None and sys.stdin is not None and sys.stdin.isatty():
         import getpass
 
-        return _one_line(getpass.getpass("Key: ", stream=sys.stderr).encode(), "the prompt")
+        try:
+            typed = getpass.getpass("Key: ", stream=sys.stderr)
+        except EOFError:  # Ctrl-D
+            typed = ""
+        return _one_line(typed.encode(), "the prompt")
     try:
         if source == "standard input":
             raw = sys.stdin.buffer.read(_LONGEST + 1) if sys.stdin is not None else b""

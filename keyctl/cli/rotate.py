@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -77,23 +78,23 @@ def rotate(
     )
     old, new = minted.previous.key if minted.previous else minted.record.key, minted.record.key
     if dry_run:
-        output.note(f"would replace {old.prefix}, which then {_end(old)}: nothing was changed")
+        output.note(f"would replace {old.prefix}, which then {_end(old, now=new.created_at)}: nothing was changed")
         return
     if out and output.json:
         output.answer(as_object(minted, key=None, out=str(out)))
     output.aside(
         [
             ("prefix", f"{new.prefix}   (safe to log)"),
-            ("replaces", f"{old.prefix}, which {_end(old)}"),
-            ("expires", describe_relative(new.expires_at, now=utc_now()) if new.expires_at else "never"),
+            ("replaces", f"{old.prefix}, which {_end(old, now=new.created_at)}"),
+            ("expires", describe_relative(new.expires_at, now=new.created_at) if new.expires_at else "never"),
             ("", f"written to {out}" if out else "shown this once: store it now"),
         ]
     )
 
 
-def _end(old: Key) -> str:
+def _end(old: Key, *, now: datetime) -> str:
     if old.revoked_at is not None:
         return "is revoked"
     if old.expires_at is None:
         return "does not end"
-    return f"stays valid until {format_time(old.expires_at)} ({describe_relative(old.expires_at, now=utc_now())})"
+    return f"stays valid until {format_time(old.expires_at)} ({describe_relative(old.expires_at, now=now)})"

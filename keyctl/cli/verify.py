@@ -52,7 +52,7 @@ def verify(
     """
     context = context_of(ctx)
     text = read_presented_key(key_file)
-    keyring: Keyring = context.store if record else context.reader
+    keyring: Keyring = context.store if record else context.keyring
     request = Request(
         scopes=policy.known_scopes(keyring.profile, split_commas(scope) or []),
         environment=policy.environment(keyring.profile, env) if env is not None else None,

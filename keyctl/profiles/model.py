@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from keyctl.errors import ProfileInvalid, suggestion
 from keyctl.keyformat import ALPHABETS, Field, FormatError, KeyFormat
 from keyctl.profiles.reader import Table
+from keyctl.times import NEVER
 
 _SCOPE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._/-]{0,99}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -275,6 +276,8 @@ def _read_attributes(kind: Table) -> dict[str, Attribute]:
         default = table.raw("default")
         if default is not None and type(default) is not ATTRIBUTE_TYPES[type_name]:
             table.fault("default", f"is not of type {type_name}")
+        elif isinstance(default, list) and not all(isinstance(item, str) for item in default):
+            table.fault("default", "expected a list of texts")
         attributes[name] = Attribute(
             type=type_name,
             required=table.boolean("required", default=False),
@@ -360,6 +363,8 @@ def _read_lifetime(root: Table) -> Lifetime:
         rotate_every=table.duration("rotate_every", "never"),
         grace=table.duration("grace", "0") or timedelta(0),
     )
+    if table.raw("grace") == NEVER:
+        table.fault("grace", "needs an end: a replaced key may not live for ever")
     for name in ("default", "maximum", "rotate_every"):
         if getattr(lifetime, name) == timedelta(0):
             table.fault(name, 'is no time at all; for no limit say "never"')

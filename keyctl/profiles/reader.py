@@ -49,7 +49,10 @@ class Table:
         return value
 
     def integer(self, key: str, default: int = _MISSING, *, minimum: int = 0) -> int:
+        faults = len(self._faults)
         value: int = self._typed(key, int, "a whole number", default)
+        if len(self._faults) > faults:
+            return minimum
         if value < minimum:
             self.fault(key, f"{value} is less than {minimum}")
             return minimum

@@ -1,1 +1,1 @@
-"""The database, through SQLAlchemy Core: SQLite. Nothing outside this folder knows SQLAlchemy."""
+"""The database, through SQLAlchemy Core: SQLite or PostgreSQL. Nothing outside this folder knows SQLAlchemy."""

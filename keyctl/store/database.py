@@ -3,68 +3,120 @@
 from __future__ import annotations
 
 import json
-import sqlite3
+import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, inspect, select, text
+from sqlalchemy import Connection, Select, column, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
 from keyctl import sqlite_reader
-from keyctl.errors import StoreUnavailable
+from keyctl.errors import ConfigurationInvalid, StoreUnavailable
 from keyctl.hashing import Argon2id, parameters_from_dict
 from keyctl.location import StoreLocation
 from keyctl.models import KeyRecord, Owner
 from keyctl.profiles.model import Profile, read_profile
-from keyctl.store import keys, owners, tables
+from keyctl.store import keys, owners, postgres, tables
+from keyctl.store.sqlite import sqlite_engine
+from keyctl.store.transaction import last_event, write_options
 
-__all__ = ["DEFAULT_WAIT", "Connection", "Database", "Store", "read_settings"]
+__all__ = ["DEFAULT_WAIT", "Connection", "Database", "Store", "read_settings", "schema_revision"]
 
 DEFAULT_WAIT = 5.0
-_WRITE = "keyctl_write"
+_ATTEMPTS = 10
 T = TypeVar("T")
 
 
 class Database:
-    """A database that may or may not hold a store yet. `wait` is how many seconds to wait for another writer."""
+    """A database that may or may not hold a store yet. `wait` is how many seconds to wait for another writer.
 
-    def __init__(self, location: StoreLocation, *, wait: float = DEFAULT_WAIT) -> None:
+    `patient` waits as long for a server that is not up yet. Every error of the driver becomes a StoreUnavailable.
+    """
+
+    def __init__(self, location: StoreLocation, *, wait: float = DEFAULT_WAIT, patient: bool = False) -> None:
         self.location = location
-        self._engine = _sqlite_engine(_file(location), wait)
+        self._read_options: dict[str, Any] = {}
+        if location.file is not None:
+            self._engine = sqlite_engine(location.file, wait=wait)
+        else:
+            self._engine = postgres.postgres_engine(location, wait=wait, patient=patient)
+            self._read_options = postgres.read_options()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads."""
-        with self._explained(), self._engine.begin() as connection:
+        """A transaction that only reads, and sees one state of the store."""
+        with (
+            self._explained(),
+            self._engine.connect().execution_options(**self._read_options) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     def write(self, work: Callable[[Connection], T], *, dry_run: bool = False) -> T:
-        """Run `work` in one transaction; with `dry_run`, take back at its end all it did."""
-        with self._explained(), self._engine.connect().execution_options(**{_WRITE: True}) as connection:
-            with connection.begin() as transaction:
-                result = work(connection)
-                if dry_run:
-                    transaction.rollback()
-            return result
+        """Run `work` in one transaction; with `dry_run`, take back at its end all it did.
+
+        Where another transaction was first, `work` runs again, and must not keep anything from before.
+        """
+        with self._explained():
+            for attempt in range(_ATTEMPTS):
+                try:
+                    return self._attempt(work, dry_run=dry_run)
+                except DBAPIError as error:
+                    if attempt == _ATTEMPTS - 1 or not postgres.is_retryable(error.orig):
+                        raise
+                time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - to spread the retries
+        raise RuntimeError("unreachable")
 
     def revision(self) -> str | None:
         """Return the revision of the schema, or None if there is no store here."""
         with self.read() as connection:
-            if not inspect(connection).has_table("alembic_version"):
-                return None
-            return connection.execute(text("select version_num from alembic_version")).scalar()
+            return schema_revision(connection)
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def _attempt(self, work: Callable[[Connection], T], *, dry_run: bool) -> T:
+        with self._engine.connect().execution_options(**write_options()) as connection:
+            transaction = connection.begin()
+            try:
+                result = work(connection)
+            except BaseException:
+                transaction.rollback()
+                raise
+            if dry_run:
+                transaction.rollback()
+                return result
+            written = last_event(connection)
+            try:
+                transaction.commit()
+            except DBAPIError as error:
+                if not (error.connection_invalidated and written and self._was_committed(*written)):
+                    raise
+            return result
+
+    def _was_committed(self, seq: int, digest: str) -> bool:
+        """Look up the outcome of a commit during which the connection was lost."""
+        self._engine.dispose()
+        query = select(tables.events.c.seq).where(tables.events.c.seq == seq, tables.events.c.hash == digest)
+        try:
+            with self.read() as connection:
+                return connection.execute(query).first() is not None
+        except StoreUnavailable as error:
+            raise StoreUnavailable(
+                f"the connection was lost during a commit, and the outcome is not known: {error.message}",
+                hint="look before you try again: keyctl audit list",
+            ) from error
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
         except DBAPIError as error:
-            raise sqlite_reader.explain(_file(self.location), str(error.orig)) from error
+            if self.location.file is not None:
+                raise sqlite_reader.explain(self.location.file, str(error.orig)) from error
+            raise postgres.explain(self.location, error.orig) from error
 
 
 class Store(Database):
@@ -73,8 +125,8 @@ class Store(Database):
     Raises StoreUnavailable, StoreBusy, or ConfigurationInvalid for another schema than this version's.
     """
 
-    def __init__(self, location: StoreLocation, *, wait: float = DEFAULT_WAIT) -> None:
-        super().__init__(location, wait=wait)
+    def __init__(self, location: StoreLocation, *, wait: float = DEFAULT_WAIT, patient: bool = False) -> None:
+        super().__init__(location, wait=wait, patient=patient)
         sqlite_reader.check_revision(str(location), self.revision())
         self.reload()
 
@@ -82,6 +134,10 @@ class Store(Database):
         """Read the store's settings again."""
         with self.read() as connection:
             self.settings = read_settings(connection)
+        if not self.settings:
+            raise ConfigurationInvalid(
+                f"the store at {self.location} has tables, and is not initialised", hint="keyctl init"
+            )
         self.profile: Profile = read_profile(
             json.loads(self.settings["profile"]), source=f"the profile in {self.location}"
         )
@@ -100,34 +156,9 @@ def read_settings(connection: Connection) -> dict[str, str]:
     return {row.name: row.value for row in connection.execute(select(tables.settings))}
 
 
-def _file(location: StoreLocation) -> Path:
-    if location.file is None:
-        raise StoreUnavailable(f"{location} is not a SQLite file")
-    return location.file
-
-
-def _sqlite_engine(path: Path, wait: float) -> Engine:
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            sqlite_reader.file_uri(path, mode="rw"),
-            uri=True,
-            timeout=wait,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        # A rollback journal, not WAL: a reader who may only read the file must see the last revocation.
-        # The last line makes LIKE mean the same as in Postgres.
-        connection.executescript(
-            "pragma foreign_keys = on; pragma synchronous = full; pragma case_sensitive_like = on;"
-        )
-        return connection
-
-    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, hide_parameters=True)
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # The driver's own BEGIN comes too late for DDL, and takes the write lock only at the first write.
-        writes: Any = connection.get_execution_options().get(_WRITE)
-        connection.exec_driver_sql("begin immediate" if writes else "begin")
-
-    return engine
+def schema_revision(connection: Connection, *, lock: bool = False) -> str | None:
+    """Return the revision of the schema, or None; `lock` makes another upgrade wait for this transaction."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    query: Select[Any] = select(column("version_num")).select_from(table("alembic_version"))
+    return connection.execute(query.with_for_update() if lock else query).scalar()

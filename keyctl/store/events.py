@@ -9,10 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, or_, select, update
 
+from keyctl import policy
 from keyctl.audit import KEYS_PER_EVENT, chain
 from keyctl.models import Actor, Event
 from keyctl.rows import Row
 from keyctl.store.tables import audit_head, events
+from keyctl.store.transaction import note_event
 from keyctl.times import from_milliseconds, to_milliseconds
 
 
@@ -25,7 +27,12 @@ def append(
     reason: str | None,
     detail: Mapping[str, Any],
 ) -> Event:
-    """Add an event at the end of the chain, in the transaction of the change it tells of."""
+    """Add an event at the end of the chain, in the transaction of the change it tells of.
+
+    Raises UsageError for a `reason` that would not fit on a line.
+    """
+    if reason is not None:
+        policy.text("reason", reason, longest=policy.LONGEST_REASON)
     head = connection.execute(select(audit_head).with_for_update()).one()
     event = chain(head.hash, seq=head.seq + 1, at=at, actor=actor, action=action, reason=reason, detail=detail)
     connection.execute(
@@ -42,6 +49,7 @@ def append(
         )
     )
     connection.execute(update(audit_head).values(seq=event.seq, hash=event.hash))
+    note_event(connection, event.seq, event.hash)
     return event
 
 

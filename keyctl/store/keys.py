@@ -19,7 +19,7 @@ from keyctl.store.tables import keys
 from keyctl.times import to_milliseconds
 from keyctl.visible import brief
 
-_CHUNK = 500  # SQLite before 3.32 takes 999 parameters in a statement
+_CHUNK = 400  # SQLite before 3.32 takes 999 parameters in a statement, and some statements have each value twice
 _END_OF_TIME = 2**62
 
 
@@ -226,8 +226,10 @@ def _write_cursor(sort: str, value: Any, key_id: str) -> str:
 def _read_cursor(cursor: str, sort: str) -> tuple[Any, str]:
     try:
         made_for, value, key_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         made_for = value = key_id = None
+    if isinstance(value, int) and abs(value) > _END_OF_TIME:
+        value = None
     if made_for != sort or not isinstance(value, int | str) or not isinstance(key_id, str):
         raise UsageError(
             f'"{brief(cursor)}" is not a cursor of this list', hint=f"take the one that list --sort {sort} printed last"

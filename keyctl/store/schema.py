@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from datetime import datetime
@@ -9,17 +10,18 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, insert, inspect, text
+from sqlalchemy import Connection, insert, inspect
 
 from keyctl.audit import GENESIS, phc_digest
-from keyctl.errors import Refused, StoreUnavailable
+from keyctl.errors import Refused, StoreBusy, StoreUnavailable
 from keyctl.hashing import Argon2id
 from keyctl.location import StoreLocation
 from keyctl.models import Actor
 from keyctl.profiles.model import Profile
+from keyctl.sqlite_reader import SCHEMA_REVISION, check_revision
 from keyctl.store import events
-from keyctl.store.database import DEFAULT_WAIT, Database, Store
-from keyctl.store.tables import audit_head, settings
+from keyctl.store.database import DEFAULT_WAIT, Database, Store, read_settings, schema_revision
+from keyctl.store.tables import audit_head, metadata, settings
 from keyctl.times import format_time
 from keyctl.ulid import ulids
 
@@ -32,6 +34,7 @@ def create(
     actor: Actor,
     now: datetime,
     wait: float = DEFAULT_WAIT,
+    patient: bool = False,
     any_profile: bool = False,
 ) -> tuple[Store, bool]:
     """Create a store, or open the one that is there; tell whether it was created.
@@ -40,16 +43,17 @@ def create(
     profile, unless `any_profile`.
     """
     made_file = _make_file(location.file) if location.file else False
-    database = Database(location, wait=wait)
+    database = Database(location, wait=wait, patient=patient)
     try:
         created = database.write(lambda connection: _fill(connection, profile, hash_parameters, actor, now))
-    except BaseException:
+    except BaseException as error:
         database.close()
-        if made_file and location.file:
-            location.file.unlink(missing_ok=True)
+        # Whoever kept it busy, or came in between, may have filled the file meanwhile.
+        if made_file and location.file and not isinstance(error, StoreBusy) and not location.file.stat().st_size:
+            location.file.unlink()
         raise
     database.close()
-    store = Store(location, wait=wait)
+    store = Store(location, wait=wait, patient=patient)
     if not created and not any_profile and store.profile.document != profile.document:
         raise Refused(
             f'the store at {location} has another profile: "{store.profile.name}"',
@@ -61,28 +65,34 @@ def create(
 def upgrade(database: Database) -> tuple[str, str]:
     """Bring the schema up to date, in one transaction; return the revisions before and after."""
 
-    def work(connection: Connection) -> str:
-        before = _revision(connection)
-        if before is None:
-            raise StoreUnavailable(f"there is no keyctl store at {database.location}", hint="create it: keyctl init")
+    def work(connection: Connection) -> str | None:
+        before = schema_revision(connection, lock=True)
+        if before is None or before > SCHEMA_REVISION:
+            check_revision(str(database.location), before)
         _migrate(connection)
         return before
 
-    before = database.write(work)
+    before = database.write(work) or ""
     return before, database.revision() or before
+
+
+def ddl(dialect: str) -> str:
+    """Return the statements that create the whole schema, for a DBA to read or run. Touches no database."""
+    written = io.StringIO()
+    config = _config()
+    config.attributes["dialect"] = dialect
+    config.output_buffer = written
+    command.upgrade(config, "head", sql=True)
+    return written.getvalue().strip()
 
 
 def _fill(connection: Connection, profile: Profile, hash_parameters: Argon2id, actor: Actor, now: datetime) -> bool:
     # Asked inside the transaction: two first commands at once must not both create.
-    if _revision(connection) is not None:
+    if schema_revision(connection) is None:
+        _refuse_strangers(connection)
+        _migrate(connection)
+    elif read_settings(connection):
         return False
-    strangers = inspect(connection).get_table_names()
-    if strangers:
-        raise StoreUnavailable(
-            f"the database holds tables that are not keyctl's: {', '.join(sorted(strangers)[:5])}",
-            hint="give another file or database",
-        )
-    _migrate(connection)
     kept = {"profile": profile.to_json(), "hash": json.dumps(hash_parameters.to_dict())}
     identity = {"store_id": f"store_{ulids(now, 1)[0]}", "created_at": format_time(now)}
     rows = [{"name": name, "value": value} for name, value in (identity | kept).items()]
@@ -93,17 +103,28 @@ def _fill(connection: Connection, profile: Profile, hash_parameters: Argon2id, a
     return True
 
 
+def _refuse_strangers(connection: Connection) -> None:
+    strangers = set(inspect(connection).get_table_names())
+    if connection.dialect.name != "sqlite":
+        # A server's database may be shared, as long as nobody else's table has a name that keyctl needs.
+        strangers &= metadata.tables.keys()
+    if strangers:
+        raise StoreUnavailable(
+            f"the database holds tables that are not keyctl's: {', '.join(sorted(strangers)[:5])}",
+            hint="give another file or database; on a server, a schema: …?options=-csearch_path%3Dkeyctl",
+        )
+
+
 def _migrate(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
-def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    return connection.execute(text("select version_num from alembic_version")).scalar()
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    return config
 
 
 def _make_file(path: Path) -> bool:

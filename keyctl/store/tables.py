@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, MetaData, Table, Text
 
+# Sorted by code point, on every database: Postgres would follow the language of its cluster.
+_Text = Text().with_variant(Text(collation="C"), "postgresql")
+
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s"}
 )
 
 # store_id, created_at, profile, hash, usage_recorded_since
-settings = Table("settings", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
+settings = Table("settings", metadata, Column("name", _Text, primary_key=True), Column("value", _Text, nullable=False))
 
 # Serial ids, where the profile asks for them.
 counters = Table(
-    "counters", metadata, Column("name", Text, primary_key=True), Column("value", BigInteger, nullable=False)
+    "counters", metadata, Column("name", _Text, primary_key=True), Column("value", BigInteger, nullable=False)
 )
 
 owners = Table(
     "owners",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("handle", Text, nullable=False),
-    Column("name", Text),
-    Column("kind", Text, nullable=False),
-    Column("parent_id", Text, ForeignKey("owners.id")),
-    Column("plan", Text),
-    Column("attributes", Text, nullable=False),
+    Column("id", _Text, primary_key=True),
+    Column("handle", _Text, nullable=False),
+    Column("name", _Text),
+    Column("kind", _Text, nullable=False),
+    Column("parent_id", _Text, ForeignKey("owners.id")),
+    Column("plan", _Text),
+    Column("attributes", _Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    Column("created_by", Text, nullable=False),
+    Column("created_by", _Text, nullable=False),
     Column("disabled_at", BigInteger),
     Index("ix_owners_handle", "handle", unique=True),
     Index("ix_owners_parent_id", "parent_id"),
@@ -36,25 +39,25 @@ owners = Table(
 keys = Table(
     "keys",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("prefix", Text, nullable=False),
-    Column("phc", Text, nullable=False),
-    Column("name", Text),
-    Column("owner_id", Text, ForeignKey("owners.id")),
-    Column("environment", Text, nullable=False),
-    Column("scopes", Text, nullable=False),
-    Column("allowed_ips", Text, nullable=False),
-    Column("metadata", Text, nullable=False),
+    Column("id", _Text, primary_key=True),
+    Column("prefix", _Text, nullable=False),
+    Column("phc", _Text, nullable=False),
+    Column("name", _Text),
+    Column("owner_id", _Text, ForeignKey("owners.id")),
+    Column("environment", _Text, nullable=False),
+    Column("scopes", _Text, nullable=False),
+    Column("allowed_ips", _Text, nullable=False),
+    Column("metadata", _Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    Column("created_by", Text, nullable=False),
+    Column("created_by", _Text, nullable=False),
     Column("delivered_at", BigInteger),
     Column("expires_at", BigInteger),
     Column("locked_at", BigInteger),
     Column("locked_until", BigInteger),
     Column("revoked_at", BigInteger),
-    Column("revoked_reason", Text),
-    Column("replaces", Text),
-    Column("replaced_by", Text),
+    Column("revoked_reason", _Text),
+    Column("replaces", _Text),
+    Column("replaced_by", _Text),
     Column("last_used_at", BigInteger),
     Index("ix_keys_prefix", "prefix", unique=True),
     Index("ix_keys_created_at_id", "created_at", "id"),
@@ -67,13 +70,13 @@ events = Table(
     metadata,
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("at", BigInteger, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("claimed_actor", Text),
-    Column("action", Text, nullable=False),
-    Column("reason", Text),
-    Column("detail", Text, nullable=False),
-    Column("previous_hash", Text, nullable=False),
-    Column("hash", Text, nullable=False),
+    Column("actor", _Text, nullable=False),
+    Column("claimed_actor", _Text),
+    Column("action", _Text, nullable=False),
+    Column("reason", _Text),
+    Column("detail", _Text, nullable=False),
+    Column("previous_hash", _Text, nullable=False),
+    Column("hash", _Text, nullable=False),
 )
 
 # One row: the end of the chain. Its row lock makes concurrent appends wait for each other on every engine.
@@ -82,5 +85,5 @@ audit_head = Table(
     metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=False),
     Column("seq", BigInteger, nullable=False),
-    Column("hash", Text, nullable=False),
+    Column("hash", _Text, nullable=False),
 )

@@ -1,10 +1,21 @@
-"""Runs migrations on the connection that keyctl hands over, inside its transaction."""
+"""Runs migrations on the connection that keyctl hands over, inside its transaction; or writes them down for a DBA."""
 
 from alembic import context
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    # SQLite too: keyctl begins explicitly, so that a migration that fails leaves nothing behind.
-    transactional_ddl=True,
-)
-context.run_migrations()
+attributes = context.config.attributes
+if context.is_offline_mode():
+    context.configure(
+        dialect_name=attributes["dialect"],
+        output_buffer=context.config.output_buffer,
+        literal_binds=True,
+        transactional_ddl=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    context.configure(
+        connection=attributes["connection"],
+        # SQLite too: keyctl begins explicitly, so that a migration that fails leaves nothing behind.
+        transactional_ddl=True,
+    )
+    context.run_migrations()

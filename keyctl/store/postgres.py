@@ -1,0 +1,114 @@
+"""How PostgreSQL is reached, through psycopg 3, and what its errors mean to an operator.
+
+libpq reads its own sources: PGPASSWORD, ~/.pgpass, `service=`. Only what every engine of the protocol has is used: row
+locks, keyset pages, no triggers, no extensions, no prepared statements (a pooler may hand each transaction another
+server process).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from sqlalchemy import Engine, QueuePool, create_engine
+
+from keyctl.errors import ConfigurationInvalid, StoreBusy, StoreUnavailable
+from keyctl.location import StoreLocation
+
+CONNECT_TIMEOUT = 5  # seconds, for one attempt
+STATEMENT_TIMEOUT = 60  # seconds
+IDLE_TIMEOUT = 60  # seconds that a transaction may wait for keyctl
+UNACKNOWLEDGED_TIMEOUT = 15  # seconds until a server that is gone counts as gone
+_LOCK_NOT_AVAILABLE = "55P03"
+_QUERY_CANCELED = "57014"
+_READ_ONLY = "25006"
+# Serialisation failure, deadlock, unique violation: another transaction was first, and running again will see it.
+_RETRYABLE = {"40001", "40P01", "23505"}
+
+
+def postgres_engine(location: StoreLocation, *, wait: float, patient: bool) -> Engine:
+    """Return an engine. `wait` is how many seconds to wait for a lock and, if `patient`, for the server to come up."""
+    psycopg = _driver()
+
+    def connect() -> Any:
+        give_up = time.monotonic() + wait
+        connection = None
+        while connection is None:
+            try:
+                connection = psycopg.connect(
+                    location.url,
+                    connect_timeout=max(2, min(CONNECT_TIMEOUT, round(wait))),  # libpq's least is 2
+                    tcp_user_timeout=UNACKNOWLEDGED_TIMEOUT * 1000,
+                    application_name="keyctl",
+                    prepare_threshold=None,
+                )
+            except psycopg.OperationalError as error:
+                if not (patient and _may_come_up(str(error)) and time.monotonic() < give_up):
+                    raise
+                time.sleep(0.2)
+        connection.execute(
+            f"set lock_timeout = {max(1, int(wait * 1000))}; set statement_timeout = {STATEMENT_TIMEOUT * 1000}; "
+            f"set idle_in_transaction_session_timeout = {IDLE_TIMEOUT * 1000}"
+        )
+        connection.commit()
+        return connection
+
+    return create_engine(
+        "postgresql+psycopg://", creator=connect, poolclass=QueuePool, hide_parameters=True, use_native_hstore=False
+    )
+
+
+def read_options() -> dict[str, Any]:
+    """Return the execution options of a transaction that reads one consistent state."""
+    return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
+
+def is_retryable(error: BaseException | None) -> bool:
+    """Tell whether the same transaction, run again, may succeed."""
+    return getattr(error, "sqlstate", None) in _RETRYABLE
+
+
+def explain(location: StoreLocation, error: BaseException | None) -> StoreUnavailable:
+    """Return what a driver's error means to an operator. Names the server, never the password."""
+    state = getattr(error, "sqlstate", None)
+    if state == _LOCK_NOT_AVAILABLE:
+        return StoreBusy(
+            f"the store {location} is busy: another process is writing to it", hint="wait longer: --wait 30s"
+        )
+    if state == _QUERY_CANCELED:
+        return StoreBusy(f"the store {location} took longer than {STATEMENT_TIMEOUT} s to answer", hint="try again")
+    if state == _READ_ONLY:
+        return StoreUnavailable(
+            f"the store {location} cannot be written to: the server is read-only", hint="name the primary server"
+        )
+    message = _reason(location, str(error))
+    if "does not exist" in message and "database" in message:
+        return StoreUnavailable(f"there is no store {location}: {message}", hint="createdb, then keyctl init")
+    if any(sign in message for sign in ("password", "pg_hba.conf", "role")):
+        hint = "libpq reads PGPASSWORD, ~/.pgpass and service=; the server's pg_hba.conf says who may connect"
+        return StoreUnavailable(f"the store {location} refuses to let us in: {message}", hint=hint)
+    if state is None:
+        hint = "is the server up, and the address right? to wait for it: --wait 30s"
+        return StoreUnavailable(f"the store {location} cannot be reached: {message}", hint=hint)
+    return StoreUnavailable(f"the store {location} cannot be used: {message} (SQLSTATE {state})")
+
+
+def _driver() -> Any:
+    try:
+        import psycopg  # noqa: PLC0415 - an extra, and slow to import: only those who use it pay
+    except ImportError:
+        raise ConfigurationInvalid(
+            "PostgreSQL needs the psycopg package, which is not installed", hint="pip install 'apikeyctl[postgres]'"
+        ) from None
+    return psycopg
+
+
+def _may_come_up(message: str) -> bool:
+    return any(sign in message for sign in ("refused", "timeout", "starting up", "No such file", "shutting down"))
+
+
+def _reason(location: StoreLocation, message: str) -> str:
+    """Return what libpq says last, without its question whether the server is running."""
+    lines = [line.strip() for line in message.splitlines() if line.strip() and "Is the server running" not in line]
+    text = lines[-1].removeprefix("connection failed: ") if lines else "no reason given"
+    return location.without_password(text)

@@ -1,0 +1,28 @@
+"""What a transaction is marked with: whether it writes, and the audit events it wrote."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+_WRITTEN = "keyctl_written"
+
+
+def write_options() -> dict[str, Any]:
+    """Return the execution options of a connection that is going to write."""
+    return {_WRITTEN: []}
+
+
+def writes(connection: Connection) -> bool:
+    return _WRITTEN in connection.get_execution_options()
+
+
+def note_event(connection: Connection, seq: int, digest: str) -> None:
+    """Remember an event of this transaction, by which its outcome can be looked up if the connection is lost."""
+    connection.get_execution_options().get(_WRITTEN, []).append((seq, digest))
+
+
+def last_event(connection: Connection) -> tuple[int, str] | None:
+    events: list[tuple[int, str]] = connection.get_execution_options().get(_WRITTEN, [])
+    return events[-1] if events else None
