@@ -10,14 +10,14 @@ LOCK := .ci/requirements-dev.txt
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := all
-.PHONY: all provision-token test lint format check bench wheel-check lock clean help
+.PHONY: all provision-token test lint format check bench completions wheel-check lock clean help
 
 # --- what the caller says about the key ------------------------------------------------------------------------------
 # NAME, OWNER and the others count only on make's command line (WSL has a NAME in everybody's environment) and may hold
 # anything. make would hand their expansions to every recipe, running a $(shell …) in them: so they are not exported, and
 # their unexpanded text reaches the one recipe that wants it under a name of its own. Given but empty is still given:
 # EXPIRES="$UNSET" must be an error, not a key that never expires.
-KEY_VARIABLES := NAME OWNER OWNER_KIND ENV SCOPES EXPIRES PROFILE STORE OUT
+KEY_VARIABLES := NAME OWNER OWNER_KIND ENV SCOPES EXPIRES PROFILE STORE OUT ADMIN_TOKEN
 unexport $(KEY_VARIABLES)
 define take
 ifeq ($$(origin $(1)),command line)
@@ -27,12 +27,15 @@ unexport KEYCTL_MAKE_$(1)
 endif
 endef
 $(foreach name,$(KEY_VARIABLES),$(eval $(call take,$(name))))
+ifeq ($(origin ADMIN_TOKEN),command line)
+export KEYCTL_ADMIN_TOKEN = $(value ADMIN_TOKEN)
+endif
 
 # a misspelt SCOPE= must not become a key with the default scopes
 ifeq ($(MAKELEVEL),0)
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
-UNKNOWN := $(filter-out $(KEY_VARIABLES) VENV PY -%,$(GIVEN))
-$(if $(UNKNOWN),$(error unknown variable: $(UNKNOWN). Known are: $(KEY_VARIABLES) VENV PY))
+UNKNOWN := $(filter-out $(KEY_VARIABLES) VENV PY QUICK -%,$(GIVEN))
+$(if $(UNKNOWN),$(error unknown variable: $(UNKNOWN). Known are: $(KEY_VARIABLES) VENV PY QUICK))
 endif
 
 IN_STORE = $${KEYCTL_MAKE_STORE+--store="$$KEYCTL_MAKE_STORE"}
@@ -92,8 +95,14 @@ format: $(VENV)/.ready ## mend what ruff can mend by itself
 
 check: lint test ## all that a change must pass
 
-bench: $(VENV)/.ready ## measure the speed, as ratios to plain scripts
+bench: $(VENV)/.ready ## measure the speed, as ratios to plain scripts (QUICK=1: in a minute or two)
 	@$(PYTHON) -m tests.benchmarks
+
+completions: $(VENV)/.ready ## write the completion scripts of bash, zsh and fish anew
+	@set -e; mkdir -p completions; \
+	for shell in bash:keyctl.bash zsh:_keyctl fish:keyctl.fish; do \
+	  _KEYCTL_COMPLETE=source_$${shell%:*} $(KEYCTL) > completions/$${shell#*:}; \
+	done
 
 # what a user would get: the newest dependencies, nothing of this tree, another HOME
 wheel-check: $(VENV)/.ready ## try the wheel in a clean environment
@@ -116,7 +125,7 @@ lock: $(VENV)/.ready ## choose the development requirements anew
 	cp "$$new" $(LOCK)
 
 clean: ## remove the environment and everything that was made
-	@rm -rf .venv dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv dist .bench .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find keyctl tests -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## show this

@@ -108,6 +108,8 @@ class KeyAdmin:
         if not 1 <= count <= LARGEST_BATCH:
             raise UsageError(f"{count:,} keys cannot be minted at once", hint=f"give 1 to {LARGEST_BATCH:,}")
         now = self._clock()
+        if new.owner is None and self._store.profile.default_owner is not None:
+            new = replace(new, owner=NewOwner(self._store.profile.default_owner), create_owner=True)
         judged = self._owner(new, now)
         template = self._template(new, judged, now)
         texts = self._issuer.draw(template, count)

@@ -89,7 +89,9 @@ class History:
         """Compare the end of the log with the head kept beside it."""
         if (seq, digest) == (self._seq, self._hash):
             return None
-        return f"event {self._seq + 1} is missing: the log should go on to event {seq}"
+        if seq > self._seq:
+            return f"event {self._seq + 1} is missing: the log should go on to event {seq}"
+        return f"the log's head was altered: it is not event {self._seq}, with which the log ends"
 
     def check_key(self, key: Key) -> str | None:
         """Compare one key with its history. Each key is given once; `missing` tells of those never given."""
@@ -112,8 +114,9 @@ class History:
             return f"owner {owner.handle} was altered outside keyctl: {altered}"
         return None
 
-    def check_setting(self, name: str, value: str) -> str | None:
-        if self._settings.get(name) == phc_digest(value):
+    def check_setting(self, name: str, value: str | None) -> str | None:
+        """Compare one of the store's settings, None if there is none, with its history."""
+        if self._settings.get(name) == (None if value is None else phc_digest(value)):
             return None
         return f"the store's {name} was altered outside keyctl"
 

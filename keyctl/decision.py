@@ -5,59 +5,23 @@ What comes before (shape, checksum, look-up, secret) is the verifier's; it answe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from fnmatch import fnmatchcase
 
+from keyctl.codes import Code
 from keyctl.models import KeyRecord, Owner
 from keyctl.profiles.model import Profile
 from keyctl.times import format_time
 
 
-class Code(StrEnum):
-    """The canonical answers. Names are public: add to them, never rename them."""
-
-    VALID = "VALID"
-    MISSING_API_KEY = "MISSING_API_KEY"
-    INVALID_API_KEY = "INVALID_API_KEY"
-    KEY_REVOKED = "KEY_REVOKED"
-    KEY_EXPIRED = "KEY_EXPIRED"
-    KEY_LOCKED = "KEY_LOCKED"
-    OWNER_INACTIVE = "OWNER_INACTIVE"
-    FORBIDDEN_SCOPE = "FORBIDDEN_SCOPE"
-    FORBIDDEN_IP = "FORBIDDEN_IP"
-    FORBIDDEN_ENVIRONMENT = "FORBIDDEN_ENVIRONMENT"
-    FORBIDDEN_OWNER = "FORBIDDEN_OWNER"
-
-    @property
-    def exit_code(self) -> int:
-        return _EXIT_AND_STATUS[self][0]
-
-    @property
-    def http_status(self) -> int:
-        return _EXIT_AND_STATUS[self][1]
-
-
-_EXIT_AND_STATUS = {
-    Code.VALID: (0, 200),
-    Code.MISSING_API_KEY: (10, 401),
-    Code.INVALID_API_KEY: (11, 401),
-    Code.KEY_REVOKED: (12, 401),
-    Code.KEY_EXPIRED: (13, 401),
-    Code.KEY_LOCKED: (14, 403),
-    Code.OWNER_INACTIVE: (15, 403),
-    Code.FORBIDDEN_SCOPE: (16, 403),
-    Code.FORBIDDEN_IP: (17, 403),
-    Code.FORBIDDEN_ENVIRONMENT: (18, 403),
-    Code.FORBIDDEN_OWNER: (24, 403),
-}
-
-
 @dataclass(frozen=True)
 class Request:
-    """What the key is asked to open. What is None or empty is not asked."""
+    """What the key is asked to open. What is None or empty is not asked.
+
+    Of scopes, all must be in force; `read|write` asks for either.
+    """
 
     scopes: tuple[str, ...] = ()
     environment: str | None = None
@@ -70,11 +34,16 @@ class Decision:
     """The answer of a verification. Falsy unless the key is allowed, so that `if decision:` fails closed.
 
     `reason` is for the operator, never for the API's caller. `record` is None unless the secret was proven.
+    `missing_scope` is the first scope that was asked for and is not in force. `origin` is what a browser sent with a
+    request, and `preflight` whether that was only its question beforehand.
     """
 
     code: Code
     reason: str | None = None
     record: KeyRecord | None = None
+    missing_scope: str | None = None
+    origin: str | None = None
+    preflight: bool = False
 
     def __bool__(self) -> bool:
         return self.code is Code.VALID
@@ -87,10 +56,12 @@ def decide(
     *,
     now: datetime,
     resource_owners: tuple[Owner, ...] = (),
+    in_force: Collection[str] | None = None,
 ) -> Decision:
     """Judge a key whose secret is proven. The first rule that refuses is the answer.
 
     `resource_owners` is the owner that `request.resource_owner` names with those above it; empty if there is none.
+    `in_force` is what `scopes_in_force` says of the key, where it is known already.
     """
     key = record.key
 
@@ -109,7 +80,8 @@ def decide(
         return refuse(Code.OWNER_INACTIVE, f"owner {record.inactive_owner.handle} is disabled")
     if request.environment is not None and request.environment != key.environment:
         return refuse(Code.FORBIDDEN_ENVIRONMENT, f"the key is for {key.environment}, not {request.environment}")
-    in_force = scopes_in_force(profile, key.scopes, record.owner)
+    if in_force is None:
+        in_force = scopes_in_force(profile, key.scopes, record.owner)
     if profile.scopes.required and not in_force:
         return refuse(Code.INVALID_API_KEY, "no recognised scope")
     if key.allowed_ips and not _within(request.ip, key.allowed_ips):
@@ -117,8 +89,11 @@ def decide(
     if request.resource_owner is not None and not _owner_reached(profile, record, resource_owners):
         return refuse(Code.FORBIDDEN_OWNER, f"the key does not reach what belongs to {request.resource_owner}")
     for scope in request.scopes:
-        if scope not in in_force:
-            return refuse(Code.FORBIDDEN_SCOPE, f"missing scope {scope}")
+        either = scope.split("|")
+        if not any(one in in_force for one in either):
+            return Decision(
+                Code.FORBIDDEN_SCOPE, f"missing scope {' or '.join(either)}", record, missing_scope=either[0]
+            )
     return Decision(Code.VALID, None, record)
 
 

@@ -70,12 +70,12 @@ class FileDelivery:
 
     def prepare(self, minted: Sequence[Minted]) -> None:
         self.abandon()
-        if self._path.is_dir():
-            raise Refused(f"{self._path} is a folder", hint=f"give a file: --out {self._path}/KEYFILE")
-        if not self._replace and os.path.lexists(self._path):
-            raise Refused(f"{self._path} exists already", hint="choose another file, or add --force to replace it")
-        temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
         try:
+            if self._path.is_dir():
+                raise Refused(f"{self._path} is a folder", hint=f"give a file: --out {self._path}/KEYFILE")
+            if not self._replace and os.path.lexists(self._path):
+                raise Refused(f"{self._path} exists already", hint="choose another file, or add --force to replace it")
+            temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
             descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
             self._temporary = temporary
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -8,8 +8,11 @@ KeyctlError                 1
 │   └── StoreBusy           5   another process holds it
 ├── ConfigurationInvalid    6   configuration file or schema
 │   └── ProfileInvalid      6   with every fault, each with its path
+├── NotAuthorised           7   the admin token is wrong or missing
 ├── Aborted                 8   answered "no" at a prompt
+├── VerifierBusy            5   too many hashes wanted at once
 ├── CheckFailed             9   a check ran, and found something
+├── BundleUntrusted        20   a bundle that may not be believed
 └── NotDelivered           21   the key could not be written out, and is revoked
 
 A denied key is not an error: it is a `Decision`.
@@ -77,6 +80,11 @@ class ProfileInvalid(ConfigurationInvalid):
         self.faults = tuple(faults)
 
 
+class NotAuthorised(KeyctlError):
+    exit_code = 7
+    code = "NOT_AUTHORISED"
+
+
 class Aborted(KeyctlError):
     exit_code = 8
     code = "ABORTED"
@@ -90,6 +98,27 @@ class CheckFailed(KeyctlError):
 class NotDelivered(KeyctlError):
     exit_code = 21
     code = "NOT_DELIVERED"
+
+
+class BundleUntrusted(KeyctlError):
+    """A bundle that may not be believed: no answer about a key. The exit code is UNTRUSTED_BUNDLE's.
+
+    `reason` is the short form: signature, signer, store, sequence, age, clock or damaged.
+    """
+
+    exit_code = 20
+    code = "UNTRUSTED_BUNDLE"
+
+    def __init__(self, reason: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+
+
+class VerifierBusy(KeyctlError):
+    """More hashes are wanted than the machine has cores for. Over HTTP: 503."""
+
+    exit_code = 5
+    code = "VERIFIER_BUSY"
 
 
 def suggestion(word: str, known: Iterable[str], *, otherwise: str | None = None) -> str | None:

@@ -16,6 +16,8 @@ from typing import Any
 from argon2.exceptions import Argon2Error, VerifyMismatchError
 from argon2.low_level import Type, hash_secret, verify_secret
 
+from keyctl.errors import StoreUnavailable
+
 _SALT_BYTES = 16
 _HASH_BYTES = 32
 _PHC = re.compile(
@@ -25,10 +27,14 @@ _PHC = re.compile(
 _MAX_MEMORY_KIB = 1024 * 1024
 _MAX_PASSES = 64
 _MAX_LANES = 64
+_MAX_WORK = 4 * 1024 * 1024  # KiB times passes: some seconds
 
 
-class HashInvalid(ValueError):
+class HashInvalid(StoreUnavailable):
     """A stored hash that is no PHC string keyctl can check, or one that costs too much. Never holds the hash."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"the store is damaged: {message}", hint="keyctl audit verify")
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,11 @@ class Argon2id:
             8 * self.lanes <= self.memory_kib <= _MAX_MEMORY_KIB
             and 1 <= self.passes <= _MAX_PASSES
             and 1 <= self.lanes <= _MAX_LANES
+            and self.memory_kib * self.passes <= _MAX_WORK
         ):
-            raise ValueError("Argon2id takes 8 KiB per lane to 1 GiB of memory, 1 to 64 passes, 1 to 64 lanes")
+            raise ValueError(
+                "Argon2id takes 8 KiB per lane to 1 GiB of memory, 1 to 64 passes and lanes, and at most 4 GiB · passes"
+            )
 
     def hash(self, key: str) -> str:
         """Return a PHC string over `key` under a new random salt. The key is not kept."""

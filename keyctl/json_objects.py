@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from keyctl.decision import Decision, scopes_in_force
+from keyctl.decision import scopes_in_force
 from keyctl.models import Event, KeyRecord, Owner
 from keyctl.profiles.model import Profile
 from keyctl.times import format_time
@@ -66,19 +66,6 @@ def event_object(event: Event) -> dict[str, Any]:
         "detail": dict(event.detail),
         "previous_hash": event.previous_hash,
         "hash": event.hash,
-    }
-
-
-def decision_object(decision: Decision, profile: Profile, *, now: datetime) -> dict[str, Any]:
-    record = decision.record
-    return {
-        "valid": bool(decision),
-        "code": str(decision.code),
-        "reason": decision.reason,
-        "key": key_object(record, profile, now=now) if record else None,
-        "owner": owner_object(record.owner) if record and record.owner else None,
-        "http": {"status": decision.code.http_status, "headers": {}, "body": None},
-        "bundle": None,
     }
 
 

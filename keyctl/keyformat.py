@@ -13,11 +13,11 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 ALPHABETS: Mapping[str, str] = {
@@ -169,6 +169,24 @@ class KeyFormat:
         found = match.groupdict()
         return found.get("env"), found.get("scope")
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the format as JSON values, to be kept after the profile has gone on to another one."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> KeyFormat:
+        """Read what `to_dict` wrote."""
+        return cls(
+            template=data["template"],
+            prefix=Field(*data["prefix"]),
+            secret=Field(*data["secret"]),
+            checksum=Field(*data["checksum"]) if data["checksum"] else None,
+            brand=data["brand"],
+            envs=tuple(data["envs"]),
+            scopes=tuple(data["scopes"]),
+        )
+
     # ── checks made once, when a profile is read ─────────────────────────────────────────────────────────────────
 
     def check(self) -> None:
@@ -296,6 +314,23 @@ class KeyFormat:
             elif value != "checksum":
                 position += 1
         return pieces[0], pieces[1], pieces[2]
+
+
+def possible_prefixes(formats: Iterable[KeyFormat], text: str) -> list[str]:
+    """Return the prefix that each of `formats` reads in a key's text, once each. Raises MalformedKey if none does.
+
+    Formats of one store may overlap, since it had them one after the other; the look-up tells which it is.
+    """
+    prefixes: dict[str, None] = {}
+    reasons = set()
+    for key_format in formats:
+        try:
+            prefixes[key_format.parse(text).prefix] = None
+        except MalformedKey as error:
+            reasons.add(error.reason)
+    if not prefixes:
+        raise MalformedKey("checksum" if "checksum" in reasons else "malformed")
+    return list(prefixes)
 
 
 def _checksum(body: str, checksum: Field) -> str:

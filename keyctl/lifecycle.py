@@ -58,9 +58,9 @@ def refuse_unrotatable(record: KeyRecord, now: datetime) -> None:
 def refuse_in_use(key: Key, unused_for: timedelta, recorded_since: datetime | None, now: datetime) -> None:
     length = format_duration(unused_for)
     if recorded_since is None or recorded_since > now - unused_for:
-        known = f"only since {format_time(recorded_since)}" if recorded_since else "not at all so far"
+        known = f"it recorded no use before {format_time(recorded_since)}" if recorded_since else "it records no use"
         raise Refused(
-            f"the store cannot know whether {key.prefix} was used in the last {length}: use is recorded {known}",
+            f"the store cannot know whether {key.prefix} was used in the last {length}: {known}",
             hint="record it: keyctl verify --record; or revoke without --if-unused-for",
         )
     if key.last_used_at is not None and key.last_used_at > now - unused_for:

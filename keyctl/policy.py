@@ -14,14 +14,13 @@ from typing import Any
 
 from keyctl.errors import Refused, UsageError, suggestion
 from keyctl.models import Owner
-from keyctl.profiles.model import ATTRIBUTE_TYPES, OwnerKind, Profile
+from keyctl.profiles.model import ATTRIBUTE_TYPES, HANDLE, OwnerKind, Profile, parse_limit
 from keyctl.times import format_duration, parse_when
 from keyctl.visible import BIDIRECTIONAL, brief
 
 LONGEST_NAME = 200
 LONGEST_REASON = 500
 _LONGEST_VALUE = 1000
-_HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:-]{0,199}", re.ASCII)
 _METADATA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}", re.ASCII)
 _TRUE_AND_FALSE = {"true": True, "yes": True, "false": False, "no": False}
 
@@ -43,7 +42,7 @@ def text(label: str, value: str, *, longest: int = LONGEST_NAME) -> str:
 
 
 def handle(value: str) -> str:
-    if not _HANDLE.fullmatch(value):
+    if not HANDLE.fullmatch(value):
         raise UsageError(
             f'"{brief(value)}" cannot be an owner\'s handle',
             hint="use 1 to 200 letters, digits and . _ @ + : - beginning with a letter or digit: acme, jane@acme.com",
@@ -206,7 +205,10 @@ def attributes(kind: OwnerKind, pairs: Iterable[str], current: Mapping[str, Any]
 
 def _attribute(name: str, type_name: str, value: str) -> Any:
     if ATTRIBUTE_TYPES[type_name] is list:
-        return [text(f"attribute {name}", item.strip()) for item in value.split(",") if item.strip()]
+        items = [text(f"attribute {name}", item.strip()) for item in value.split(",") if item.strip()]
+        for item in items if type_name == "limits" else ():
+            parse_limit(item)
+        return items
     if ATTRIBUTE_TYPES[type_name] is int:
         if not re.fullmatch(r"-?\d{1,15}", value, re.ASCII):
             raise UsageError(f'attribute {name} is a whole number, not "{brief(value)}"')

@@ -25,6 +25,10 @@ OWNER_COLUMNS = tuple(Owner.__dataclass_fields__)
 _TIMES = {name for name in KEY_COLUMNS + OWNER_COLUMNS if name.endswith(("_at", "_until"))}
 
 
+class RowDamaged(ValueError):
+    """A row that keyctl cannot have written. The text names it by what is public."""
+
+
 def encode(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return column values for fields of a key or an owner. Raises ValueError for a naive datetime."""
     encoded = {name: json_value(value) for name, value in values.items()}
@@ -43,16 +47,22 @@ def encode_owner(owner: Owner) -> dict[str, Any]:
 
 
 def decode_key(row: Row) -> Key:
-    values = _decode(row, KEY_COLUMNS)
-    values["scopes"] = tuple(json.loads(values["scopes"]))
-    values["allowed_ips"] = tuple(json.loads(values["allowed_ips"]))
-    values["metadata"] = json.loads(values["metadata"])
+    try:
+        values = _decode(row, KEY_COLUMNS)
+        values["scopes"] = tuple(json.loads(values["scopes"]))
+        values["allowed_ips"] = tuple(json.loads(values["allowed_ips"]))
+        values["metadata"] = json.loads(values["metadata"])
+    except (TypeError, ValueError, OverflowError):
+        raise RowDamaged(f"key {row['prefix']} ({row['id']}) was altered outside keyctl: it cannot be read") from None
     return Key(**values)
 
 
 def decode_owner(row: Row) -> Owner:
-    values = _decode(row, OWNER_COLUMNS)
-    values["attributes"] = json.loads(values["attributes"])
+    try:
+        values = _decode(row, OWNER_COLUMNS)
+        values["attributes"] = json.loads(values["attributes"])
+    except (TypeError, ValueError, OverflowError):
+        raise RowDamaged(f"owner {row['handle']} was altered outside keyctl: it cannot be read") from None
     return Owner(**values)
 
 

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from keyctl.errors import ConfigurationInvalid, StoreBusy, StoreUnavailable
-from keyctl.hashing import parameters_from_dict
+from keyctl.hashing import Argon2id, parameters_from_dict
+from keyctl.keyformat import KeyFormat
 from keyctl.models import KeyRecord, Owner
-from keyctl.profiles.model import read_profile
-from keyctl.rows import decode_key, decode_owner
+from keyctl.profiles.model import Profile, read_profile
+from keyctl.rows import RowDamaged, decode_key, decode_owner
 
 # The revision of the schema this version reads and writes. A test compares it with the newest migration.
 SCHEMA_REVISION = "0001"
@@ -25,7 +29,8 @@ _ANCESTORS = """
 with recursive chain(id, depth) as (
     select id, 0 from owners where {start}
     union all
-    select owners.parent_id, depth + 1 from chain join owners on owners.id = chain.id where owners.parent_id is not null
+    select owners.parent_id, depth + 1 from chain join owners on owners.id = chain.id
+        where owners.parent_id is not null and depth < 1000
 )
 select owners.* from chain join owners on owners.id = chain.id order by depth
 """
@@ -40,26 +45,68 @@ class SqliteReader:
 
     def __init__(self, path: Path, *, wait: float = 5.0) -> None:
         self._path = path
+        self._wait = wait
+        # The connection is one thread's at a time; SQLite's own locks are between processes.
+        self._lock = threading.RLock()
+        self._settings: dict[str, str] = {}
+        self._open()
+
+    def _open(self) -> None:
         with self._explained():
-            self._connection = sqlite3.connect(file_uri(path, mode="ro"), uri=True, timeout=wait, isolation_level=None)
+            self._connection = sqlite3.connect(
+                file_uri(self._path, mode="ro"),
+                uri=True,
+                timeout=self._wait,
+                isolation_level=None,
+                check_same_thread=False,
+            )
             self._connection.row_factory = sqlite3.Row
-            check_revision(str(path), _revision(self._connection))
+            self._identity = _identity(self._path)
+            check_revision(str(self._path), _revision(self._connection))
+        self._read_settings()
+
+    def _read_settings(self) -> bool:
+        with self._explained():
             settings = dict(iter(self._connection.execute("select name, value from settings")))
-        self.store_id = settings["store_id"]
-        self.profile = read_profile(json.loads(settings["profile"]), source=f"the profile in {path}")
-        self.hash_parameters = parameters_from_dict(json.loads(settings["hash"]))
+        if settings == self._settings:
+            return False
+        self._settings = settings
+        self.store_id = settings.get("store_id", "")
+        self.profile, self.hash_parameters = read_rules(str(self._path), settings)
+        self.formats = known_formats(self.profile.key_format, settings.get("earlier_formats"))
+        return True
 
     def find(self, prefix: str) -> KeyRecord | None:
         with self._explained():
+            self._follow_file()
             row = self._connection.execute("select * from keys where prefix = ?", (prefix,)).fetchone()
             if row is None:
                 return None
             key = decode_key(row)
-            return KeyRecord(key, self._ancestors("id = ?", key.owner_id) if key.owner_id else ())
+            above = self._ancestors("id = ?", key.owner_id) if key.owner_id else ()
+            if (key.owner_id and not above) or (above and above[-1].parent_id):
+                # To go on would pass over an owner that may be disabled.
+                raise RowDamaged(f"an owner of key {key.prefix} is gone, or stands above itself")
+            return KeyRecord(key, above)
 
     def find_owners(self, handle: str) -> tuple[Owner, ...]:
         with self._explained():
             return self._ancestors("handle = ?", handle)
+
+    def owners_mentioning(self, text: str) -> list[tuple[Owner, ...]]:
+        with self._explained():
+            rows = self._connection.execute(
+                "select id from owners where instr(attributes, ?)", (json.dumps(text, ensure_ascii=False),)
+            )
+            return [self._ancestors("id = ?", row["id"]) for row in rows.fetchall()]
+
+    def check(self, now: datetime) -> None:
+        """Do nothing: a store is never too old."""
+
+    def refresh(self, now: datetime) -> bool:  # noqa: ARG002 - bundles need it
+        """Read the rules again; tell whether they changed."""
+        with self._lock:
+            return self._read_settings()
 
     def close(self) -> None:
         self._connection.close()
@@ -68,17 +115,52 @@ class SqliteReader:
         rows = self._connection.execute(_ANCESTORS.format(start=start), (value,))
         return tuple(decode_owner(row) for row in rows)
 
+    def _follow_file(self) -> None:
+        # A file that was replaced or removed stays readable to whoever has it open, as it was then.
+        if _identity(self._path) != self._identity:
+            self._connection.close()
+            self._open()
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
-            yield
+            with self._lock:
+                yield
         except sqlite3.Error as error:
+            if "readonly" in str(error):  # said to one who only reads: SQLite would have to roll back
+                raise StoreUnavailable(
+                    f"a write to the store {self._path} was cut off, and must be undone first",
+                    hint="any command that may write to the store undoes it: keyctl list",
+                ) from error
             raise explain(self._path, str(error)) from error
+        except RowDamaged as error:
+            raise damaged(str(self._path), str(error)) from error
+
+
+def known_formats(current: KeyFormat, earlier: str | None) -> tuple[KeyFormat, ...]:
+    """Return the profile's format and those used before; `earlier` is the store's setting, JSON."""
+    return (current, *(KeyFormat.from_dict(data) for data in json.loads(earlier or "[]")))
+
+
+def select_rows(path: Path, statement: str, values: Mapping[str, object], *, wait: float) -> list[tuple[Any, ...]]:
+    """Return the rows of one SELECT on a store's file, whatever its schema. Raises sqlite3.Error."""
+    connection = sqlite3.connect(file_uri(path, mode="ro"), uri=True, timeout=wait, isolation_level=None)
+    with closing(connection):
+        return connection.execute(statement, values).fetchall()
 
 
 def file_uri(path: Path, *, mode: str) -> str:
     """Return SQLite's URI for a file that must exist. A plain path would create it."""
     return f"file:{quote(str(path))}?mode={mode}"
+
+
+def read_rules(store: str, settings: Mapping[str, str]) -> tuple[Profile, Argon2id]:
+    """Return the profile and the hash parameters that a store's settings hold."""
+    try:
+        document, parameters = json.loads(settings["profile"]), json.loads(settings["hash"])
+        return read_profile(document, source=f"the profile in {store}"), parameters_from_dict(parameters)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise damaged(store, "its profile or hash parameters cannot be read") from None
 
 
 def check_revision(store: str, revision: str | None) -> None:
@@ -103,6 +185,10 @@ def no_schema(store: str) -> ConfigurationInvalid:
     )
 
 
+def damaged(store: str, what: str) -> StoreUnavailable:
+    return StoreUnavailable(f"the store {store} is damaged: {what}", hint=f"keyctl audit verify --store {store}")
+
+
 def explain(path: Path, message: str) -> StoreUnavailable:
     """Return what SQLite's error means to an operator."""
     if "locked" in message or "busy" in message:
@@ -123,6 +209,14 @@ def explain(path: Path, message: str) -> StoreUnavailable:
     if "unable to open" in message:
         return StoreUnavailable(f"the store {path} cannot be opened: this user may not read it")
     return StoreUnavailable(f"the store {path} cannot be used: {message}")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_dev, status.st_ino
 
 
 def _revision(connection: sqlite3.Connection) -> str | None:

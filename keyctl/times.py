@@ -100,28 +100,34 @@ def format_duration(duration: timedelta) -> str:
     """Return the shortest text that `parse_duration` reads back: `90d`, `24h`, `36h`, `90s`."""
     seconds = int(duration.total_seconds())
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds and seconds % size == 0:
+        # A day alone is written 24h: "in the last 24h" reads better than "in the last 1d".
+        if seconds and seconds % size == 0 and seconds != 86400 * (unit == "d"):
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
 
 
 def describe_relative(moment: datetime, *, now: datetime) -> str:
-    """Return `in 3 days`, `2 hours ago` or `now`, for people, in the largest unit that fits."""
-    seconds = int((moment - now).total_seconds())
-    for name, size in (("year", 31536000), ("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
-        # Two of a unit before it is used: "in 36 hours" tells more than "in 1 day".
-        if abs(seconds) >= 2 * size or (size == 1 and seconds):
-            number = abs(seconds) // size
-            amount = f"{number} {name}" if number == 1 else f"{number} {name}s"
-            return f"in {amount}" if seconds > 0 else f"{amount} ago"
-    return "now"
+    """Return `in 3 days`, `2 hours ago` or `now`, for people, in the largest unit of which there are two."""
+    number, unit = _rounded(moment - now)
+    amount = f"{abs(number)} {unit}" + ("" if abs(number) == 1 else "s")
+    return _directed(number, amount)
 
 
 def short_relative(moment: datetime, *, now: datetime) -> str:
     """Return `in 3d`, `2h ago` or `now`, for a narrow column."""
-    seconds = int((moment - now).total_seconds())
-    for unit, size in (("y", 31536000), ("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        if abs(seconds) >= 2 * size or (size == 1 and seconds):
-            amount = f"{abs(seconds) // size}{unit}"
-            return f"in {amount}" if seconds > 0 else f"{amount} ago"
-    return "now"
+    number, unit = _rounded(moment - now)
+    return _directed(number, f"{abs(number)}{unit[0]}")
+
+
+def _rounded(difference: timedelta) -> tuple[int, str]:
+    # Two of a unit before it is used: "in 36 hours" tells more than "in 1 day". Rounded, since what was to live for
+    # 30 days has a second less by the time it is shown.
+    seconds = round(difference.total_seconds())
+    for unit, size in (("year", 31536000), ("day", 86400), ("hour", 3600), ("minute", 60)):
+        if abs(seconds) / size > 1.98:
+            return round(seconds / size), unit
+    return seconds, "second"
+
+
+def _directed(number: int, amount: str) -> str:
+    return f"in {amount}" if number > 0 else f"{amount} ago" if number else "now"

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
-from typing import Protocol
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 from keyctl import hashing
-from keyctl.decision import Code, Decision, Request, decide
+from keyctl.codes import Code
+from keyctl.decision import Decision, Request, decide, scopes_in_force
+from keyctl.errors import BundleUntrusted, VerifierBusy
 from keyctl.hashing import Argon2id
-from keyctl.keyformat import MalformedKey
+from keyctl.keyformat import KeyFormat, MalformedKey, possible_prefixes
+from keyctl.location import StoreLocation
 from keyctl.models import KeyRecord, Owner
 from keyctl.profiles.model import Profile
-from keyctl.times import utc_now
 
 
 class Keyring(Protocol):
-    """Where keys are looked up: a store, or the SQLite reader."""
+    """Where keys are looked up: a store, the SQLite reader, or a bundle."""
 
-    profile: Profile
-    hash_parameters: Argon2id
+    @property
+    def profile(self) -> Profile: ...
+
+    @property
+    def formats(self) -> tuple[KeyFormat, ...]:
+        """The profile's format, and those used before it."""
+
+    @property
+    def hash_parameters(self) -> Argon2id: ...
 
     def find(self, prefix: str) -> KeyRecord | None:
         """Return the key with this whole prefix, and its owners."""
@@ -27,34 +43,248 @@ class Keyring(Protocol):
     def find_owners(self, handle: str) -> tuple[Owner, ...]:
         """Return the owner with this handle and those above it, nearest first; empty if there is none."""
 
+    def owners_mentioning(self, text: str) -> list[tuple[Owner, ...]]:
+        """Return the owners that have `text` in a list attribute, each with those above it."""
+
+    def check(self, now: datetime) -> None:
+        """Raise BundleUntrusted if this is a bundle, and too old by now."""
+
+    def refresh(self, now: datetime) -> bool:
+        """Follow a changed profile or a replaced bundle; tell whether there was one."""
+
+    def close(self) -> None: ...
+
+
+class _Proven(NamedTuple):
+    """A key whose secret was proven: by which hash, and what was last looked up of it, when. Holds no secret."""
+
+    prefix: str
+    phc: str
+    record: KeyRecord
+    in_force: frozenset[str]
+    looked_up: float
+    generation: int
+
 
 class Verifier:
-    """Verifies keys against a keyring. Reads only; what it learns of a secret it forgets at once."""
+    """Verifies keys against a keyring. Safe to share between threads; reads only.
 
-    def __init__(self, keyring: Keyring, *, clock: Callable[[], datetime] = utc_now) -> None:
+    A key proven once is not hashed again while its stored hash stays the same; its state is judged on every call. What
+    was looked up is believed for the profile's `refresh_seconds`, so a revocation, a lock, a disabled owner or an
+    expiry takes effect within that time, and at once after `invalidate`. A store that is out of reach for longer
+    raises StoreUnavailable: answer 503, never 401.
+
+    `cache_size` bounds how many proven keys are remembered, and `max_wait` how many seconds a call waits for a core to
+    hash on before it raises VerifierBusy. `keyring` is a store, a SQLite reader or a bundle; see `from_store` and
+    `from_bundle`. Close the verifier when it is no longer used.
+    """
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        timer: Callable[[], float] = time.monotonic,
+        cache_size: int = 10_000,
+        max_wait: float = 2.0,
+    ) -> None:
         self._keyring = keyring
         self._clock = clock
+        self._timer = timer
+        self._cache_size = cache_size
+        self._max_wait = max_wait
+        # Under a key of this process: what a memory dump holds cannot be compared with keys elsewhere.
+        self._cache_key = os.urandom(32)
+        self._proven: dict[bytes, _Proven] = {}
+        self._wrong_secrets: Counter[str] = Counter()
+        self._generation = 0
+        self._lock = threading.Lock()
+        self._cores = threading.BoundedSemaphore(os.cpu_count() or 1)
+        self._refreshed = timer()
 
-    def verify(self, text: str, request: Request = Request()) -> Decision:  # noqa: B008 - frozen
-        """Decide whether `text` is a key that may do what `request` asks.
+    @classmethod
+    def from_store(cls, url: str, *, wait: float = 5.0, **options: Any) -> Verifier:
+        """Verify against a store: the URL or the path of a SQLite file, or `postgresql://…`. Raises StoreUnavailable.
 
-        No state is told before the secret is proven, and an unknown prefix costs what a wrong secret costs.
-        Raises HashInvalid if the stored hash is damaged.
+        `wait` is how many seconds to wait for a writer; `options` are those of the constructor.
         """
-        if not text:
+        location = StoreLocation.parse(url)
+        if location.file is not None:
+            from keyctl.sqlite_reader import SqliteReader  # noqa: PLC0415 - each keyring loads its own library
+
+            return cls(SqliteReader(location.file, wait=wait), **options)
+        from keyctl.store.database import Store  # noqa: PLC0415 - SQLAlchemy, for those alone who need it
+
+        return cls(Store(location, wait=wait), **options)
+
+    @classmethod
+    def from_bundle(
+        cls, path: str | Path, trust: Iterable[str], *, max_age: timedelta | None = None, **options: Any
+    ) -> Verifier:
+        """Verify against a bundle signed by one of the public keys in `trust` (`KEY`, or `STORE-ID:KEY`).
+
+        The file is read again when it was replaced. Raises BundleUntrusted if it may not be believed to begin with;
+        later on that is a Decision. `options` are those of the constructor.
+        """
+        from keyctl.bundle_reload import FollowedBundle  # noqa: PLC0415 - needs cryptography
+        from keyctl.signing import parse_trust  # noqa: PLC0415
+
+        return cls(FollowedBundle(Path(path), trust=map(parse_trust, trust), max_age=max_age), **options)
+
+    def verify(
+        self,
+        key: str,
+        scopes: Iterable[str] = (),
+        env: str | None = None,
+        ip: str | None = None,
+        resource_owner: str | None = None,
+    ) -> Decision:
+        """Decide whether `key` is good for all of `scopes`, in `env`, from `ip`, for what belongs to `resource_owner`.
+
+        What is None or empty is not asked. No state is told before the secret is proven, and an unknown prefix costs
+        what a wrong secret costs. Raises StoreUnavailable, VerifierBusy, and HashInvalid if a stored hash is damaged.
+        """
+        return self.judge(key, Request(tuple(scopes), env, ip, resource_owner))
+
+    def judge(self, key: str, request: Request) -> Decision:
+        """The same, for a Request."""
+        now = self._clock()
+        try:
+            self._keyring.check(now)
+            self._refresh(now)
+            proven = self._recall(key) or self._prove(key)
+        except BundleUntrusted as error:
+            return Decision(Code.UNTRUSTED_BUNDLE, error.reason)
+        if isinstance(proven, Decision):
+            return proven
+        owners = self._keyring.find_owners(request.resource_owner) if request.resource_owner is not None else ()
+        profile = self._keyring.profile
+        return decide(profile, proven.record, request, now=now, resource_owners=owners, in_force=proven.in_force)
+
+    def invalidate(self) -> None:
+        """Look everything up again from now on. Proven secrets stay proven, as long as the stored hash is the same."""
+        self._generation += 1
+
+    def wrong_secrets(self) -> dict[str, int]:
+        """Return how often a wrong secret came with a prefix that exists. At most `cache_size` prefixes are counted."""
+        with self._lock:
+            return dict(self._wrong_secrets)
+
+    def close(self) -> None:
+        self._keyring.close()
+
+    # ── proven before, or now ────────────────────────────────────────────────────────────────────────────────────
+
+    def _recall(self, key: str) -> _Proven | None:
+        """Return what is known of a key that was proven before, looked up again if that was too long ago."""
+        proven = self._proven.get(digest := self._digest(key))
+        if proven is None:
+            return None
+        generation, looked_up = self._generation, self._timer()
+        if proven.generation == generation and looked_up - proven.looked_up < self._keyring.profile.refresh_seconds:
+            return proven
+        record = self._keyring.find(proven.prefix)
+        if record is None or record.key.phc != proven.phc:
+            self._proven.pop(digest, None)
+            return None
+        return self._remember(digest, record, generation, looked_up)
+
+    def _prove(self, key: str) -> _Proven | Decision:
+        if not key:
             return Decision(Code.MISSING_API_KEY, "none given")
         try:
-            prefix = self._keyring.profile.key_format.parse(text).prefix
+            prefixes = possible_prefixes(self._keyring.formats, key)
         except MalformedKey as error:
             return Decision(Code.INVALID_API_KEY, error.reason)
-        record = self._keyring.find(prefix)
+        # Taken before the look-up: what is revoked meanwhile must not be believed for longer than promised.
+        generation, looked_up = self._generation, self._timer()
+        record = next((found for prefix in prefixes if (found := self._keyring.find(prefix))), None)
         phc = record.key.phc if record else self._keyring.hash_parameters.decoy()
-        proven = hashing.verify(text, phc)
+        fits = self._hash(key, phc)
         if record is None:
             return Decision(Code.INVALID_API_KEY, "unknown prefix")
-        if not proven:
+        if not fits:
+            self._count_wrong_secret(record.key.prefix)
             return Decision(Code.INVALID_API_KEY, "wrong secret")
-        resource_owners = (
-            self._keyring.find_owners(request.resource_owner) if request.resource_owner is not None else ()
-        )
-        return decide(self._keyring.profile, record, request, now=self._clock(), resource_owners=resource_owners)
+        return self._remember(self._digest(key), record, generation, looked_up)
+
+    def _hash(self, key: str, phc: str) -> bool:
+        if not self._cores.acquire(timeout=self._max_wait):
+            raise VerifierBusy(
+                f"no core was free to check a key for {self._max_wait:g} s", hint="answer 503, try again"
+            )
+        try:
+            return hashing.verify(key, phc)
+        finally:
+            self._cores.release()
+
+    def _remember(self, digest: bytes, record: KeyRecord, generation: int, looked_up: float) -> _Proven:
+        in_force = frozenset(scopes_in_force(self._keyring.profile, record.key.scopes, record.owner))
+        proven = _Proven(record.key.prefix, record.key.phc, record, in_force, looked_up, generation)
+        with self._lock:
+            self._proven.pop(digest, None)
+            while len(self._proven) >= self._cache_size:
+                del self._proven[next(iter(self._proven))]
+            self._proven[digest] = proven
+        return proven
+
+    def _count_wrong_secret(self, prefix: str) -> None:
+        with self._lock:
+            if prefix in self._wrong_secrets or len(self._wrong_secrets) < self._cache_size:
+                self._wrong_secrets[prefix] += 1
+
+    def _refresh(self, now: datetime) -> None:
+        """Follow a profile that was changed, or a bundle that was replaced; look everything up again if so."""
+        timer = self._timer()
+        if timer - self._refreshed < max(1, self._keyring.profile.refresh_seconds):
+            return
+        self._refreshed = timer
+        if self._keyring.refresh(now):
+            self.invalidate()
+
+    def _digest(self, key: str) -> bytes:
+        return blake2b(key.encode("utf-8", "surrogatepass"), key=self._cache_key, digest_size=32).digest()
+
+    # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def verify_request(
+        self,
+        method: str,
+        path: str,
+        headers: Iterable[tuple[str, str]],
+        ip: str | None = None,
+        *,
+        scheme: str = "https",
+        trusted_proxies: tuple[str, ...] = (),
+        asked: Request = Request(),  # noqa: B008 - frozen
+    ) -> Decision:
+        """Decide about an HTTP request by the profile's rules for headers and routes.
+
+        `path` is the target as sent, query included; `headers` keep their order and repetitions. `ip` is the peer's
+        address: what a header says counts only if the peer is in `trusted_proxies` (CIDR). `asked` adds to what the
+        route asks for; its `ip` is not used. Nothing about identity is taken from the request.
+        """
+        from keyctl import http_rules  # noqa: PLC0415 - a key at the shell comes without a request
+        from keyctl.http_request import HttpRequest  # noqa: PLC0415
+        from keyctl.http_responses import lists_origin  # noqa: PLC0415
+        from keyctl.profiles.http import rules_of  # noqa: PLC0415
+
+        rules = rules_of(self._keyring.profile)
+        request = HttpRequest(method, path, tuple((name.lower(), value) for name, value in headers))
+        connection = http_rules.Connection(scheme, ip, trusted_proxies)
+        admitted = http_rules.admit(rules, request, connection, self._keyring.formats)
+        if isinstance(admitted, http_rules.Preflight):
+            chains = self._keyring.owners_mentioning(admitted.origin)
+            active = [chain[0] for chain in chains if all(owner.active for owner in chain)]
+            allowed = rules.cors is not None and lists_origin(active, rules.cors, admitted.origin)
+            code = Code.VALID if allowed else Code.FORBIDDEN_ORIGIN
+            reason = "preflight" if allowed else "no active owner lists the origin"
+            return Decision(code, reason, origin=admitted.origin, preflight=True)
+        origin = next(iter(request.values("origin")), None)
+        if isinstance(admitted, Decision):
+            return replace(admitted, origin=origin)
+        address = http_rules.client_address(request, connection)
+        decision = self.judge(admitted.text, replace(asked, scopes=(*admitted.scopes, *asked.scopes), ip=address))
+        if decision and admitted.route is None and rules.unmatched == "refuse":
+            decision = Decision(Code.NO_ROUTE, "no route matches", decision.record)
+        return replace(decision, origin=origin)

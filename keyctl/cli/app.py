@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, MutableMapping
 from importlib import import_module
@@ -16,6 +17,7 @@ from typer._click.core import Command as ClickCommand
 from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOption
 
 from keyctl import __version__
+from keyctl.cli.command import Group
 from keyctl.cli.context import CommandContext
 from keyctl.cli.guard import refuse_exposed_keys
 from keyctl.cli.output import AnswerLost, Output, debug_traceback
@@ -31,8 +33,9 @@ class Entry(NamedTuple):
 # A test compares the help lines with the commands' own.
 COMMANDS: dict[str, Entry] = {
     "init": Entry("Set up", "setup", "Create a store with the rules of a profile."),
-    "profile": Entry("Set up", "profile", "List, show and check profiles."),
+    "profile": Entry("Set up", "profile", "List, show, check and apply profiles."),
     "config": Entry("Set up", "config_command", "Show which store and settings are in force."),
+    "admin-token": Entry("Set up", "admin_token", "Protect every change with a token."),
     "db": Entry("Set up", "db", "Look after the database's schema."),
     "mint": Entry("Keys", "mint", "Make a key and print it, once."),
     "list": Entry("Keys", "list_command", "List keys by their prefixes."),
@@ -47,6 +50,7 @@ COMMANDS: dict[str, Entry] = {
     "owner": Entry("Owners", "owner", "Add, list and change owners."),
     "verify": Entry("Verification", "verify", "Decide whether a key is good for something."),
     "inspect": Entry("Verification", "inspect_command", "Take a key apart without any store."),
+    "bundle": Entry("Verification", "bundle", "Export signed copies for verification offline."),
     "audit": Entry("Watch", "audit", "Read and verify the log of changes."),
 }
 _ELSEWHERE = "--store, --json and the other global options work here too: keyctl --help"
@@ -80,11 +84,14 @@ class LazyCommands(MutableMapping[str, ClickCommand]):
         return len(COMMANDS)
 
 
-class LazyGroup(core.TyperGroup):
+class LazyGroup(Group):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         self.commands = LazyCommands()
         self.params = [*_global_options(), *self.params]
+
+    def help_lines(self) -> dict[str, str]:
+        return {name: entry.help for name, entry in COMMANDS.items()}
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the base class's signature
         for section in dict.fromkeys(entry.section for entry in COMMANDS.values()):
@@ -122,6 +129,7 @@ def _global_options(*, hidden: bool = False) -> list[Any]:
         option("--json", flag=True, text="Print JSON, errors too."),
         option("--quiet", "-q", flag=True, text="Leave out notes."),
         option("--no-color", flag=True, text="Print without colours; so does NO_COLOR=1."),
+        option("--admin-token-file", metavar="FILE", text="The admin token; or KEYCTL_ADMIN_TOKEN, or a prompt."),
         option("--wait", metavar="TIME", text="How long to wait for another writer. [default: 5s]"),
     ]
 
@@ -145,8 +153,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(value: bool) -> None:
-    if value:
+def _print_version(ctx: typer.Context, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
         typer.echo(f"keyctl {__version__}")
         raise typer.Exit
 
@@ -207,6 +215,10 @@ def _run(context: CommandContext) -> int:
     arguments = sys.argv[1:]
     context.settings.json = "--json" in arguments
     _keep_closed_streams_closed()
+    if instruction := os.environ.get("_KEYCTL_COMPLETE"):
+        from keyctl.cli.completion import respond
+
+        return respond(instruction, typer.main.get_command(app), context)
     if sys.stdout is None:
         raise AnswerLost("standard output is closed: nothing was done", hint="to throw the answer away: >/dev/null")
     refuse_exposed_keys(arguments)
@@ -225,7 +237,8 @@ def _as_usage_error(error: ClickException) -> UsageError:
     text, _, near = message.partition(". Did you mean ")
     if isinstance(error, NoSuchOption) and error.possibilities:
         text, near = error.message, f"{error.possibilities[0]}?"
-    text = text[:1].lower() + text[1:]
+    text = re.sub(r"'([^']*)'", r'"\1"', text[:1].lower() + text[1:])
+    near = near.replace("'", '"').replace(", ", " or ")
     hint = f"did you mean {near}" if near else f"see: {path} --help"
     return UsageError(text, hint=hint)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from keyctl.cli.command import Command
+from keyctl.cli.command import Command, Group
 from keyctl.cli.context import JsonLinesOption, context_of
 from keyctl.cli.output import Column
 from keyctl.errors import CheckFailed
@@ -15,7 +15,17 @@ from keyctl.models import Event
 from keyctl.times import format_time, short_relative, utc_now
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Read and verify the log of changes."
+    cls=Group,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""Read and verify the log of changes.
+
+\b
+Examples:
+  keyctl audit list --limit 20
+  keyctl audit verify
+""",
 )
 
 
@@ -90,10 +100,11 @@ def verify(ctx: typer.Context) -> None:
     Recomputes the chain of hashes, and compares every key and owner with what the history says. Names the first broken
     event or key, and exits 9.
     """
+    from keyctl.store.database import Database
     from keyctl.store.integrity import check
 
     context = context_of(ctx)
-    verdict = check(context.store)
+    verdict = check(Database(context.existing_location, wait=context.wait))
     counts = {"events": verdict.events, "keys": verdict.keys, "owners": verdict.owners}
     if context.output.json:
         context.output.answer_json({"intact": verdict.fault is None, "fault": verdict.fault, **counts})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.cli.context import CommandContext
 from keyctl.json_objects import key_object
-from keyctl.times import describe_relative, utc_now
+from keyctl.times import describe_relative, format_time, utc_now
 
 if TYPE_CHECKING:
     from keyctl.admin import Change
@@ -58,6 +58,8 @@ def report(
             output.note(f"{prefix} {already}: nothing was changed")
     if dry_run:
         return
+    if done in {"revoked", "locked"} and any(change.changed for change in changes):
+        _tell_of_bundles(context, done)
     objects = [key_object(change.record, profile, now=now) for change in changes]
     if jsonl:
         for one in objects:
@@ -65,4 +67,12 @@ def report(
     elif output.json:
         output.answer_json(objects[0] if len(objects) == 1 else {"keys": objects})
     else:
-        output.answer("\n".join(f"{done} {change.record.key.prefix}" for change in changes))
+        words = [done if change.changed or done != "changed" else "unchanged" for change in changes]
+        output.answer("\n".join(f"{word} {one.record.key.prefix}" for word, one in zip(words, changes, strict=True)))
+
+
+def _tell_of_bundles(context: CommandContext, done: str) -> None:
+    """Tell the price of being offline: bundles that were exported before do not know."""
+    until = context.store.settings.get("bundle_valid_until")
+    if until is not None and until > format_time(utc_now()):
+        context.output.note(f"bundles exported before may take what is {done} now for good until {until}")

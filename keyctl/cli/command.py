@@ -7,10 +7,19 @@ from typing import Any
 from typer import core
 
 
-class Command(core.TyperCommand):
+class ExamplesFirst:
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        self.format_help_text(ctx, formatter)
+        command: Any = self
+        command.format_help_text(ctx, formatter)
         formatter.write_paragraph()
-        self.format_usage(ctx, formatter)
-        self.format_options(ctx, formatter)
-        self.format_epilog(ctx, formatter)
+        command.format_usage(ctx, formatter)
+        command.format_options(ctx, formatter)
+        command.format_epilog(ctx, formatter)
+
+
+class Command(ExamplesFirst, core.TyperCommand):
+    """A single command."""
+
+
+class Group(ExamplesFirst, core.TyperGroup):
+    """A command with commands of its own."""

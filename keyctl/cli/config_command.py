@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import typer
 
-from keyctl.cli.command import Command
+from keyctl.cli.command import Command, Group
 from keyctl.cli.context import context_of
 from keyctl.location import StoreLocation
 
 app = typer.Typer(
+    cls=Group,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Show which store and settings are in force.",
+    help="""Show which store and settings are in force.
+
+\b
+Examples:
+  keyctl config show
+""",
 )
 
 

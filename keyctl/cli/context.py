@@ -22,13 +22,16 @@ from keyctl.times import parse_duration
 
 if TYPE_CHECKING:
     from keyctl.admin import KeyAdmin
+    from keyctl.admin_token import AdminToken
     from keyctl.models import Actor
     from keyctl.owner_admin import OwnerAdmin
+    from keyctl.profile_admin import ProfileAdmin
     from keyctl.store.database import Database, Store
     from keyctl.verifier import Keyring
 
 DEFAULT_WAIT = 5.0  # seconds
 DEFAULT_PROFILE = "standard"
+_DEVELOPMENT_TOKEN = "dev-admin-token"  # noqa: S105 - what example files hold until somebody changes it
 
 # Options that several commands share, named once.
 SelectorArgument = Annotated[str, typer.Argument(metavar="SELECTOR", help="A key's id or its whole prefix.")]
@@ -40,6 +43,7 @@ OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="FILE", help="Write the key to a new file (0600), not to stdout.")
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Let --out replace a file.")]
+HttpOption = Annotated[bool, typer.Option("--http", help="Print the platform's own answer, as a response.")]
 JsonLinesOption = Annotated[bool, typer.Option("--jsonl", help="Print JSON Lines: one object a line.")]
 
 
@@ -53,6 +57,7 @@ class Settings:
     json: bool = False
     quiet: bool = False
     no_color: bool = False
+    admin_token_file: str | None = None
 
 
 class CommandContext:
@@ -60,6 +65,8 @@ class CommandContext:
 
     def __init__(self) -> None:
         self.settings = Settings()
+        # Taken out of the environment, so that no child of this process inherits it.
+        self._admin_token_from_environment = os.environ.pop("KEYCTL_ADMIN_TOKEN", None)
 
     @cached_property
     def output(self) -> Output:
@@ -82,9 +89,7 @@ class CommandContext:
         """The same, for commands that need a store: a newcomer's default one is made by `init`, not by `mkdir`."""
         location, origin = self._located
         if origin == configuration.DEFAULT and location.file is not None and not os.path.lexists(location.file):
-            raise StoreUnavailable(
-                f"there is no keyctl store at {location}", hint="create it: keyctl init; mint does so by itself"
-            )
+            raise StoreUnavailable(f"there is no keyctl store at {location}", hint="create it: keyctl init")
         return location
 
     @property
@@ -154,13 +159,39 @@ class CommandContext:
     def admin_with(self, on_hashed: Callable[[], None]) -> KeyAdmin:
         from keyctl.admin import KeyAdmin
 
+        self.authorise()
         return KeyAdmin(self.store, self.actor, on_hashed=on_hashed)
 
     @property
     def owner_admin(self) -> OwnerAdmin:
         from keyctl.owner_admin import OwnerAdmin
 
+        self.authorise()
         return OwnerAdmin(self.store, self.actor)
+
+    @property
+    def profile_admin(self) -> ProfileAdmin:
+        from keyctl.profile_admin import ProfileAdmin
+
+        self.authorise()
+        return ProfileAdmin(self.store, self.actor)
+
+    @cached_property
+    def admin_token(self) -> AdminToken:
+        from keyctl.admin_token import AdminToken
+
+        return AdminToken(self.store, self.actor)
+
+    def authorise(self) -> None:
+        """Raise NotAuthorised unless the store has no admin token, or the right one is given."""
+        given = self._admin_token_from_environment
+        if given == _DEVELOPMENT_TOKEN:
+            self.output.warn("the admin token is the development default: change it before exposing anything")
+        if "admin_token" not in self.store.settings:
+            return
+        from keyctl.cli.presented import read_admin_token
+
+        self.admin_token.authorise(given or read_admin_token(self.settings.admin_token_file))
 
     def create_store(self, profile_name: str | None, hash_parameters: str | None = None) -> bool:
         """Create the store, or open the one that is there; tell whether it was created."""

@@ -6,11 +6,21 @@ from typing import Annotated
 
 import typer
 
-from keyctl.cli.command import Command
+from keyctl.cli.command import Command, Group
 from keyctl.cli.context import context_of
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Look after the database's schema."
+    cls=Group,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""Look after the database's schema.
+
+\b
+Examples:
+  keyctl db status
+  keyctl db upgrade
+""",
 )
 
 

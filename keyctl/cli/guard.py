@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from keyctl.cli.config import locate_store, read_config
@@ -39,35 +40,36 @@ def refuse_exposed_keys(arguments: Sequence[str]) -> None:
 def _known_formats(arguments: Sequence[str]) -> Iterator[KeyFormat]:
     from keyctl.profiles.files import preset_document, preset_names
     from keyctl.profiles.model import read_profile
+    from keyctl.sqlite_reader import known_formats
 
     for name in preset_names():
         yield read_profile(preset_document(name), source=name).key_format
-    if document := _profile_in_store(arguments):
-        yield read_profile(document, source="the store's profile").key_format
+    settings = _settings_of_store(arguments)
+    with suppress(KeyError, TypeError, ValueError, KeyctlError):
+        current = read_profile(json.loads(settings["profile"]), source="the store's profile").key_format
+        yield from known_formats(current, settings.get("earlier_formats"))
 
 
-def _profile_in_store(arguments: Sequence[str]) -> dict[str, object] | None:
-    """Read the profile of the SQLite store that is in use, if there is one."""
+def _settings_of_store(arguments: Sequence[str]) -> dict[str, str]:
+    """Read the settings of the SQLite store that is in use, if there is one."""
     import sqlite3
 
     from keyctl.sqlite_reader import file_uri
 
     try:
-        file = locate_store(_value_of("--store", arguments), read_config(_value_of("--config", arguments)))[0].file
+        file = locate_store(value_of("--store", arguments), read_config(value_of("--config", arguments)))[0].file
         if file is None or not file.is_file():
-            return None
+            return {}
         connection = sqlite3.connect(file_uri(file, mode="ro"), uri=True)
         try:
-            [(profile,)] = connection.execute("select value from settings where name = 'profile'")
+            return dict(iter(connection.execute("select name, value from settings")))
         finally:
             connection.close()
-        document = json.loads(profile)
-    except (KeyctlError, OSError, sqlite3.Error, ValueError):
-        return None  # whatever is wrong with the store is told when it is opened
-    return document if isinstance(document, dict) else None
+    except (KeyctlError, OSError, sqlite3.Error):
+        return {}  # whatever is wrong with the store is told when it is opened
 
 
-def _value_of(option: str, arguments: Sequence[str]) -> str | None:
+def value_of(option: str, arguments: Sequence[str]) -> str | None:
     """Return the option's last value, as far as can be told before the arguments are parsed."""
     found = None
     for i, argument in enumerate(arguments):

@@ -7,19 +7,19 @@ from typing import Annotated
 
 import typer
 
-from keyctl import policy
 from keyctl.cli.command import Command
 from keyctl.cli.context import JsonLinesOption, context_of
+from keyctl.cli.filters import read_filters
 from keyctl.cli.output import Column
 from keyctl.errors import UsageError, suggestion
 from keyctl.json_objects import key_object
 from keyctl.models import KeyRecord, Status
-from keyctl.times import format_time, parse_duration, short_relative, utc_now
+from keyctl.times import format_time, short_relative, utc_now
 from keyctl.visible import brief
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-_SORTS = ("created", "expires", "last-used", "name", "prefix")
+SORTS = ("created", "expires", "last-used", "name", "prefix")
 _COLUMNS = [
     Column("PREFIX"),
     Column("NAME", elastic=True),
@@ -64,24 +64,25 @@ def list_keys(
 
     In a pipe: prefix, name, owner, environment, scopes, status, expiry and last use, separated by tabs.
     """
-    from keyctl.store import keys, owners
+    from keyctl.store import keys
 
     context = context_of(ctx)
     output, profile, now = context.output, context.store.profile, utc_now()
-    if sort not in _SORTS:
-        known = f"known: {', '.join(_SORTS)}"
-        raise UsageError(f'cannot sort by "{brief(sort)}"', hint=suggestion(sort, _SORTS, otherwise=known))
+    if sort not in SORTS:
+        known = f"known: {', '.join(SORTS)}"
+        raise UsageError(f'cannot sort by "{brief(sort)}"', hint=suggestion(sort, SORTS, otherwise=known))
+    filters, _ = read_filters(
+        context,
+        status=status,
+        owner=owner,
+        env=env,
+        scope=scope,
+        name=name,
+        expires_within=expires_within,
+        older_than=older_than,
+        unused_for=unused_for,
+    )
     with context.store.read() as connection:
-        filters = keys.Filters(
-            status=_status(status) if status is not None else None,
-            owner_id=owners.get(connection, owner).id if owner is not None else None,
-            environment=policy.environment(profile, env) if env is not None else None,
-            scope=policy.known_scopes(profile, [scope])[0] if scope is not None else None,
-            name=name,
-            expires_within=parse_duration(expires_within) if expires_within is not None else None,
-            older_than=parse_duration(older_than) if older_than is not None else None,
-            unused_for=parse_duration(unused_for) if unused_for is not None else None,
-        )
         page = keys.page(
             connection,
             filters,
@@ -104,14 +105,6 @@ def list_keys(
         output.note("no keys match" if filters != keys.Filters() else "there are no keys yet; make one: keyctl mint")
     if page.next:
         output.note(f"there are more: add --after {page.next}, or --all")
-
-
-def _status(name: str) -> Status:
-    try:
-        return Status(name)
-    except ValueError:
-        known = f"known: {', '.join(reversed(Status))}"
-        raise UsageError(f'unknown status "{brief(name)}"', hint=suggestion(name, Status, otherwise=known)) from None
 
 
 def _row(record: KeyRecord, now: datetime) -> list[str]:

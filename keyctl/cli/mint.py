@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keyctl.cli.administration import administration_answer, require_answer
 from keyctl.cli.command import Command
 from keyctl.cli.context import (
     CommandContext,
     DryRunOption,
     ForceOption,
+    HttpOption,
     JsonLinesOption,
     OutOption,
     ReasonOption,
@@ -57,6 +59,7 @@ def mint(
     out: OutOption = None,
     force: ForceOption = False,
     jsonl: JsonLinesOption = False,
+    http: HttpOption = False,
     init: Annotated[bool, typer.Option("--init", help="Create the store first if there is none.")] = False,
     profile: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="The profile of a store that --init creates.")
@@ -88,15 +91,26 @@ def mint(
         raise UsageError("--profile goes with --init", hint="keyctl init --profile NAME")
     many = count != 1
 
+    if http and (many or out):
+        raise UsageError("--http is the answer to one key, on standard output", hint="leave out --count and --out")
+
     def render(minted: Sequence[Minted]) -> str:
+        if http:
+            return administration_answer(context, "minted", minted[0].record, text=minted[0].text)
         if not (output.json or jsonl):
             return "\n".join(one.text for one in minted)
         objects = [key_object(one.record, context.store.profile, now=utc_now()) | {"key": one.text} for one in minted]
         return _as_json(objects, many=many, lines=jsonl)
 
-    delivery = FileDelivery(out, replace=force) if out else StreamDelivery(output.answer, render)
+    delivery = (
+        FileDelivery(out, replace=force)
+        if out
+        else StreamDelivery(output.answer_exactly if http else output.answer, render)
+    )
     if not dry_run:
         context.create_store_if_missing(profile, asked=init)
+    if http:
+        require_answer(context, "minted")
     new = NewKey(
         name=name,
         owner=NewOwner(owner, kind=owner_kind) if owner is not None else None,

@@ -52,6 +52,14 @@ class Output:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
+    def answer_exactly(self, text: str) -> None:
+        """Print one answer to the last byte; only on a terminal a line end follows."""
+        if self.on_terminal:
+            self.answer(text)
+            return
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.flush()
+
     def answer_json(self, value: Any) -> None:
         self.answer(to_json(value))
 

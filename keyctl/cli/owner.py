@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keyctl import policy
-from keyctl.cli.command import Command
+from keyctl.cli.command import Command, Group
 from keyctl.cli.context import CommandContext, DryRunOption, JsonLinesOption, ReasonOption, context_of
 from keyctl.cli.details import owner_facts
 from keyctl.cli.output import Column
@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from keyctl.owner_admin import OwnerChange
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Add, list and change owners."
+    cls=Group,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""Add, list and change owners.
+
+\b
+Examples:
+  keyctl owner add acme --name "Acme Ltd"
+  keyctl owner list
+""",
 )
 
 HandleArgument = Annotated[str, typer.Argument(metavar="HANDLE", help="The owner's handle or id.")]

@@ -8,15 +8,26 @@ from typing import Annotated
 
 import typer
 
-from keyctl.cli.command import Command
-from keyctl.cli.context import context_of
+from keyctl.cli.command import Command, Group
+from keyctl.cli.context import DryRunOption, ReasonOption, context_of
 from keyctl.cli.output import Column
 from keyctl.profiles.files import load_profile, preset_names
 from keyctl.profiles.model import Profile
 from keyctl.times import NEVER, format_duration
+from keyctl.visible import visible
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="List, show and check profiles."
+    cls=Group,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""List, show, check and apply profiles.
+
+\b
+Examples:
+  keyctl profile show
+  keyctl profile check ./acme.toml
+""",
 )
 
 
@@ -74,6 +85,37 @@ def check(ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME|
         output.answer_json({"valid": True, "name": profile.name, "example": example})
     else:
         output.answer(f"{profile.name}: no faults; its keys look like {example}")
+
+
+@app.command(cls=Command)
+def apply(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="The profile that the store is to have.")],
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Change the profile of a live store.
+
+    \b
+    Examples:
+      keyctl profile apply ./acme.toml --dry-run
+      keyctl profile apply ./acme.toml --reason "a scope for invoices"
+
+    Prints the differences. Refused where live keys hold, or owners have, what the new profile removes. Keys of an
+    earlier format keep verifying.
+    """
+    context = context_of(ctx)
+    new = load_profile(name)
+    change = context.profile_admin.apply(new, reason=reason, dry_run=dry_run)
+    if not change.differences:
+        context.output.note("the store has this profile already: nothing was changed")
+    elif dry_run:
+        context.output.note("nothing was changed")
+    if context.output.json:
+        changed = bool(change.differences) and not dry_run
+        context.output.answer_json({"profile": new.name, "changed": changed, "differences": list(change.differences)})
+    elif change.differences:
+        context.output.answer("\n".join(map(visible, change.differences)))
 
 
 def _facts(profile: Profile) -> list[tuple[str, str]]:

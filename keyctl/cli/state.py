@@ -7,17 +7,20 @@ from typing import Annotated
 
 import typer
 
+from keyctl.cli.administration import administration_answer, require_answer
 from keyctl.cli.changes import ask, confirm_several, report, selected
 from keyctl.cli.command import Command
 from keyctl.cli.context import (
     CommandContext,
     DryRunOption,
+    HttpOption,
     JsonLinesOption,
     ReasonOption,
     SelectorsArgument,
     YesOption,
     context_of,
 )
+from keyctl.errors import UsageError
 from keyctl.times import parse_duration, utc_now
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -36,6 +39,7 @@ def revoke(
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     jsonl: JsonLinesOption = False,
+    http: HttpOption = False,
 ) -> None:
     """End keys for good.
 
@@ -48,6 +52,10 @@ def revoke(
     there is no terminal to ask at, --yes is needed.
     """
     context = context_of(ctx)
+    if http and (len(selectors) > 1 or dry_run):
+        raise UsageError("--http is the answer to revoking one key", hint="give one SELECTOR, without --dry-run")
+    if http:
+        require_answer(context, "revoked")
     if not (yes or dry_run):
         _confirm(context, selectors)
     changes = context.admin.revoke(
@@ -56,6 +64,9 @@ def revoke(
         reason=reason,
         dry_run=dry_run,
     )
+    if http:
+        context.output.answer_exactly(administration_answer(context, "revoked", changes[0].record))
+        return
     report(context, changes, "revoked", already="is revoked already", dry_run=dry_run, jsonl=jsonl)
 
 

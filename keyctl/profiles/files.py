@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 from keyctl.errors import NotFound, ProfileInvalid, suggestion
+from keyctl.profiles.http import read_http
 from keyctl.profiles.model import Profile, read_profile
 from keyctl.visible import brief
 
@@ -26,8 +27,8 @@ def load_profile(name: str) -> Profile:
         if name not in preset_names():
             listing = "see: keyctl profile list; a file is given as ./NAME.toml"
             raise NotFound(f'no profile "{brief(name)}"', hint=suggestion(name, preset_names(), otherwise=listing))
-        return read_profile(preset_document(name), source=f"profile {name}")
-    return read_profile(_parse(Path(name)), source=name)
+        return read_profile(preset_document(name), source=f"profile {name}", also=read_http)
+    return read_profile(_parse(Path(name)), source=name, also=read_http)
 
 
 def preset_document(name: str) -> dict[str, object]:

@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from keyctl.errors import ProfileInvalid, suggestion
+from keyctl.errors import ProfileInvalid, UsageError, suggestion
 from keyctl.keyformat import ALPHABETS, Field, FormatError, KeyFormat
 from keyctl.profiles.reader import Table
-from keyctl.times import NEVER
+from keyctl.times import NEVER, parse_duration
+from keyctl.visible import brief
 
 _SCOPE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._/-]{0,99}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-ATTRIBUTE_TYPES: Mapping[str, type] = {"text": str, "integer": int, "boolean": bool, "list": list}
+HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:-]{0,199}", re.ASCII)  # of an owner
+_LIMIT = re.compile(r"([1-9][0-9]{0,11})/(.+)", re.ASCII)
+# `limits` is a list of rate limits as people write them: 5000/1h
+ATTRIBUTE_TYPES: Mapping[str, type] = {"text": str, "integer": int, "boolean": bool, "list": list, "limits": list}
 
 
 class Scope(NamedTuple):
@@ -79,6 +83,15 @@ class Limit(NamedTuple):
     per: timedelta
 
 
+def parse_limit(text: str) -> Limit:
+    """Read a rate limit as people write it: `5000/1h`. Raises UsageError."""
+    match = _LIMIT.fullmatch(text)
+    per = parse_duration(match[2]) if match else None
+    if not match or not per:
+        raise UsageError(f'"{brief(text)}" is not a rate limit', hint="give requests and a time: 5000/1h")
+    return Limit(int(match[1]), per)
+
+
 class Plan(NamedTuple):
     """`limits_from` is `plan`, or `owner`: the limits are then the owner's own."""
 
@@ -115,6 +128,7 @@ class Profile:
     default_environment: str
     default_scopes: tuple[str, ...]
     default_plan: str | None
+    default_owner: str | None
     scopes: ScopeRules
     owners: OwnerRules
     plans: Mapping[str, Plan]
@@ -131,12 +145,17 @@ class Profile:
         return next(tag for tag, name in self.environments.items() if name == environment)
 
 
-def read_profile(document: Mapping[str, Any], *, source: str) -> Profile:
-    """Read and check a whole profile. Raises ProfileInvalid with every fault, each beginning with its path."""
+def read_profile(
+    document: Mapping[str, Any], *, source: str, also: Callable[[Table, Profile], object] | None = None
+) -> Profile:
+    """Read and check a profile. Raises ProfileInvalid with every fault, each beginning with its path.
+
+    What it says of HTTP is left to `also`: most verifications are not of requests, and every command starts anew.
+    """
     faults: list[str] = []
     root = Table(document, "", faults)
     name = root.text("name")
-    if name and not _NAME.fullmatch(name):
+    if not faults and not _NAME.fullmatch(name):
         root.fault("name", f'"{name[:40]}" may hold only letters, digits and . _ -')
     plans = _read_plans(root)
     owners = _read_owners(root)
@@ -157,6 +176,7 @@ def read_profile(document: Mapping[str, Any], *, source: str) -> Profile:
         default_environment=defaults.text("environment", next(iter(environments.values()), "")),
         default_scopes=defaults.texts("scopes"),
         default_plan=defaults.text("plan", None),
+        default_owner=defaults.text("owner", None),
         scopes=scopes,
         owners=owners,
         plans=plans,
@@ -166,6 +186,10 @@ def read_profile(document: Mapping[str, Any], *, source: str) -> Profile:
         document=dict(document),
     )
     _check_defaults(profile, defaults)
+    _check_owners_limits(root, profile)
+    root.raw("http")
+    if also:
+        also(root, profile)
     for table in (key, ids, defaults, verification, root):
         table.finish()
     if faults:
@@ -182,7 +206,7 @@ def _read_environments(key: Table) -> dict[str, str]:
     if not tags:
         key.fault("environments", 'is missing: expected at least one, such as {live = "live"}')
     for tag, name in tags.items():
-        if name and not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(name) and isinstance(table.raw(tag), str):
             table.fault(tag, f'"{name[:40]}" may hold only letters, digits and . _ -')
     if len(set(tags.values())) < len(tags):
         key.fault("environments", "gives two tags to one environment")
@@ -257,8 +281,8 @@ def _read_owners(root: Table) -> OwnerRules:
         kind.finish()
     kinds = kinds or {"account": OwnerKind("account")}
     for kind_name, owner_kind in kinds.items():
-        if owner_kind.parent and owner_kind.parent not in kinds:
-            table.fault(f"kinds.{kind_name}.parent", f'"{owner_kind.parent}" is not a kind of owner')
+        if owner_kind.parent is not None and owner_kind.parent not in kinds:
+            table.fault(("kinds", kind_name, "parent"), f'"{owner_kind.parent}" is not a kind of owner')
     rules = OwnerRules(
         kinds=kinds,
         default_kind=table.text("default_kind", next(iter(kinds)), choices=kinds),
@@ -278,6 +302,8 @@ def _read_attributes(kind: Table) -> dict[str, Attribute]:
             table.fault("default", f"is not of type {type_name}")
         elif isinstance(default, list) and not all(isinstance(item, str) for item in default):
             table.fault("default", "expected a list of texts")
+        elif isinstance(default, list) and type_name == "limits":
+            _check_limits(table, default)
         attributes[name] = Attribute(
             type=type_name,
             required=table.boolean("required", default=False),
@@ -287,6 +313,14 @@ def _read_attributes(kind: Table) -> dict[str, Attribute]:
         )
         table.finish()
     return attributes
+
+
+def _check_limits(table: Table, texts: list[str]) -> None:
+    for text in texts:
+        try:
+            parse_limit(text)
+        except UsageError as error:
+            table.fault("default", error.message)
 
 
 def _read_scopes(root: Table, owners: OwnerRules, plans: Mapping[str, Plan]) -> ScopeRules:
@@ -308,10 +342,10 @@ def _read_scopes(root: Table, owners: OwnerRules, plans: Mapping[str, Plan]) -> 
         catalogue |= _read_matrix(matrix, catalogue)
     for name, scope in catalogue.items():
         if not _SCOPE_NAME.fullmatch(name):
-            table.fault(f"list.{name[:40]}", "a scope's name may hold only letters, digits and : . _ / -")
+            table.fault(("list", name[:40]), "a scope's name may hold only letters, digits and : . _ / -")
         for glob in scope.implies:
             if not any(fnmatchcase(other, glob) for other in catalogue if other != name):
-                table.fault(f"list.{name}.implies", f'"{glob}" matches no other scope')
+                table.fault(("list", name, "implies"), f'"{glob}" matches no other scope')
     tags = [scope.tag for scope in catalogue.values() if scope.tag]
     if len(set(tags)) < len(tags):
         table.fault("list", "gives one tag to two scopes")
@@ -389,8 +423,25 @@ def _check_defaults(profile: Profile, defaults: Table) -> None:
     _check_known(defaults, "scopes", profile.default_scopes, profile.scopes.catalogue)
     if profile.scopes.exclusive and len(profile.default_scopes) > 1:
         defaults.fault("scopes", "names several, and scopes.exclusive allows one")
-    if profile.default_plan:
+    if profile.default_plan is not None:
         _check_known(defaults, "plan", (profile.default_plan,), profile.plans)
+    if profile.default_owner is not None:
+        if not HANDLE.fullmatch(profile.default_owner):
+            defaults.fault("owner", f'"{profile.default_owner[:40]}" cannot be an owner\'s handle')
+        kind = profile.owners.kinds.get(profile.owners.default_kind)
+        if kind and kind.parent not in (None, kind.name):
+            defaults.fault("owner", f'is added as a {kind.name}, which needs a {kind.parent} above it')
+
+
+def _check_owners_limits(root: Table, profile: Profile) -> None:
+    kinds = profile.owners.kinds.values()
+    if not any("limits" in kind.attributes for kind in kinds):
+        for plan in profile.plans.values():
+            if plan.limits_from == "owner":
+                root.fault(("plans", plan.name, "limits_from"), "needs owners with an attribute named limits")
+    for kind in kinds:
+        if "limits" in kind.attributes and kind.attributes["limits"].type != "limits":
+            root.fault(("owners", "kinds", kind.name, "attributes", "limits"), "is not of type limits")
 
 
 def _check_known(table: Table, key: str, names: tuple[str, ...], known: Mapping[str, object]) -> None:

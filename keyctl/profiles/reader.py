@@ -24,8 +24,10 @@ class Table:
             data = {}
         self._data: Mapping[str, Any] = data
 
-    def fault(self, key: str, text: str) -> None:
-        path = ".".join(part for part in (self.path, _quoted(key)) if part)
+    def fault(self, key: str | tuple[str, ...], text: str) -> None:
+        """Note what is wrong with a key, or with what stands at a path of keys below this table."""
+        keys = (key,) if isinstance(key, str) else key
+        path = ".".join(part for part in (self.path, *map(_quoted, keys)) if part)
         self._faults.append(f"{path}: {text}" if path else text)
 
     def __contains__(self, key: str) -> bool:
@@ -41,9 +43,10 @@ class Table:
         return list(self._data)
 
     def text(self, key: str, default: str | None = _MISSING, *, choices: Iterable[str] = ()) -> str:
+        faults = len(self._faults)
         value: str = self._typed(key, str, "text", default)
         allowed = list(choices)
-        if allowed and value and value not in allowed:
+        if allowed and len(self._faults) == faults and value not in (None, *allowed):
             self.fault(key, f'"{value}" is not one of {", ".join(allowed)}{_did_you_mean(value, allowed)}')
             return allowed[0]
         return value

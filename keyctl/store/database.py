@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, column, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
 from keyctl import sqlite_reader
-from keyctl.errors import ConfigurationInvalid, StoreUnavailable
-from keyctl.hashing import Argon2id, parameters_from_dict
+from keyctl.errors import ConfigurationInvalid, StoreUnavailable, UsageError
 from keyctl.location import StoreLocation
 from keyctl.models import KeyRecord, Owner
-from keyctl.profiles.model import Profile, read_profile
-from keyctl.store import keys, owners, postgres, tables
+from keyctl.rows import RowDamaged
+from keyctl.store import keys, owners, postgres, settings, tables
 from keyctl.store.sqlite import sqlite_engine
 from keyctl.store.transaction import last_event, write_options
 
-__all__ = ["DEFAULT_WAIT", "Connection", "Database", "Store", "read_settings", "schema_revision"]
+__all__ = ["DEFAULT_WAIT", "Connection", "Database", "Store", "schema_revision"]
 
 DEFAULT_WAIT = 5.0
 _ATTEMPTS = 10
@@ -113,6 +112,10 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
+        except RowDamaged as error:
+            raise sqlite_reader.damaged(str(self.location), str(error)) from error
+        except UnicodeEncodeError:  # arguments may hold bytes that are not UTF-8
+            raise UsageError("an argument is not UTF-8 text: nothing in a store is called so") from None
         except DBAPIError as error:
             if self.location.file is not None:
                 raise sqlite_reader.explain(self.location.file, str(error.orig)) from error
@@ -133,15 +136,13 @@ class Store(Database):
     def reload(self) -> None:
         """Read the store's settings again."""
         with self.read() as connection:
-            self.settings = read_settings(connection)
+            self.settings = settings.read(connection)
         if not self.settings:
             raise ConfigurationInvalid(
                 f"the store at {self.location} has tables, and is not initialised", hint="keyctl init"
             )
-        self.profile: Profile = read_profile(
-            json.loads(self.settings["profile"]), source=f"the profile in {self.location}"
-        )
-        self.hash_parameters: Argon2id = parameters_from_dict(json.loads(self.settings["hash"]))
+        self.profile, self.hash_parameters = sqlite_reader.read_rules(str(self.location), self.settings)
+        self.formats = sqlite_reader.known_formats(self.profile.key_format, self.settings.get("earlier_formats"))
 
     def find(self, prefix: str) -> KeyRecord | None:
         with self.read() as connection:
@@ -151,9 +152,18 @@ class Store(Database):
         with self.read() as connection:
             return owners.with_ancestors(connection, handle)
 
+    def check(self, now: datetime) -> None:
+        """Do nothing: a store is never too old."""
 
-def read_settings(connection: Connection) -> dict[str, str]:
-    return {row.name: row.value for row in connection.execute(select(tables.settings))}
+    def refresh(self, now: datetime) -> bool:  # noqa: ARG002 - bundles need it
+        """Read the store's settings again; tell whether they changed."""
+        before = self.settings
+        self.reload()
+        return self.settings != before
+
+    def owners_mentioning(self, text: str) -> list[tuple[Owner, ...]]:
+        with self.read() as connection:
+            return owners.mentioning(connection, text)
 
 
 def schema_revision(connection: Connection, *, lock: bool = False) -> str | None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, insert, or_, select, update
 from keyctl import policy
 from keyctl.audit import KEYS_PER_EVENT, chain
 from keyctl.models import Actor, Event
-from keyctl.rows import Row
+from keyctl.rows import Row, RowDamaged
 from keyctl.store.tables import audit_head, events
 from keyctl.store.transaction import note_event
 from keyctl.times import from_milliseconds, to_milliseconds
@@ -35,19 +35,7 @@ def append(
         policy.text("reason", reason, longest=policy.LONGEST_REASON)
     head = connection.execute(select(audit_head).with_for_update()).one()
     event = chain(head.hash, seq=head.seq + 1, at=at, actor=actor, action=action, reason=reason, detail=detail)
-    connection.execute(
-        insert(events).values(
-            seq=event.seq,
-            at=to_milliseconds(event.at),
-            actor=actor.user,
-            claimed_actor=actor.claimed,
-            action=action,
-            reason=reason,
-            detail=json.dumps(detail, separators=(",", ":"), ensure_ascii=False),
-            previous_hash=event.previous_hash,
-            hash=event.hash,
-        )
-    )
+    connection.execute(insert(events), _encode(event))
     connection.execute(update(audit_head).values(seq=event.seq, hash=event.hash))
     note_event(connection, event.seq, event.hash)
     return event
@@ -89,25 +77,47 @@ def latest(
     return [_decode(row) for row in connection.execute(query).mappings()]
 
 
-def every(connection: Connection) -> Iterable[Event]:
-    """Yield all events, oldest first, without holding them all at once."""
+def as_written(connection: Connection) -> Iterable[Event]:
+    """Yield all events, oldest first, without holding them all at once. Raises RowDamaged for one not as written."""
     for row in connection.execute(select(events).order_by(events.c.seq).execution_options(yield_per=1000)).mappings():
-        yield _decode(row)
+        event = _decode(row)
+        if dict(row) != _encode(event):
+            raise RowDamaged(f"event {event.seq} was altered: keyctl writes it otherwise")
+        yield event
 
 
-def head(connection: Connection) -> tuple[int, str]:
-    row = connection.execute(select(audit_head)).one()
-    return row.seq, row.hash
+def head(connection: Connection) -> tuple[int, str] | None:
+    """Return the end of the chain; None if there is not exactly one."""
+    rows = connection.execute(select(audit_head)).all()
+    return (rows[0].seq, rows[0].hash) if len(rows) == 1 else None
+
+
+def _encode(event: Event) -> dict[str, Any]:
+    return {
+        "seq": event.seq,
+        "at": to_milliseconds(event.at),
+        "actor": event.actor.user,
+        "claimed_actor": event.actor.claimed,
+        "action": event.action,
+        "reason": event.reason,
+        "detail": json.dumps(event.detail, separators=(",", ":"), ensure_ascii=False),
+        "previous_hash": event.previous_hash,
+        "hash": event.hash,
+    }
 
 
 def _decode(row: Row) -> Event:
+    try:
+        at, detail = from_milliseconds(row["at"]), json.loads(row["detail"])
+    except (TypeError, ValueError, OverflowError):
+        raise RowDamaged(f"event {row['seq']} was altered: it cannot be read") from None
     return Event(
         seq=row["seq"],
-        at=from_milliseconds(row["at"]),
+        at=at,
         actor=Actor(row["actor"], row["claimed_actor"]),
         action=row["action"],
         reason=row["reason"],
-        detail=json.loads(row["detail"]),
+        detail=detail,
         previous_hash=row["previous_hash"],
         hash=row["hash"],
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from keyctl.audit import History
-from keyctl.store import events, keys, owners
-from keyctl.store.database import Store, read_settings
+from keyctl.rows import RowDamaged
+from keyctl.sqlite_reader import check_revision
+from keyctl.store import events, keys, owners, settings
+from keyctl.store.database import Connection, Database
 
-_AUDITED_SETTINGS = ("profile", "hash")
+_AUDITED_SETTINGS = ("profile", "hash", "earlier_formats", "admin_token")
 
 
 @dataclass(frozen=True)
@@ -21,27 +24,40 @@ class Verdict:
     fault: str | None
 
 
-def check(store: Store) -> Verdict:
-    """Recompute the chain, replay it, and compare. Reads one consistent state, in one transaction."""
-    history = History()
+def check(database: Database) -> Verdict:
+    """Recompute the chain, replay it, and compare. Reads one consistent state, in one transaction.
+
+    The database need not open as a store: its settings may be what was altered.
+    """
+    check_revision(str(database.location), database.revision())
     seen = {"events": 0, "keys": 0, "owners": 0}
-    with store.read() as connection:
-        for event in events.every(connection):
-            if fault := history.follow(event):
-                return Verdict(**seen, fault=fault)
-            seen["events"] += 1
-        if fault := history.check_head(*events.head(connection)):
-            return Verdict(**seen, fault=fault)
-        settings = read_settings(connection)
-        for name in _AUDITED_SETTINGS:
-            if fault := history.check_setting(name, settings[name]):
-                return Verdict(**seen, fault=fault)
-        for owner in owners.every(connection):
-            if fault := history.check_owner(owner):
-                return Verdict(**seen, fault=fault)
-            seen["owners"] += 1
-        for key in keys.every(connection):
-            if fault := history.check_key(key):
-                return Verdict(**seen, fault=fault)
-            seen["keys"] += 1
-    return Verdict(**seen, fault=next(history.missing(), None))
+    with database.read() as connection:
+        try:
+            fault = next(_faults(connection, seen), None)
+        except RowDamaged as error:
+            fault = str(error)
+    return Verdict(**seen, fault=fault)
+
+
+def _faults(connection: Connection, seen: dict[str, int]) -> Iterator[str]:
+    history = History()
+    for event in events.as_written(connection):
+        if fault := history.follow(event):
+            yield fault
+        seen["events"] += 1
+    head = events.head(connection)
+    if fault := history.check_head(*head) if head else "the log's head is gone, or there are several":
+        yield fault
+    kept = settings.read(connection)
+    for name in _AUDITED_SETTINGS:
+        if fault := history.check_setting(name, kept.get(name)):
+            yield fault
+    for owner in owners.as_written(connection):
+        if fault := history.check_owner(owner):
+            yield fault
+        seen["owners"] += 1
+    for key in keys.as_written(connection):
+        if fault := history.check_key(key):
+            yield fault
+        seen["keys"] += 1
+    yield from history.missing()

@@ -13,13 +13,13 @@ from sqlalchemy import ColumnElement, Connection, and_, func, insert, not_, null
 
 from keyctl.errors import NotFound, UsageError, suggestion
 from keyctl.models import Key, KeyRecord, Status
-from keyctl.rows import decode_key, encode, encode_key
+from keyctl.rows import RowDamaged, decode_key, encode, encode_key
 from keyctl.store import owners
+from keyctl.store.chunks import chunks
 from keyctl.store.tables import keys
 from keyctl.times import to_milliseconds
 from keyctl.visible import brief
 
-_CHUNK = 400  # SQLite before 3.32 takes 999 parameters in a statement, and some statements have each value twice
 _END_OF_TIME = 2**62
 
 
@@ -62,7 +62,7 @@ def select_for_change(connection: Connection, selectors: Sequence[str]) -> list[
     """Return the keys with these ids or whole prefixes, locked until the transaction ends. Raises NotFound."""
     wanted = list(dict.fromkeys(selectors))
     found: dict[str, Key] = {}
-    for chunk in _chunks(wanted):
+    for chunk in chunks(wanted):
         rows = connection.execute(
             select(keys)
             .where(or_(keys.c.id.in_(chunk), keys.c.prefix.in_(chunk)))
@@ -105,7 +105,7 @@ def by_id(connection: Connection, key_id: str) -> Key | None:
 def taken(connection: Connection, prefixes: Iterable[str]) -> set[str]:
     """Return those of `prefixes` that keys in the store have."""
     found: set[str] = set()
-    for chunk in _chunks(list(prefixes)):
+    for chunk in chunks(list(prefixes)):
         found |= set(connection.execute(select(keys.c.prefix).where(keys.c.prefix.in_(chunk))).scalars())
     return found
 
@@ -127,7 +127,7 @@ def set_columns(connection: Connection, key_id: str, **values: Any) -> None:
 
 def set_for_all(connection: Connection, key_ids: Sequence[str], **values: Any) -> None:
     """Set the same columns of many keys."""
-    for chunk in _chunks(list(key_ids)):
+    for chunk in chunks(list(key_ids)):
         connection.execute(update(keys).where(keys.c.id.in_(chunk)).values(**encode(values)))
 
 
@@ -158,10 +158,27 @@ def page(
     return Page(tuple(owners.attach(connection, [decode_key(row) for row in rows])), cursor)
 
 
-def every(connection: Connection) -> Iterable[Key]:
-    """Yield all keys without holding them all at once."""
+def by_prefix(connection: Connection, filters: Filters, *, now: datetime, after: str, limit: int) -> list[Key]:
+    """Return matching keys in the order of their prefixes, from the one after `after` on."""
+    query = select(keys).where(keys.c.prefix > after, *_conditions(filters, now)).order_by(keys.c.prefix).limit(limit)
+    return [decode_key(row) for row in connection.execute(query).mappings()]
+
+
+def count_live(connection: Connection, filters: Filters, *, now: datetime) -> int:
+    """Return how many keys match that are neither revoked nor expired."""
+    moment = to_milliseconds(now)
+    ended = [_has_status(status, moment) for status in (Status.REVOKED, Status.EXPIRED)]
+    query = select(func.count()).select_from(keys).where(*_conditions(filters, now), *map(not_, ended))
+    return connection.execute(query).scalar_one()
+
+
+def as_written(connection: Connection) -> Iterable[Key]:
+    """Yield all keys without holding them all at once. Raises RowDamaged for one that keyctl writes otherwise."""
     for row in connection.execute(select(keys).execution_options(yield_per=1000)).mappings():
-        yield decode_key(row)
+        key = decode_key(row)
+        if dict(row) != encode_key(key):
+            raise RowDamaged(f"key {key.prefix} ({key.id}) was altered outside keyctl: keyctl writes it otherwise")
+        yield key
 
 
 def _conditions(filters: Filters, now: datetime) -> list[ColumnElement[bool]]:
@@ -235,8 +252,3 @@ def _read_cursor(cursor: str, sort: str) -> tuple[Any, str]:
             f'"{brief(cursor)}" is not a cursor of this list', hint=f"take the one that list --sort {sort} printed last"
         )
     return value, key_id
-
-
-def _chunks(values: list[str]) -> Iterable[list[str]]:
-    for i in range(0, len(values), _CHUNK):
-        yield values[i : i + _CHUNK]

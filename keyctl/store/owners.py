@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,7 +10,8 @@ from sqlalchemy import Connection, insert, select, update
 
 from keyctl.errors import NotFound, suggestion
 from keyctl.models import Key, KeyRecord, Owner
-from keyctl.rows import decode_owner, encode, encode_owner
+from keyctl.rows import RowDamaged, decode_owner, encode, encode_owner
+from keyctl.store.chunks import chunks
 from keyctl.store.tables import owners
 from keyctl.visible import brief
 
@@ -36,6 +38,26 @@ def with_ancestors(connection: Connection, handle: str) -> tuple[Owner, ...]:
     return _chains(connection, [row["id"]])[row["id"]] if row else ()
 
 
+def page(connection: Connection, *, by: str, after: str, limit: int) -> list[Owner]:
+    """Return owners in the order of their ids or handles (`by`), from the one after `after` on."""
+    column = owners.c[by]
+    query = select(owners).where(column > after).order_by(column).limit(limit)
+    return [decode_owner(row) for row in connection.execute(query).mappings()]
+
+
+def ids_with_ancestors(connection: Connection, owner_ids: set[str]) -> set[str]:
+    return {owner.id for chain in _chains(connection, sorted(owner_ids)).values() for owner in chain}
+
+
+def mentioning(connection: Connection, text: str) -> list[tuple[Owner, ...]]:
+    """Return the owners that have `text` as a whole value among their attributes, each with those above it."""
+    value = json.dumps(text, ensure_ascii=False)
+    found = connection.execute(select(owners.c.id).where(owners.c.attributes.contains(value, autoescape=True)))
+    ids = list(found.scalars())
+    chains = _chains(connection, ids)
+    return [chains[owner_id] for owner_id in ids]
+
+
 def attach(connection: Connection, keys: Sequence[Key]) -> list[KeyRecord]:
     """Give each key its owner and those above it, in as many queries as the tree is deep."""
     chains = _chains(connection, {key.owner_id for key in keys if key.owner_id})
@@ -51,6 +73,15 @@ def every(connection: Connection, *, kind: str | None = None, parent_id: str | N
     return [decode_owner(row) for row in connection.execute(query).mappings()]
 
 
+def as_written(connection: Connection) -> Iterable[Owner]:
+    """Yield all owners. Raises RowDamaged for one that keyctl writes otherwise."""
+    for row in connection.execute(select(owners).order_by(owners.c.handle)).mappings():
+        owner = decode_owner(row)
+        if dict(row) != encode_owner(owner):
+            raise RowDamaged(f"owner {owner.handle} was altered outside keyctl: keyctl writes it otherwise")
+        yield owner
+
+
 def add(connection: Connection, owner: Owner) -> None:
     connection.execute(insert(owners), encode_owner(owner))
 
@@ -63,9 +94,14 @@ def _chains(connection: Connection, owner_ids: Iterable[str]) -> dict[str, tuple
     known: dict[str, Owner] = {}
     wanted = set(owner_ids)
     while wanted:
-        rows = connection.execute(select(owners).where(owners.c.id.in_(sorted(wanted)))).mappings()
-        level = [decode_owner(row) for row in rows]
+        level = [
+            decode_owner(row)
+            for chunk in chunks(sorted(wanted))
+            for row in connection.execute(select(owners).where(owners.c.id.in_(chunk))).mappings()
+        ]
         known |= {owner.id: owner for owner in level}
+        if missing := wanted - known.keys():
+            raise RowDamaged(f"owner {min(missing)} is gone")
         wanted = {owner.parent_id for owner in level if owner.parent_id} - known.keys()
     return {owner_id: _chain(known, owner_id) for owner_id in owner_ids}
 
@@ -73,5 +109,7 @@ def _chains(connection: Connection, owner_ids: Iterable[str]) -> dict[str, tuple
 def _chain(known: dict[str, Owner], owner_id: str) -> tuple[Owner, ...]:
     chain = [known[owner_id]]
     while (parent_id := chain[-1].parent_id) is not None:
+        if len(chain) > len(known):
+            raise RowDamaged(f"owner {chain[0].handle} stands above itself")
         chain.append(known[parent_id])
     return tuple(chain)

@@ -19,9 +19,9 @@ from keyctl.location import StoreLocation
 from keyctl.models import Actor
 from keyctl.profiles.model import Profile
 from keyctl.sqlite_reader import SCHEMA_REVISION, check_revision
-from keyctl.store import events
-from keyctl.store.database import DEFAULT_WAIT, Database, Store, read_settings, schema_revision
-from keyctl.store.tables import audit_head, metadata, settings
+from keyctl.store import events, settings
+from keyctl.store.database import DEFAULT_WAIT, Database, Store, schema_revision
+from keyctl.store.tables import audit_head, metadata
 from keyctl.times import format_time
 from keyctl.ulid import ulids
 
@@ -91,12 +91,12 @@ def _fill(connection: Connection, profile: Profile, hash_parameters: Argon2id, a
     if schema_revision(connection) is None:
         _refuse_strangers(connection)
         _migrate(connection)
-    elif read_settings(connection):
+    elif settings.read(connection):
         return False
     kept = {"profile": profile.to_json(), "hash": json.dumps(hash_parameters.to_dict())}
     identity = {"store_id": f"store_{ulids(now, 1)[0]}", "created_at": format_time(now)}
-    rows = [{"name": name, "value": value} for name, value in (identity | kept).items()]
-    connection.execute(insert(settings), rows)
+    for name, value in (identity | kept).items():
+        settings.put(connection, name, value)
     connection.execute(insert(audit_head).values(id=1, seq=0, hash=GENESIS))
     detail = {"settings": {name: phc_digest(value) for name, value in kept.items()}, "profile": profile.name}
     events.append(connection, at=now, actor=actor, action="store.created", reason=None, detail=detail)

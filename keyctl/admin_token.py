@@ -1,0 +1,81 @@
+"""The admin token: a human's password that every change to a store needs, once it is set.
+
+Stored as Argon2id at OWASP's parameters, whatever the store's own: unlike a generated key, a password can be guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from keyctl import hashing
+from keyctl.audit import phc_digest
+from keyctl.errors import NotAuthorised, Refused, UsageError
+from keyctl.models import Actor
+from keyctl.store import events, settings
+from keyctl.store.database import Connection, Store
+from keyctl.times import utc_now
+
+SETTING = "admin_token"
+SHORTEST = 12
+_HINT = "give it: KEYCTL_ADMIN_TOKEN, --admin-token-file FILE, or at the prompt"
+
+
+class AdminToken:
+    """Sets, rotates, clears and checks the token. It is never kept, and stands in no message, event or `repr`."""
+
+    def __init__(self, store: Store, actor: Actor, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._store = store
+        self._actor = actor
+        self._clock = clock
+
+    @property
+    def is_set(self) -> bool:
+        return SETTING in self._store.settings
+
+    def authorise(self, presented: str | None) -> None:
+        """Raise NotAuthorised, and log it, unless the token is the store's, or the store has none."""
+        phc = self._store.settings.get(SETTING)
+        if phc is None or (presented and hashing.verify(presented, phc)):
+            return
+        problem = "is wrong" if presented else "is missing"
+        self._store.write(lambda connection: self._log(connection, "admin_token.refused", {"token": problem}))
+        raise NotAuthorised(f"the admin token {problem}: nothing was changed", hint=_HINT)
+
+    def set(self, new: str) -> None:
+        """Set the first token. Raises Refused if there is one."""
+        if self.is_set:
+            raise Refused("the store has an admin token already", hint="keyctl admin-token rotate")
+        self._write(new, "admin_token.set")
+
+    def rotate(self, new: str) -> None:
+        """Replace the token. Raises Refused if there is none. The caller has authorised the old one."""
+        if not self.is_set:
+            raise Refused("the store has no admin token", hint="keyctl admin-token set")
+        self._write(new, "admin_token.rotated")
+
+    def clear(self) -> bool:
+        """Remove the token; tell whether there was one. The caller has authorised it."""
+        if not self.is_set:
+            return False
+
+        def work(connection: Connection) -> None:
+            settings.remove(connection, SETTING)
+            self._log(connection, "admin_token.cleared", {"settings": {SETTING: None}})
+
+        self._store.write(work)
+        return True
+
+    def _write(self, new: str, action: str) -> None:
+        if len(new) < SHORTEST:
+            raise UsageError(f"the admin token has {len(new)} characters: at least {SHORTEST}")
+        phc = hashing.DEFAULT.hash(new)
+
+        def work(connection: Connection) -> None:
+            settings.put(connection, SETTING, phc)
+            self._log(connection, action, {"settings": {SETTING: phc_digest(phc)}})
+
+        self._store.write(work)
+
+    def _log(self, connection: Connection, action: str, detail: dict[str, object]) -> None:
+        events.append(connection, at=self._clock(), actor=self._actor, action=action, reason=None, detail=detail)

@@ -1,0 +1,215 @@
+"""The bundle's file: sorted tables in blocks, under digests, under one signed line. Pure but for the file handles.
+
+    line 1     keyctl-bundle-v1 SIGNER SIGNATURE HEADER
+    the rest   blocks of lines, in the order in which the header and the indexes name them
+
+SIGNER is the Ed25519 public key and SIGNATURE its signature (RFC 8032) over the text `keyctl-bundle-v1`, a line end,
+and the exact bytes of HEADER; both are base64url without padding (RFC 4648). HEADER is a JSON object. It has the tables
+`keys`, `owners` and `handles`, each a list of groups, and the block `rules`. A group, and a block, is named as
+`[first name, offset, length, SHA-256 in hex]`; offsets count from the byte after line 1. A group is a JSON list of the
+names of up to 256 blocks; a block is up to 256 lines `[name, value]`. Names ascend by code point through a whole table.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
+from itertools import pairwise
+from typing import IO, Any, NamedTuple
+
+MAGIC = b"keyctl-bundle-v1"
+FAN_OUT = 256
+MAX_FIRST_LINE = 256 * 1024
+_MAX_BLOCK = 16 * 1024 * 1024
+TABLES = ("keys", "owners", "handles")
+
+
+class BundleDamaged(ValueError):
+    """Bytes that the signature does not vouch for, or that no keyctl wrote. The text says which part."""
+
+
+class Piece(NamedTuple):
+    """A part of the file under a digest, and the first name in it."""
+
+    first: str
+    offset: int
+    length: int
+    digest: str
+
+
+class FirstLine(NamedTuple):
+    """The signed line, as it stands: nothing in `header` may be believed before the signature is checked."""
+
+    signer: bytes
+    signature: bytes
+    header: bytes
+    length: int
+
+
+# ── the first line ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_first_line(signer: bytes, signature: bytes, header: bytes) -> bytes:
+    return b" ".join([MAGIC, encode_key(signer).encode(), encode_key(signature).encode(), header]) + b"\n"
+
+
+def signed_bytes(header: bytes) -> bytes:
+    """Return what the signature is over."""
+    return MAGIC + b"\n" + header
+
+
+def read_first_line(file: IO[bytes]) -> FirstLine:
+    """Read the signed line, at most MAX_FIRST_LINE bytes, without parsing what is signed. Raises BundleDamaged."""
+    line = file.readline(MAX_FIRST_LINE + 1)
+    if len(line) > MAX_FIRST_LINE:
+        raise BundleDamaged(f"its first line is longer than {MAX_FIRST_LINE:,} bytes")
+    parts = line.split(b" ", 3)
+    if len(parts) != 4 or not line.endswith(b"\n") or not parts[0].startswith(b"keyctl-bundle-"):
+        raise BundleDamaged("it is not a bundle, or cut short")
+    if parts[0] != MAGIC:
+        raise BundleDamaged("another version of keyctl made it: upgrade keyctl")
+    return FirstLine(decode_key(parts[1], 32), decode_key(parts[2], 64), parts[3][:-1], len(line))
+
+
+def encode_key(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def decode_key(text: bytes, length: int) -> bytes:
+    """Read base64url without padding of exactly `length` bytes. Raises BundleDamaged."""
+    try:
+        raw = base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+    except ValueError:
+        raw = b""
+    if len(raw) != length or encode_key(raw).encode() != text:
+        raise BundleDamaged(f"a key or signature in it is not base64url of {length} bytes")
+    return raw
+
+
+# ── tables ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class TableWriter:
+    """Writes tables one after the other, holding one block and the indexes of one table at a time."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._offset = 0
+
+    def write_table(self, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Piece]:
+        """Write rows in ascending order of their names; return the groups. Raises BundleDamaged for another order."""
+        groups: list[Piece] = []
+        pieces: list[Piece] = []
+        lines: list[bytes] = []
+        first = last = ""
+        for name, value in rows:
+            if name <= last:
+                raise BundleDamaged(f"rows out of order at {name}")
+            first, last = (first if lines else name), name
+            lines.append(to_json([name, value]))
+            if len(lines) == FAN_OUT:
+                pieces.append(self.write(first, b"\n".join(lines) + b"\n"))
+                lines.clear()
+            if len(pieces) == FAN_OUT:
+                groups.append(self.write(pieces[0].first, to_json(pieces) + b"\n"))
+                pieces.clear()
+        if lines:
+            pieces.append(self.write(first, b"\n".join(lines) + b"\n"))
+        if pieces:
+            groups.append(self.write(pieces[0].first, to_json(pieces) + b"\n"))
+        return groups
+
+    def write(self, first: str, content: bytes) -> Piece:
+        self._file.write(content)
+        piece = Piece(first, self._offset, len(content), sha256(content).hexdigest())
+        self._offset += len(content)
+        return piece
+
+
+class TableReader:
+    """Looks names up in one table, reading and checking one group and one block. Raises BundleDamaged."""
+
+    def __init__(self, file: IO[bytes], start: int, groups: Iterable[Piece]) -> None:
+        self._file = file
+        self._start = start
+        self._groups = list(groups)
+        self._indexes: dict[int, list[Piece]] = {}
+
+    def find(self, name: str) -> dict[str, Any] | None:
+        i = bisect_right(self._groups, name, key=lambda piece: piece.first) - 1
+        if i < 0:
+            return None
+        blocks = self._index(i)
+        j = bisect_right(blocks, name, key=lambda piece: piece.first) - 1
+        return dict(self._rows(blocks[j])).get(name) if j >= 0 else None
+
+    def every(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield all rows, in order, checking everything."""
+        last = ""
+        for i in range(len(self._groups)):
+            for block in self._index(i):
+                for name, value in self._rows(block):
+                    if name <= last:
+                        raise BundleDamaged("its rows are out of order, or one stands twice")
+                    last = name
+                    yield name, value
+
+    def _index(self, i: int) -> list[Piece]:
+        if i not in self._indexes:
+            pieces = read_pieces(read_json(read_piece(self._file, self._start, self._groups[i])))
+            if not pieces or pieces[0].first != self._groups[i].first or not _ascend(piece.first for piece in pieces):
+                raise BundleDamaged("an index is out of order")
+            self._indexes[i] = pieces
+        return self._indexes[i]
+
+    def _rows(self, block: Piece) -> list[tuple[str, dict[str, Any]]]:
+        rows = [read_json(line) for line in read_piece(self._file, self._start, block).splitlines()]
+        if not all(_is_row(row) for row in rows) or not rows or rows[0][0] != block.first:
+            raise BundleDamaged("a block does not hold what its index says")
+        if not _ascend(row[0] for row in rows):
+            raise BundleDamaged("its rows are out of order, or one stands twice")
+        return [(name, value) for name, value in rows]
+
+
+def read_piece(file: IO[bytes], start: int, piece: Piece) -> bytes:
+    """Read a part of the file, and check its digest. Raises BundleDamaged."""
+    if not 0 <= piece.length <= _MAX_BLOCK or piece.offset < 0:
+        raise BundleDamaged("an index names a part that cannot be")
+    # pread: several threads may look keys up in one bundle
+    content = os.pread(file.fileno(), piece.length, start + piece.offset)
+    if sha256(content).hexdigest() != piece.digest:
+        raise BundleDamaged("a part of it was altered, or is missing")
+    return content
+
+
+def read_pieces(value: Any) -> list[Piece]:
+    """Read what `Piece` looks like in JSON. Raises BundleDamaged."""
+    kinds = (str, int, int, str)
+    if not isinstance(value, list) or not all(
+        isinstance(item, list) and tuple(map(type, item)) == kinds for item in value
+    ):
+        raise BundleDamaged("an index cannot be read")
+    return [Piece(*item) for item in value]
+
+
+def read_json(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise BundleDamaged("a part of it is not JSON") from None
+
+
+def to_json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, list) and len(row) == 2 and isinstance(row[0], str) and isinstance(row[1], dict)
+
+
+def _ascend(names: Iterable[str]) -> bool:
+    return all(a < b for a, b in pairwise(names))

@@ -1,0 +1,110 @@
+"""A bundle that is fetched anew behind a running application: the keyring that follows its file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from keyctl.bundle import Bundle, Seen
+from keyctl.bundle_state import BundleState
+from keyctl.errors import BundleUntrusted
+from keyctl.hashing import Argon2id
+from keyctl.keyformat import KeyFormat
+from keyctl.models import KeyRecord, Owner
+from keyctl.profiles.model import Profile
+from keyctl.signing import Trust
+from keyctl.times import utc_now
+
+_log = logging.getLogger("keyctl.bundle")
+
+
+class FollowedBundle:
+    """Reads a bundle's file again when it was replaced. A new one that may not be believed leaves the old one in force
+    until that is too old, and is told to the log `keyctl.bundle`.
+
+    Raises BundleUntrusted if the first one may not be believed, and once the present one is too old.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        trust: Iterable[Trust],
+        max_age: timedelta | None = None,
+        state: BundleState | None = None,
+    ) -> None:
+        self._path = path
+        self._trust = tuple(trust)
+        self._max_age = max_age
+        self._state = state
+        self._identity = self._identify()
+        self._bundle = self._open(utc_now())
+
+    @property
+    def bundle(self) -> Bundle:
+        return self._bundle
+
+    @property
+    def profile(self) -> Profile:
+        return self._bundle.profile
+
+    @property
+    def formats(self) -> tuple[KeyFormat, ...]:
+        return self._bundle.formats
+
+    @property
+    def hash_parameters(self) -> Argon2id:
+        return self._bundle.hash_parameters
+
+    def find(self, prefix: str) -> KeyRecord | None:
+        return self._bundle.find(prefix)
+
+    def find_owners(self, handle: str) -> tuple[Owner, ...]:
+        return self._bundle.find_owners(handle)
+
+    def owners_mentioning(self, text: str) -> list[tuple[Owner, ...]]:
+        return self._bundle.owners_mentioning(text)
+
+    def check(self, now: datetime) -> None:
+        """Raise BundleUntrusted if the bundle is too old by now."""
+        self._bundle.check_age(now, max_age=self._max_age)
+
+    def refresh(self, now: datetime) -> bool:
+        """Read the file again if it was replaced; tell whether another bundle is in force now."""
+        identity = self._identify()
+        if identity == self._identity:
+            return False
+        self._identity = identity
+        try:
+            self._bundle = self._open(now, newer_than=self._bundle)
+        except BundleUntrusted as error:
+            _log.warning("the bundle in force stays that of %s: %s", self._bundle.header.made_at, error.message)
+            return False
+        return True
+
+    def close(self) -> None:
+        self._bundle.close()
+
+    def _open(self, now: datetime, *, newer_than: Bundle | None = None) -> Bundle:
+        bundle = Bundle(self._path, trust=self._trust)
+        try:
+            seen = self._state.seen(bundle.header.store_id) if self._state else None
+            bundle.check_age(now, max_age=self._max_age, seen=seen)
+            if newer_than:
+                present = newer_than.header
+                bundle.check_age(now, seen=Seen(present.sequence, present.made_at))
+        except BundleUntrusted:
+            bundle.close()
+            raise
+        if self._state:
+            self._state.remember(bundle.header)
+        return bundle
+
+    def _identify(self) -> tuple[int, ...] | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,0 +1,67 @@
+"""Which keys a command is about: the filters that `list` and `bundle export` share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keyctl import policy
+from keyctl.errors import UsageError, suggestion
+from keyctl.models import Status
+from keyctl.times import parse_duration
+from keyctl.visible import brief
+
+if TYPE_CHECKING:
+    from keyctl.cli.context import CommandContext
+    from keyctl.store.keys import Filters
+
+
+def read_filters(
+    context: CommandContext,
+    *,
+    status: str | None = None,
+    owner: str | None = None,
+    env: str | None = None,
+    scope: str | None = None,
+    name: str | None = None,
+    expires_within: str | None = None,
+    older_than: str | None = None,
+    unused_for: str | None = None,
+) -> tuple[Filters, dict[str, str]]:
+    """Return the filters, and those that were given as people write them. Raises UsageError and NotFound."""
+    from keyctl.store import owners
+    from keyctl.store.keys import Filters
+
+    profile = context.store.profile
+    owner_id = None
+    if owner is not None:
+        with context.store.read() as connection:
+            owner_id = owners.get(connection, owner).id
+    filters = Filters(
+        status=_status(status) if status is not None else None,
+        owner_id=owner_id,
+        environment=policy.environment(profile, env) if env is not None else None,
+        scope=policy.known_scopes(profile, [scope])[0] if scope is not None else None,
+        name=name,
+        expires_within=parse_duration(expires_within) if expires_within is not None else None,
+        older_than=parse_duration(older_than) if older_than is not None else None,
+        unused_for=parse_duration(unused_for) if unused_for is not None else None,
+    )
+    given = {
+        "status": status,
+        "owner": owner_id,
+        "environment": env,
+        "scope": scope,
+        "name": name,
+        "expires_within": expires_within,
+        "older_than": older_than,
+        "unused_for": unused_for,
+    }
+    return filters, {key: value for key, value in given.items() if value is not None}
+
+
+def _status(name: str) -> Status:
+    try:
+        return Status(name)
+    except ValueError:
+        known = f"known: {', '.join(reversed(Status))}"
+        raise UsageError(f'unknown status "{brief(name)}"', hint=suggestion(name, Status, otherwise=known)) from None

@@ -1,0 +1,36 @@
+"""Opens the bundle that `verify --bundle` names."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keyctl.errors import UsageError
+from keyctl.times import parse_duration
+
+if TYPE_CHECKING:
+    from keyctl.bundle_reload import FollowedBundle
+
+
+def open_bundle(path: Path, trust: list[str], *, max_age: str | None, keep_state: bool) -> FollowedBundle:
+    """Open a bundle that is signed, new and in force. Raises BundleUntrusted and UsageError."""
+    from keyctl.bundle_reload import FollowedBundle
+    from keyctl.bundle_state import BundleState
+    from keyctl.signing import parse_trust
+
+    if not trust:
+        raise UsageError(
+            "a bundle is believed for who signed it", hint="--trust PUBLIC-KEY: keyctl bundle key prints it"
+        )
+    oldest = parse_duration(max_age) if max_age is not None else None
+    if oldest == timedelta(0):
+        raise UsageError('no bundle is of the age "0"', hint="--max-age 1h")
+    state = BundleState(_state_file()) if keep_state else None
+    return FollowedBundle(path, trust=[parse_trust(one) for one in trust], max_age=oldest, state=state)
+
+
+def _state_file() -> Path:
+    from platformdirs import user_state_path
+
+    return user_state_path("keyctl") / "bundles.json"

@@ -1,0 +1,95 @@
+"""Reads the head of an HTTP/1.1 request, as curl or a proxy would send it (RFC 9112), and judges its path.
+
+A path is routed as it was sent, so whatever a server behind might read in another way is refused before routing.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from keyctl.errors import UsageError
+
+MAX_HEAD_BYTES = 64 * 1024
+_REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.[01]", re.ASCII)
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*", re.ASCII)
+_PERCENT = re.compile(r"%(.{0,2})", re.DOTALL)
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_NEVER_IN_PATHS = frozenset('"#<>\\^`{|}')  # RFC 3986, 3.3
+_SEPARATORS = frozenset(b"/\\%\x7f") | frozenset(range(0x20))
+
+
+class PathRefused(ValueError):
+    """A target that two servers could read in two ways. The text says why, and does not quote it."""
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """A request's head. Header names are in lower case; the order and the repetitions are as sent."""
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+
+    def values(self, name: str) -> list[str]:
+        """Return every value of a header, given in lower case."""
+        return [value for header, value in self.headers if header == name]
+
+    @property
+    def path_segments(self) -> tuple[str, ...]:
+        """The path's segments as sent. Raises PathRefused."""
+        path = self.target.partition("?")[0]
+        if not path.startswith("/"):
+            raise PathRefused("the target is not a path")
+        if "//" in path:
+            raise PathRefused("the path has an empty segment")
+        if _NEVER_IN_PATHS & set(path):
+            raise PathRefused("the path holds a character that does not belong there")
+        if ";" in path:
+            # /v1/admin;x is /v1/admin to some servers, and /v1/health/..;/admin too
+            raise PathRefused("the path has parameters, which some servers leave out")
+        segments = tuple(path[1:].split("/"))
+        if any(segment in (".", "..") for segment in segments):
+            raise PathRefused("the path has dot segments")
+        _check_encoding(path)
+        return segments
+
+    @property
+    def query(self) -> str:
+        return self.target.partition("?")[2]
+
+
+def parse_head(raw: bytes) -> HttpRequest:
+    """Read a request line and headers, up to the empty line. Raises UsageError, which never quotes the head.
+
+    At most MAX_HEAD_BYTES. Lines end in CRLF, or LF alone; folded headers (RFC 9112 5.2) are refused.
+    """
+    head = re.split(rb"\r?\n\r?\n", raw, maxsplit=1)[0]
+    if len(head) > MAX_HEAD_BYTES:
+        raise UsageError(f"the request's head is larger than {MAX_HEAD_BYTES:,} bytes")
+    lines = head.decode("latin-1").replace("\r\n", "\n").rstrip("\n").split("\n")
+    line = _REQUEST_LINE.fullmatch(lines[0])
+    if not line:
+        raise UsageError("there is no request line", hint="the first line is: GET /v1/calls HTTP/1.1")
+    headers = []
+    for number, text in enumerate(lines[1:], start=2):
+        header = _HEADER.fullmatch(text)
+        if not header or any(ord(c) < 0x20 and c != "\t" for c in header[2]):
+            raise UsageError(f"line {number} of the request's head is not a header", hint="a header is: Name: value")
+        headers.append((header[1].lower(), header[2]))
+    return HttpRequest(line[1], line[2], tuple(headers))
+
+
+def _check_encoding(path: str) -> None:
+    """Refuse encoded text that stands for what a path may say plainly, or for what parts it."""
+    for encoded in _PERCENT.findall(path):
+        if not re.fullmatch(r"[0-9A-Fa-f]{2}", encoded):
+            raise PathRefused("the path has a percent sign that encodes nothing")
+        byte = int(encoded, 16)
+        if byte in _UNRESERVED or byte in _SEPARATORS:
+            raise PathRefused("the path encodes a letter, a digit, a dot, a slash or a control character")
+    try:
+        unquote_to_bytes(path).decode()
+    except ValueError:  # %c0%ae is a dot to those who decode carelessly
+        raise PathRefused("the path encodes bytes that are not UTF-8") from None

@@ -1,0 +1,91 @@
+"""`${…}` in the headers and bodies that a profile answers with.
+
+In a JSON body a placeholder inside a string is escaped for it; elsewhere it becomes a whole JSON value. In a header it
+becomes printable ASCII, and a header that names something absent is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+_PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
+_STRING_OR_PLACEHOLDER = re.compile(r'"(?:[^"\\]|\\.)*"|\$\{[^}]*\}', re.DOTALL)
+_SPACED = re.compile(r"[:,]\s")
+_ATTRIBUTE = re.compile(r"owner\.attributes\.[A-Za-z0-9_-]+")
+_PRINTABLE = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # beside letters and digits; not %
+# What a decision, or a key that was just minted or revoked, may know. `key.text` exists in `minted` alone.
+SAMPLE: Mapping[str, Any] = {
+    "code": "VALID",
+    "key.id": "key_1",
+    "key.text": "key",
+    "key.prefix": "prefix",
+    "key.name": "name",
+    "key.environment": "live",
+    "key.scopes": ["read"],
+    "key.primary_scope": "read",
+    "key.created_at": "2026-04-02T10:00:00Z",
+    "key.expires_at": "2026-04-02T10:00:00Z",
+    "owner.id": "own_1",
+    "owner.handle": "acme",
+    "owner.name": "Acme",
+    "owner.kind": "account",
+    "owner.plan": "free",
+    "scopes": ["read"],
+    "missing_scope": "write",
+    "limit.requests": 1000,
+    "limit.seconds": 3600,
+}
+
+
+class PlaceholderError(ValueError):
+    """A name that nothing is known by."""
+
+
+def check_names(template: str) -> None:
+    """Raise PlaceholderError for a name that no decision could fill."""
+    for name in _PLACEHOLDER.findall(template):
+        if name not in SAMPLE and not _ATTRIBUTE.fullmatch(name):
+            raise PlaceholderError(f"${{{name}}} is not known: {', '.join(SAMPLE)}, owner.attributes.NAME")
+
+
+def fill_json(template: str, facts: Mapping[str, Any]) -> str:
+    """Fill a JSON body. A fact that is absent is null, or nothing inside a string.
+
+    What is filled in has a space after each comma and colon if the body around it has one after any.
+    """
+    spaced = _SPACED.search(_STRING_OR_PLACEHOLDER.sub("", template))
+    separators = (", ", ": ") if spaced else (",", ":")
+
+    def inside(match: re.Match[str]) -> str:
+        return json.dumps(_as_text(facts.get(match[1])), ensure_ascii=False)[1:-1]
+
+    def replace(match: re.Match[str]) -> str:
+        if match[0].startswith('"'):
+            return _PLACEHOLDER.sub(inside, match[0])
+        return json.dumps(facts.get(match[0][2:-1]), ensure_ascii=False, separators=separators)
+
+    return _STRING_OR_PLACEHOLDER.sub(replace, template)
+
+
+def fill_header(template: str, facts: Mapping[str, Any]) -> str | None:
+    """Fill a header's value: printable ASCII, all else percent-encoded as UTF-8. None if a fact is absent."""
+    names: list[str] = _PLACEHOLDER.findall(template)
+    if any(facts.get(name) is None for name in names):
+        return None
+
+    def encode(match: re.Match[str]) -> str:
+        return quote(_as_text(facts[match[1]]), safe=_PRINTABLE)
+
+    return _PLACEHOLDER.sub(encode, template)
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

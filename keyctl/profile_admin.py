@@ -1,0 +1,113 @@
+"""Changes the profile of a live store: what no live key needs may go, and old key formats keep verifying."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from keyctl.audit import phc_digest
+from keyctl.errors import Refused
+from keyctl.models import Actor
+from keyctl.profiles.model import Profile
+from keyctl.store import events, keys, owners, settings
+from keyctl.store.database import Connection, Store
+from keyctl.times import utc_now
+
+EARLIER_FORMATS = "earlier_formats"
+
+
+@dataclass(frozen=True)
+class ProfileChange:
+    """The differences, one a line: `+ path = value`, `- path = value`. None: nothing to change."""
+
+    differences: Sequence[str]
+
+
+class ProfileAdmin:
+    def __init__(self, store: Store, actor: Actor, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._store = store
+        self._actor = actor
+        self._clock = clock
+
+    def apply(self, new: Profile, *, reason: str | None = None, dry_run: bool = False) -> ProfileChange:
+        """Put `new` in the place of the store's profile, in one transaction with its event.
+
+        Raises Refused if live keys hold, or owners have, what it removes.
+        """
+        old = self._store.profile
+        differences = tuple(_differences(old.document, new.document))
+        if not differences:
+            return ProfileChange(())
+        now = self._clock()
+
+        def work(connection: Connection) -> None:
+            if settings.read(connection)["profile"] != old.to_json():
+                raise Refused("the profile was changed by somebody else meanwhile", hint="run the command again")
+            self._refuse_removals(connection, old, new, now)
+            kept = {"profile": new.to_json(), EARLIER_FORMATS: json.dumps(self._earlier_formats(new))}
+            for name, value in kept.items():
+                settings.put(connection, name, value)
+            detail = {
+                "settings": {name: phc_digest(value) for name, value in kept.items()},
+                "profile": new.name,
+                "differences": list(differences),
+            }
+            events.append(
+                connection, at=now, actor=self._actor, action="profile.applied", reason=reason, detail=detail
+            )
+
+        self._store.write(work, dry_run=dry_run)
+        return ProfileChange(differences)
+
+    def _earlier_formats(self, new: Profile) -> list[dict[str, Any]]:
+        earlier = dict.fromkeys(self._store.formats)
+        earlier.pop(new.key_format, None)
+        return [key_format.to_dict() for key_format in earlier]
+
+    def _refuse_removals(self, connection: Connection, old: Profile, new: Profile, now: datetime) -> None:
+        def refuse(what: str, name: str, users: int, who: str) -> None:
+            if users:
+                raise Refused(
+                    f"the new profile has no {what} {name}, and {users:,} {who}",
+                    hint=f"keep {name} in the file, or change those first",
+                )
+
+        for scope in old.scopes.catalogue.keys() - new.scopes.catalogue.keys():
+            users = keys.count_live(connection, keys.Filters(scope=scope), now=now)
+            refuse("scope", scope, users, "live keys hold it")
+        for environment in set(old.environments.values()) - set(new.environments.values()):
+            users = keys.count_live(connection, keys.Filters(environment=environment), now=now)
+            refuse("environment", environment, users, "live keys are for it")
+        everybody = owners.every(connection)
+        for owner_kind in old.owners.kinds.keys() - new.owners.kinds.keys():
+            refuse("kind of owner", owner_kind, sum(one.kind == owner_kind for one in everybody), "owners are of it")
+        for plan in old.plans.keys() - new.plans.keys():
+            refuse("plan", plan, sum(one.plan == plan for one in everybody), "owners have it")
+        for owner in everybody:
+            for name in owner.attributes.keys() - new.owners.kinds[owner.kind].attributes.keys():
+                refuse("attribute", name, sum(name in one.attributes for one in everybody), "owners have it")
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    before, after = dict(_leaves(old)), dict(_leaves(new))
+    for path in sorted(before.keys() | after.keys()):
+        if before.get(path) != after.get(path):
+            if path in before:
+                yield f"- {path} = {before[path]}"
+            if path in after:
+                yield f"+ {path} = {after[path]}"
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the paths of a document's values. An empty table counts: a scope may say nothing of itself."""
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+        for i, item in enumerate(value):
+            yield from _leaves(item, f"{path}[{i}]")
+    else:
+        yield path, json.dumps(value, ensure_ascii=False)
