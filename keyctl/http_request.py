@@ -13,7 +13,7 @@ from keyctl.errors import UsageError
 
 MAX_HEAD_BYTES = 64 * 1024
 _REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.[01]", re.ASCII)
-_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*", re.ASCII)
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)", re.ASCII)
 _PERCENT = re.compile(r"%(.{0,2})", re.DOTALL)
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _NEVER_IN_PATHS = frozenset('"#<>\\^`{|}')  # RFC 3986, 3.3
@@ -75,9 +75,9 @@ def parse_head(raw: bytes) -> HttpRequest:
     headers = []
     for number, text in enumerate(lines[1:], start=2):
         header = _HEADER.fullmatch(text)
-        if not header or any(ord(c) < 0x20 and c != "\t" for c in header[2]):
+        if not header or any((ord(c) < 0x20 and c != "\t") or c == "\x7f" for c in header[2]):
             raise UsageError(f"line {number} of the request's head is not a header", hint="a header is: Name: value")
-        headers.append((header[1].lower(), header[2]))
+        headers.append((header[1].lower(), header[2].strip(" \t")))
     return HttpRequest(line[1], line[2], tuple(headers))
 
 

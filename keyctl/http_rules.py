@@ -15,7 +15,7 @@ from keyctl.codes import Code
 from keyctl.decision import Decision
 from keyctl.http_request import HttpRequest, PathRefused
 from keyctl.keyformat import KeyFormat
-from keyctl.networks import contain
+from keyctl.networks import address_or_none, contain
 from keyctl.profiles.http import Credential, HttpRules, Route
 
 
@@ -87,17 +87,21 @@ def is_secure(request: HttpRequest, connection: Connection) -> bool:
 
 
 def client_address(request: HttpRequest, connection: Connection) -> str | None:
-    """Return the address that counts: the peer's, or behind trusted proxies the rightmost that is not one of them."""
+    """Return the address that counts: the peer's, or behind trusted proxies the rightmost that is not one of them.
+
+    None if what stands there is no address.
+    """
     if not _trusted(connection.peer, connection):
         return connection.peer
     chain = [hop.strip() for value in request.values("x-forwarded-for") for hop in value.split(",")]
-    return next((hop for hop in reversed(chain) if not _trusted(hop, connection)), connection.peer)
+    hop = next((hop for hop in reversed(chain) if not _trusted(hop, connection)), connection.peer)
+    return address_or_none(hop) if hop is not None else None
 
 
 def headers_to_drop(rules: HttpRules) -> tuple[str, ...]:
     """Return the headers that a gateway must take out of every request, since it injects them itself.
 
-    Servers that turn header names into variables (RFC 3875, 4.1.18) read `X_User_Id` and `X-User_Id` as `X-User-Id`.
+    Servers that turn header names into variables (RFC 3875, 4.1.18) read `A_B_C` and `A-B_C` as `A-B-C`.
     """
     return tuple(dict.fromkeys(spelling for own in rules.identity for spelling in _spellings(own)))
 

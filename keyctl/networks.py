@@ -31,11 +31,18 @@ def parse_networks(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(networks))
 
 
-def parse_address(value: str) -> str:
+def address_or_none(value: str) -> str | None:
     try:
         return str(ip_address(value))
     except ValueError:
-        raise UsageError(f'"{brief(value)}" is not an IP address', hint="for example: --ip 192.0.2.7") from None
+        return None
+
+
+def parse_address(value: str) -> str:
+    address = address_or_none(value)
+    if address is None:
+        raise UsageError(f'"{brief(value)}" is not an IP address', hint="for example: --ip 192.0.2.7")
+    return address
 
 
 def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:

@@ -9,11 +9,9 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 from keyctl.errors import ConfigurationInvalid, StoreBusy, StoreUnavailable
 from keyctl.hashing import Argon2id, parameters_from_dict
@@ -21,6 +19,7 @@ from keyctl.keyformat import KeyFormat
 from keyctl.models import KeyRecord, Owner
 from keyctl.profiles.model import Profile, read_profile
 from keyctl.rows import RowDamaged, decode_key, decode_owner
+from keyctl.sqlite_file import file_uri
 
 # The revision of the schema this version reads and writes. A test compares it with the newest migration.
 SCHEMA_REVISION = "0001"
@@ -140,18 +139,6 @@ class SqliteReader:
 def known_formats(current: KeyFormat, earlier: str | None) -> tuple[KeyFormat, ...]:
     """Return the profile's format and those used before; `earlier` is the store's setting, JSON."""
     return (current, *(KeyFormat.from_dict(data) for data in json.loads(earlier or "[]")))
-
-
-def select_rows(path: Path, statement: str, values: Mapping[str, object], *, wait: float) -> list[tuple[Any, ...]]:
-    """Return the rows of one SELECT on a store's file, whatever its schema. Raises sqlite3.Error."""
-    connection = sqlite3.connect(file_uri(path, mode="ro"), uri=True, timeout=wait, isolation_level=None)
-    with closing(connection):
-        return connection.execute(statement, values).fetchall()
-
-
-def file_uri(path: Path, *, mode: str) -> str:
-    """Return SQLite's URI for a file that must exist. A plain path would create it."""
-    return f"file:{quote(str(path))}?mode={mode}"
 
 
 def read_rules(store: str, settings: Mapping[str, str]) -> tuple[Profile, Argon2id]:

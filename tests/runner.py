@@ -60,6 +60,7 @@ class Result:
 
     def __str__(self) -> str:
         shown = " ".join(arg if len(arg) < 200 else f"{arg[:200]}…" for arg in self.args)
+        shown = shown.encode(errors="backslashreplace").decode()  # bytes that were not UTF-8 cannot be reported
         return f"{shown}\nexit code {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
 
     def expect(self, code: int | None) -> Result:

@@ -32,11 +32,24 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: dict[str, byt
     files = {str(path.relative_to(ROOT)) for path in (ROOT / "keyctl").rglob("*") if path.is_file()}
     sources = {name for name in files if "__pycache__" not in name}
 
-    packed = {name for name in wheel if not name.startswith(f"apikeyctl-{keyctl.__version__}.dist-info/")}
+    packed = {name for name in wheel if not name.startswith(f"apikeyctl-{keyctl.__version__}.")}
 
     assert packed == sources
     assert any(name.endswith(".toml") for name in packed)
     assert any("migrations" in name for name in packed)
+
+
+def test_the_wheel_has_completion_for_both_commands_where_the_shells_look(wheel: dict[str, bytes]):
+    share = f"apikeyctl-{keyctl.__version__}.data/data/share"
+    bash, zsh, fish = ((ROOT / "completions" / name).read_bytes() for name in ("keyctl.bash", "_keyctl", "keyctl.fish"))
+
+    assert {name: content for name, content in wheel.items() if ".data/" in name} == {
+        f"{share}/bash-completion/completions/keyctl": bash,
+        f"{share}/bash-completion/completions/apikeyctl": bash,
+        f"{share}/zsh/site-functions/_keyctl": zsh,
+        f"{share}/fish/vendor_completions.d/keyctl.fish": fish,
+        f"{share}/fish/vendor_completions.d/apikeyctl.fish": fish,
+    }
 
 
 def test_the_wheel_has_both_commands(wheel: dict[str, bytes]):

@@ -242,7 +242,7 @@ def _range(beginning: str) -> dict[str, object]:
 def _rows(context: CommandContext, statement: str, **values: object) -> list[tuple[Any, ...]]:
     location = context.location
     if location.file is not None:
-        from keyctl.sqlite_reader import select_rows
+        from keyctl.sqlite_file import select_rows
 
         with _limited_time():
             return select_rows(location.file, statement, values, wait=TIME_LIMIT)

@@ -44,7 +44,7 @@ _keyctl() {
     elif ((${#COMPREPLY[@]} > 1)) && [[ $described && " 33 63 64 " == *" $COMP_TYPE "* ]]; then
         # only listed, not inserted: there is room for what each one is, one a line
         for i in "${!COMPREPLY[@]}"; do
-            printf -v text '%-*s  %-*s' "$width" "${COMPREPLY[i]}" "$((COLUMNS / 2))" "${texts[i]}"
+            printf -v text '%-*s  %-*s' "$width" "${COMPREPLY[i]}" "$((${COLUMNS:-80} / 2))" "${texts[i]}"
             COMPREPLY[i]=${text:0:${COLUMNS:-80}-2}
         done
     fi
@@ -92,11 +92,11 @@ function __keyctl_complete
         $program </dev/null 2>/dev/null)
     set -l kind $answer[1]
     set -e answer[1]
-    string join -- \n $answer
+    set -q answer[1]; and printf '%s\n' $answer
     if test "$kind" = files
         set -l word (commandline -ct)
         set -l option (string match --regex '^--[^=]*=' -- $word)
-        string replace --regex '^' -- "$option" (__fish_complete_path (string replace -- "$option" '' $word))
+        __fish_complete_path (string replace -- "$option" '' $word) | string replace --regex '^' -- "$option"
     end
 end
 

@@ -54,7 +54,7 @@ def _settings_of_store(arguments: Sequence[str]) -> dict[str, str]:
     """Read the settings of the SQLite store that is in use, if there is one."""
     import sqlite3
 
-    from keyctl.sqlite_reader import file_uri
+    from keyctl.sqlite_file import file_uri
 
     try:
         file = locate_store(value_of("--store", arguments), read_config(value_of("--config", arguments)))[0].file

@@ -430,7 +430,7 @@ def _check_defaults(profile: Profile, defaults: Table) -> None:
             defaults.fault("owner", f'"{profile.default_owner[:40]}" cannot be an owner\'s handle')
         kind = profile.owners.kinds.get(profile.owners.default_kind)
         if kind and kind.parent not in (None, kind.name):
-            defaults.fault("owner", f'is added as a {kind.name}, which needs a {kind.parent} above it')
+            defaults.fault("owner", f"is added as a {kind.name}, which needs a {kind.parent} above it")
 
 
 def _check_owners_limits(root: Table, profile: Profile) -> None:

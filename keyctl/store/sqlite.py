@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 
-from keyctl.sqlite_reader import file_uri
+from keyctl.sqlite_file import file_uri
 from keyctl.store.transaction import writes
 
 

@@ -1,0 +1,1 @@
+"""The command line as processes: one file per command group."""

@@ -1,0 +1,157 @@
+"""`keyctl audit …`."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.cli.helpers import dump, execute, mint, mint_many, refused, set_key, with_profile
+from tests.runner import Cli
+
+FIELDS = {"seq", "at", "actor", "claimed_actor", "action", "reason", "detail", "previous_hash", "hash"}
+
+
+@pytest.fixture
+def history(store: Cli) -> dict[str, str]:
+    """A store in which something has happened; returns prefixes."""
+    store("owner", "add", "acme", "--reason", "a customer", check=0)
+    one, two = mint(store, "--owner", "acme")["prefix"], mint(store, "--name", "b")["prefix"]
+    store("lock", one, "--reason", "odd [/x] traffic", check=0, env={"KEYCTL_ACTOR": "ci job 7"})
+    store("revoke", two, check=0)
+    return {"one": one, "two": two}
+
+
+def actions(cli: Cli, *args: str) -> list[str]:
+    return [event["action"] for event in cli("audit", "list", "--json", *args, check=0).json["events"]]
+
+
+def test_every_change_has_its_event_newest_first(store: Cli, history: dict[str, str]):
+    assert actions(store) == [
+        "key.revoked",
+        "key.locked",
+        *("key.delivered", "key.minted"),
+        *("key.delivered", "key.minted"),
+        "owner.added",
+        "store.created",
+    ]
+
+
+def test_an_event_tells_who_what_and_why(store: Cli, history: dict[str, str]):
+    [event] = store("audit", "list", "--action", "key.locked", "--json", check=0).json["events"]
+
+    assert event.keys() >= FIELDS
+    assert (event["claimed_actor"], event["reason"]) == ("ci job 7", "odd [/x] traffic")
+    assert "@" in event["actor"]
+    assert event["detail"]["keys"][0]["prefix"] == history["one"]
+    line = store("audit", "list", "--action", "key.locked", check=0).out.removesuffix("\n").split("\t")
+    assert line[2:] == [event["actor"], "ci job 7", "key.locked", history["one"], "odd [/x] traffic"]
+    assert "odd [/x] traffic" in store.tty("audit", "list", columns=160, check=0).out
+    narrow = store.tty("audit", "list", check=0).out
+    assert max(len(line) for line in re.sub(r"\x1b\[[0-9;]*m", "", narrow).splitlines()) <= 80
+
+
+def test_list_filters_and_pages(store: Cli, history: dict[str, str]):
+    assert actions(store, "--key", history["two"]) == ["key.revoked", "key.delivered", "key.minted"]
+    assert actions(store, "--owner", "acme") == ["owner.added"]
+    assert actions(store, "--action", "owner") == ["owner.added"]
+    assert actions(store, "--limit", "1") == ["key.revoked"]
+    assert actions(store, "--before", "3") == ["owner.added", "store.created"]
+    lines = store("audit", "list", "--jsonl", check=0).out.splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == [8, 7, 6, 5, 4, 3, 2, 1]
+    refused(store, "audit", "list", "--key", "kc_live_nosuchkey", code=3, says="no key")
+    refused(store, "audit", "list", "--owner", "acne", code=3, says='did you mean "acme"?')
+    refused(store, "audit", "list", "--limit", "0", code=2, says="--limit")
+    refused(store, "audit", "list", "--before", "x", code=2, says="--before")
+
+
+def test_many_keys_at_once_are_one_event_for_a_thousand(store: Cli):
+    keys = mint_many(store, 1001)
+
+    [second, first] = store("audit", "list", "--action", "key.minted", "--json", check=0).json["events"]
+
+    assert (len(first["detail"]["keys"]), len(second["detail"]["keys"])) == (1000, 1)
+    assert "and 999 more" in store("audit", "list", check=0).out
+    assert len(actions(store, "--key", keys[500]["prefix"])) == 2
+
+
+# ── audit verify ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_untouched_store_is_intact(store: Cli, history: dict[str, str]):
+    store("rotate", history["one"], check=4)
+    store("unlock", history["one"], check=0)
+    store("rotate", history["one"], check=0)
+    store("scope", history["one"], "--add", "read", check=0)
+    store("owner", "disable", "acme", check=0)
+
+    assert store("audit", "verify", check=0).out.startswith("intact: 13 events, 3 keys, 1 owner")
+    assert store("audit", "verify", "--json", check=0).json == {
+        "intact": True,
+        "fault": None,
+        "events": 13,
+        "keys": 3,
+        "owners": 1,
+    }
+
+
+TAMPERING = [
+    ("update events set reason = 'nothing to see' where seq = 7", "event 7 was altered"),
+    ("update events set actor = 'somebody@else' where seq = 7", "event 7 was altered"),
+    ("update events set at = at + 1 where seq = 3", "event 3 was altered"),
+    ("delete from events where seq = 5", "event 5 is missing"),
+    ("delete from events where seq = 8", "event 8 is missing"),
+    ("update events set previous_hash = hash where seq = 4", "event 4 does not follow"),
+    ("update keys set revoked_at = null, revoked_reason = null", "revoked_at is null"),
+    ("update keys set scopes = '[\"admin\"]' where prefix = :one", "scopes is"),
+    ("update keys set locked_until = 1 where prefix = :one", "locked_until is 1"),
+    ("update keys set expires_at = 99999999999999 where prefix = :one", "expires_at is 99999999999999"),
+    ("update keys set prefix = 'kc_live_other' where prefix = :one", "has another prefix than its history says"),
+    ("update keys set phc = replace(phc, '$m=8', '$m=9') where prefix = :one", "has another hash than its history"),
+    ("update keys set id = 'key_0' where prefix = :one", "no event made it"),
+    ("delete from keys where prefix = :one", "gone from the store"),
+    ("update owners set disabled_at = 1", "disabled_at is 1"),
+    ("update settings set value = replace(value, '19456', '8') || ' ' where name = 'profile'", "profile was altered"),
+    ("update settings set value = replace(value, '8', '9') where name = 'hash'", "hash was altered"),
+]
+
+
+@pytest.mark.parametrize(("statement", "fault"), TAMPERING, ids=[fault for _, fault in TAMPERING])
+def test_the_first_broken_thing_is_named(store: Cli, history: dict[str, str], statement: str, fault: str):
+    execute(store, statement, **({"one": history["one"]} if ":one" in statement else {}))
+
+    result = refused(store, "audit", "verify", code=9, says=[fault, "outside keyctl"])
+
+    assert "$argon2id$" not in result.err
+
+
+def test_a_broken_store_is_told_as_json_too(store: Cli):
+    execute(store, "update events set actor = 'somebody@else'")
+
+    answer = store("audit", "verify", "--json", check=9).json
+
+    assert answer["intact"] is False
+    assert "event 1 was altered" in answer["fault"]
+
+
+def test_a_hash_copied_to_another_row_never_verifies(store: Cli):
+    one, two = mint_many(store, 2)
+    phc = {row[1]: row[2] for row in dump(store)["keys"]}
+
+    set_key(store, two["prefix"], phc=phc[one["prefix"]])
+
+    for key in (one["prefix"] + two["key"][20:], two["key"]):
+        assert store("verify", stdin=key, check=11).out.startswith("INVALID_API_KEY")
+    store("audit", "verify", check=9)
+
+
+def test_a_key_moved_to_another_prefix_never_verifies(cli: Cli):
+    with_profile(cli)
+    key = mint(cli)
+    moved = key["prefix"][:-1] + ("0" if key["prefix"][-1] != "0" else "1")
+
+    set_key(cli, key["prefix"], prefix=moved)
+
+    assert cli("verify", stdin=key["key"], check=11).out == "INVALID_API_KEY (unknown prefix)\n"
+    assert cli("verify", stdin=key["key"].replace(key["prefix"], moved), check=11).out.endswith("(wrong secret)\n")

@@ -1,0 +1,119 @@
+"""The help that people meet first."""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+from collections.abc import Iterator
+
+import pytest
+import typer
+
+from keyctl.cli.app import COMMANDS
+from tests.cli.helpers import refused
+from tests.runner import Cli
+
+
+def commands() -> Iterator[tuple[str, ...]]:
+    """Every command, and every command of a group."""
+    for name, entry in COMMANDS.items():
+        built = typer.main.get_command(importlib.import_module(f"keyctl.cli.{entry.module}").app)
+        group = getattr(built, "commands", {})
+        below = getattr(group.get(name, built if name not in group else None), "commands", {}) or (
+            group if name not in group else {}
+        )
+        yield (name,)
+        yield from ((name, child) for child in below)
+
+
+ALL = list(commands())
+
+
+def test_the_walk_found_them():
+    assert {("mint",), ("lock",), ("owner", "add"), ("audit", "verify"), ("config", "show")} <= {*ALL}
+    assert ("lock", "unlock") not in ALL
+
+
+def test_the_lazy_table_tells_what_the_commands_themselves_tell(cli: Cli):
+    for name, entry in COMMANDS.items():
+        text = cli(name, "--help", check=0).out
+        assert any(line.strip() == entry.help for line in text.splitlines()[:4]), f"{entry.help!r}\n{text}"
+
+
+@pytest.mark.parametrize("args", [[], ["--help"], ["-h"]])
+def test_keyctl_alone_shows_help_with_every_command(cli: Cli, args: list[str]):
+    result = cli(*args, check=0)
+
+    assert result.err == ""
+    assert all(f"  {name}" in result.out for name in COMMANDS)
+    assert result.out.index("Examples:") < result.out.index("Options:")
+    assert result.out == cli("--help").out
+    assert not any(cli.home.iterdir())
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_help_fits_80_columns_and_leads_with_examples(cli: Cli, path: tuple[str, ...]):
+    result = cli(*path, "--help", check=0)
+
+    assert max(map(len, result.out.splitlines())) <= 80, result
+    assert result.err == ""
+    assert cli(*path, "-h").out == result.out
+    is_group = any(other[:-1] == path for other in ALL)
+    if is_group:
+        assert cli(*path, check=0).out == result.out
+        assert "Commands:" in result.out
+    else:
+        assert result.out.index("Examples:") < result.out.index("Usage:") < result.out.index("Options:")
+        assert f"\n    keyctl {' '.join(path)}" in result.out
+    assert "completion" not in result.out
+
+
+def test_the_examples_in_the_help_are_understood(store: Cli):
+    """What they name is not there, so that most are refused. None may be misunderstood."""
+    for path in ALL:
+        for line in store(*path, "--help").out.splitlines():
+            if line.startswith("    keyctl ") and "/var/" not in line:
+                _, *args = shlex.split(line.partition(" <")[0])
+                result = store(*args, stdin="")
+                assert result.code != 1, result
+                assert "--help" not in result.err, result
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["mnit"], "mint"),
+        (["revok", "x"], "revoke"),
+        (["owner", "ad"], "add"),
+        (["mint", "--nmae", "x"], "--name"),
+        (["list", "--expires-withn", "7d"], "--expires-within"),
+        (["--stoer", "x", "list"], "--store"),
+        (["mint", "--stoer", "x"], "--store"),
+        (["xyzzy"], "see: keyctl --help"),
+        (["owner", "xyzzy"], "see: keyctl owner --help"),
+        (["mint", "--xyzzy"], "see: keyctl mint --help"),
+        (["list", "--limit", "many"], "see: keyctl list --help"),
+        (["show"], "see: keyctl show --help"),
+        (["mint", "--name"], "--help"),
+    ],
+)
+def test_what_is_mistyped_suggests_the_nearest(cli: Cli, args: list[str], says: str):
+    _, hint = refused(cli, *args, code=2).err.splitlines()
+
+    assert hint.startswith("keyctl: hint: ")
+    assert says in hint
+    assert ("did you mean" in hint) is (" " not in says and says != "--help")
+    assert not any(cli.home.iterdir())
+
+
+@pytest.mark.parametrize("text", ["\x1b[31mred", "two\nlines", "\u202e", "x" * 10_000])
+def test_what_is_mistyped_is_echoed_harmlessly(cli: Cli, text: str):
+    for args in ([text], [f"--{text}"], ["mint", text], ["mint", f"--{text}", "x"], ["list", "--limit", text]):
+        result = refused(cli, *args, code=2)
+        assert set(result.err) - {"\n"} == {c for c in result.err if c.isprintable() and c != "\u202e"}
+        assert len(result.err.splitlines()) == 2
+
+
+def test_a_cold_start_gives_the_same_help(cli: Cli):
+    assert cli.cold("--help", check=0).out == cli("--help").out
+    assert cli.cold("mint", "--help", check=0).out == cli("mint", "--help").out

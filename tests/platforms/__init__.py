@@ -1,0 +1,1 @@
+"""What each platform documents, statement by statement, through the command line."""

@@ -1,0 +1,374 @@
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from keyctl.admin import ScopeChange, Update
+from keyctl.delivery import Delivery
+from keyctl.errors import KeyctlError, NotDelivered
+from keyctl.models import Key, Owner
+from keyctl.owner_admin import NewOwner
+from keyctl.store import keys, usage
+from keyctl.store.integrity import check
+from tests.runner import Cli
+from tests.stores import Kept, Opened, new_store
+
+KEY_COLUMNS = sorted(set(Key.__dataclass_fields__) - {"last_used_at"})
+OWNER_COLUMNS = sorted(Owner.__dataclass_fields__)
+EVENT_COLUMNS = ["seq", "at", "actor", "claimed_actor", "action", "reason", "detail", "previous_hash", "hash"]
+TIMES = {"at", "created_at", "delivered_at", "expires_at", "locked_at", "locked_until", "revoked_at", "disabled_at"}
+LISTS = {"scopes": '["admin"]', "allowed_ips": '["0.0.0.0/0"]', "metadata": '{"x":"y"}', "attributes": '{"x":"y"}'}
+
+
+def fill(opened: Opened) -> None:
+    """Do a bit of everything: two keys of everyday, one of them rich, and what befalls others."""
+    opened.owners.add(NewOwner("acme", name="Acme"))
+    opened.owners.add(NewOwner("below", parent="acme"))
+    opened.mint(name="plain")
+    opened.mint(name="rich", owner="below", scopes=["read"], expires="30d", metadata=["team=x"], allowed_ips=["::/64"])
+    [gone], [locked] = opened.mint(name="gone"), opened.mint(name="locked")
+    opened.admin.revoke([gone.record.key.id], reason="leaked")
+    opened.admin.lock([locked.record.key.id], duration=timedelta(hours=1))
+    opened.rotate(opened.mint(name="rotated")[0].record.key.prefix, grace=timedelta(hours=1))
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    opened = new_store(tmp_path_factory.mktemp("filled") / "store.db")
+    fill(opened)
+    opened.store.close()
+    return opened.path.read_bytes()
+
+
+@pytest.fixture
+def store_file(tmp_path: Path, filled: bytes) -> Path:
+    path = tmp_path / "store.db"
+    path.write_bytes(filled)
+    return path
+
+
+def tamper(path: Path, *statements: str) -> None:
+    connection = sqlite3.connect(path)  # foreign keys are off, as in any tool that does not switch them on
+    for statement in statements:
+        assert connection.execute(statement).rowcount != 0, statement
+    connection.commit()
+    connection.close()
+
+
+def fault(cli: Cli, path: Path) -> str:
+    """Return what `audit verify` finds, which must be something."""
+    result = cli("audit", "verify", "--store", path, check=9)
+    assert result.out == ""
+    told = json.loads(cli("audit", "verify", "--json", "--store", path, check=9).out)
+    assert told["intact"] is False
+    assert result.err.startswith(f"keyctl: error: {told['fault']}\n")
+    return told["fault"]
+
+
+def other_values(column: str) -> list[str]:
+    """Values that a column may be set to, as SQL: another plausible one, NULL where there may be none, and nonsense."""
+    if column in TIMES:
+        return ["1700000000000", "'soon'", "1.5"]
+    if column in LISTS:
+        return [f"'{LISTS[column]}'", "'[[[['", f"{column} || ' '"]
+    return ["'tampered'"]
+
+
+KEY_TAMPERING = [(column, value) for column in KEY_COLUMNS for value in other_values(column)]
+OWNER_TAMPERING = [(column, value) for column in OWNER_COLUMNS for value in other_values(column)]
+EVENT_TAMPERING = [
+    (column, value) for column in EVENT_COLUMNS for value in (["77"] if column == "seq" else other_values(column))
+]
+
+
+def test_an_untouched_store_is_intact(cli: Cli, store_file: Path):
+    result = cli("audit", "verify", "--store", store_file, check=0)
+
+    assert result.out == "intact: 17 events, 6 keys, 2 owners\n"
+
+
+@pytest.mark.parametrize(("column", "value"), KEY_TAMPERING)
+def test_a_column_of_a_key_altered_by_hand_is_found(cli: Cli, store_file: Path, column: str, value: str):
+    tamper(store_file, f"update keys set {column} = {value} where name = 'rich'")
+
+    told = fault(cli, store_file)
+
+    assert "key " in told
+    if column not in {"id", "prefix", "phc"} and value not in {"'soon'", "1.5", "'[[[['", f"{column} || ' '"}:
+        assert f"was altered outside keyctl: {column} is " in told
+
+
+@pytest.mark.parametrize(("column", "value"), OWNER_TAMPERING)
+def test_a_column_of_an_owner_altered_by_hand_is_found(cli: Cli, store_file: Path, column: str, value: str):
+    tamper(store_file, f"update owners set {column} = {value} where handle = 'acme'")
+
+    assert "owner " in fault(cli, store_file)
+
+
+@pytest.mark.parametrize("column", ["name", "owner_id", "expires_at"])
+def test_a_value_taken_away_is_found(cli: Cli, store_file: Path, column: str):
+    tamper(store_file, f"update keys set {column} = null where name = 'rich'")
+
+    assert f"was altered outside keyctl: {column} is null, and should be " in fault(cli, store_file)
+
+
+@pytest.mark.parametrize("column", ["revoked_at", "revoked_reason"])
+def test_a_revocation_taken_back_is_found(cli: Cli, store_file: Path, column: str):
+    tamper(store_file, f"update keys set {column} = null where name = 'gone'")
+
+    assert f"{column} is null, and should be " in fault(cli, store_file)
+
+
+@pytest.mark.parametrize(("column", "value"), EVENT_TAMPERING)
+@pytest.mark.parametrize("seq", [1, 5, 17])
+def test_an_event_altered_by_hand_is_named(cli: Cli, store_file: Path, seq: int, column: str, value: str):
+    tamper(store_file, f"update events set {column} = {value} where seq = {seq}")
+
+    assert f"event {seq} " in fault(cli, store_file)
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("delete from events where seq = 1", "event 1 is missing"),
+        ("delete from events where seq = 5", "event 5 is missing"),
+        ("delete from events where seq = 17", "event 17 is missing"),
+        ("delete from events where seq > 3", "event 4 is missing"),
+        ("delete from events", "event 1 is missing"),
+        ("delete from keys where name = 'rich'", "is in the history, and gone from the store"),
+        ("delete from keys where name = 'gone'", "is in the history, and gone from the store"),
+        ("delete from owners where handle = 'acme'", "owner acme is in the history, and gone from the store"),
+        ("update settings set value = value || ' ' where name = 'profile'", "profile was altered"),
+        ("update settings set value = replace(value, 'read', 'raed') where name = 'profile'", "profile was altered"),
+        ("update settings set value = 'nonsense' where name = 'profile'", "profile was altered"),
+        ("update settings set value = '{}' where name = 'profile'", "profile was altered"),
+        ("delete from settings where name = 'profile'", "profile"),
+        ("update settings set value = replace(value, '\"passes\": 1', '\"passes\": 2') where name = 'hash'", "hash"),
+        ("update settings set value = 'nonsense' where name = 'hash'", "hash"),
+        ("delete from settings where name = 'hash'", "hash"),
+        ("update audit_head set seq = 16", "head"),
+        ("update audit_head set seq = 18", "event 18 is missing"),
+        (f"update audit_head set hash = '{'0' * 64}'", "head"),
+        ("delete from audit_head", "head"),
+        ("insert into audit_head select 2, seq, hash from audit_head", "head"),
+        (
+            "insert into owners select 'x', 'mallory', null, kind, null, null, '{}', 1, 'x', null from owners limit 1",
+            "owner mallory is in the store, and no event made it",
+        ),
+        (
+            "insert into events select 18, 1, 'x', null, 'x', null, detail, hash, hash from events where seq = 17",
+            "event 18 was altered",
+        ),
+    ],
+)
+def test_rows_altered_added_or_taken_away_are_named(cli: Cli, store_file: Path, statement: str, expected: str):
+    tamper(store_file, statement)
+
+    assert expected in fault(cli, store_file)
+
+
+def test_a_key_copied_under_another_name_is_found(cli: Cli, store_file: Path):
+    columns = [column for column in Key.__dataclass_fields__ if column not in {"id", "prefix"}]
+    listed = ", ".join(columns)
+    tamper(
+        store_file,
+        f"insert into keys (id, prefix, {listed}) select 'key_x', 'kc_live_xxxxxxxxxxxx', {listed}"
+        " from keys where name = 'plain'",
+    )
+
+    assert fault(cli, store_file) == "key kc_live_xxxxxxxxxxxx (key_x) is in the store, and no event made it"
+
+
+def test_two_keys_that_changed_their_hashes_are_found(cli: Cli, store_file: Path):
+    tamper(
+        store_file,
+        "create table hashes as select name, phc from keys",
+        "update keys set phc = (select phc from hashes where name = 'gone') where name = 'plain'",
+    )
+
+    assert "has another hash than its history says" in fault(cli, store_file)
+
+
+def test_two_events_that_changed_places_are_found(cli: Cli, store_file: Path):
+    tamper(
+        store_file, "update events set seq = -seq where seq in (6, 7)", "update events set seq = 13 + seq where seq < 0"
+    )
+
+    assert "event 6 " in fault(cli, store_file)
+
+
+def test_the_last_use_is_recorded_and_not_audited(cli: Cli, store_file: Path):
+    tamper(store_file, "update keys set last_used_at = 1700000000000")
+
+    cli("audit", "verify", "--store", store_file, check=0)
+
+
+# ── untampered, after whatever was done ──────────────────────────────────────────────────────────────────────────────
+
+
+class Refusing(Kept):
+    """A delivery that fails."""
+
+    def hand_over(self) -> None:
+        raise OSError(28, "No space left on device")
+
+
+Operation = Callable[[Opened, list[str], st.DataObject], object]
+
+
+def _mint(opened: Opened, known: list[str], data: st.DataObject) -> None:
+    minted = opened.mint(
+        count=data.draw(st.integers(1, 3)),
+        owner=data.draw(st.sampled_from([None, "acme", "below", "other"])),
+        expires=data.draw(st.sampled_from([None, "1h", "never"])),
+        scopes=data.draw(st.sampled_from([None, ["read"], ["admin", "write"]])),
+        metadata=["a=1"],
+    )
+    known += [one.record.key.prefix for one in minted]
+
+
+def _mint_in_vain(opened: Opened, known: list[str], data: st.DataObject) -> None:
+    from keyctl.admin import NewKey
+
+    refusing: Delivery = Refusing()
+    with pytest.raises(NotDelivered):
+        opened.admin.mint(NewKey(), refusing, count=data.draw(st.integers(1, 2)))
+
+
+def _rotate(opened: Opened, known: list[str], data: st.DataObject) -> None:
+    grace = data.draw(st.sampled_from([None, timedelta(0), timedelta(hours=1)]))
+    known.append(opened.rotate(_some(known, data)[0], grace=grace).record.key.prefix)
+
+
+def _rotate_in_vain(opened: Opened, known: list[str], data: st.DataObject) -> None:
+    opened.admin.rotate(_some(known, data)[0], Refusing())
+
+
+def _revoke(opened: Opened, known: list[str], data: st.DataObject) -> None:
+    opened.admin.revoke(_some(known, data), reason=data.draw(st.sampled_from([None, "leaked “é”"])))
+
+
+def _lock(opened: Opened, known: list[str], data: st.DataObject) -> None:
+    opened.admin.lock(_some(known, data), duration=data.draw(st.sampled_from([None, timedelta(minutes=30)])))
+
+
+def _expire(opened: Opened, known: list[str], data: st.DataObject) -> None:
+    opened.admin.expire(_some(known, data), data.draw(st.sampled_from(["never", "30m", "90d"])))
+
+
+def _scope(opened: Opened, known: list[str], data: st.DataObject) -> None:
+    some = st.lists(st.sampled_from(["read", "write", "admin"]), unique=True)
+    opened.admin.scope(_some(known, data), ScopeChange(add=data.draw(some), remove=data.draw(some)))
+
+
+def _update(opened: Opened, known: list[str], data: st.DataObject) -> None:
+    new = Update(
+        name=data.draw(st.sampled_from([None, "", "new"])),
+        allowed_ips=data.draw(st.sampled_from([None, [], ["192.0.2.0/24"]])),
+        metadata=data.draw(st.sampled_from([[], ["a="], ["b=2"]])),
+    )
+    opened.admin.update(_some(known, data), new)
+
+
+def _use(opened: Opened, known: list[str], data: st.DataObject) -> None:
+    prefix = _some(known, data)[0]
+    opened.store.write(lambda c: usage.record(c, keys.get(c, prefix).key.id, at=opened.clock()))
+
+
+def _wait(opened: Opened, known: list[str], data: st.DataObject) -> None:
+    opened.clock.advance(seconds=data.draw(st.sampled_from([0.001, 1, 1800])))
+
+
+def _change_owner(opened: Opened, known: list[str], data: st.DataObject) -> None:
+    handle = data.draw(st.sampled_from(["acme", "below", "other"]))
+    data.draw(
+        st.sampled_from(
+            [
+                lambda: opened.owners.add(
+                    NewOwner(handle, parent=data.draw(st.sampled_from([None, "acme"]))), ensure=True
+                ),
+                lambda: opened.owners.disable(handle),
+                lambda: opened.owners.enable(handle),
+                lambda: opened.owners.update(handle, name=data.draw(st.sampled_from(["", "New"]))),
+                lambda: opened.owners.update(handle, parent=data.draw(st.sampled_from(["", "acme", "below", "other"]))),
+            ]
+        )
+    )()
+
+
+def _some(known: list[str], data: st.DataObject) -> list[str]:
+    return data.draw(st.lists(st.sampled_from(known or ["kc_live_nobody"]), min_size=1, max_size=3))
+
+
+OPERATIONS: dict[str, Operation] = {
+    function.__name__: function
+    for function in (
+        *(_mint, _mint, _mint_in_vain, _rotate, _rotate_in_vain, _revoke, _lock, _expire, _scope, _update, _use, _wait),
+        lambda opened, known, data: opened.admin.unlock(_some(known, data)),
+        _change_owner,
+    )
+}
+
+
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@given(steps=st.lists(st.sampled_from(sorted(OPERATIONS)), min_size=3, max_size=12), data=st.data())
+def test_after_any_sequence_of_changes_the_store_is_intact(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[str], data: st.DataObject
+):
+    opened = new_store(tmp_path_factory.mktemp("random") / "store.db")
+    codes: set[int] = set()
+    known: list[str] = [one.record.key.prefix for one in opened.mint(count=2)]
+    for step in steps:
+        try:
+            OPERATIONS[step](opened, known, data)
+        except KeyctlError as error:
+            codes.add(error.exit_code)
+        verdict = check(opened.store)
+        assert verdict.fault is None, step
+    assert codes <= {3, 4, 21}  # unknown, refused, not delivered
+    opened.store.close()
+
+
+def test_every_command_that_changes_something_leaves_an_intact_store(store: Cli):
+    prefix = store("mint", "--owner", "acme", "--create-owner", "--scope", "read", "--json", check=0).json["prefix"]
+    key = store("mint", "--count", "1", check=0).out
+    second = key.rpartition("_")[0]
+    for args in (
+        ["owner", "add", "below", "--parent", "acme"],
+        ["owner", "update", "below", "--name", "Below"],
+        ["owner", "disable", "below"],
+        ["owner", "enable", "below"],
+        ["mint", "--count", "12", "--expires", "30d"],
+        ["lock", prefix, "--for", "1h", "--reason", "why"],
+        ["unlock", prefix],
+        ["expire", prefix, second, "--to", "40d", "--yes"],
+        ["scope", prefix, "--add", "write"],
+        ["update", prefix, "--name", "é “x”", "--meta", "a=b", "--allow-ip", "192.0.2.0/24"],
+        ["rotate", prefix, "--grace", "1h"],
+        ["revoke", prefix, second, "--yes"],
+        ["revoke", prefix],
+        ["mint", "--dry-run"],
+        ["db", "upgrade"],
+        ["init"],
+    ):
+        store(*args, check=0)
+        store("audit", "verify", check=0)
+    with Path("/dev/full").open("wb") as full:
+        store("mint", stdout=full.fileno(), check=21)
+    store("audit", "verify", check=0)
+
+
+def test_more_keys_than_one_event_holds_are_intact(opened: Opened):
+    minted = opened.mint(count=1001)
+    opened.admin.revoke([one.record.key.prefix for one in minted])
+
+    verdict = check(opened.store)
+
+    assert (verdict.fault, verdict.keys, verdict.events) == (None, 1001, 7)

@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import base64
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from keyctl.errors import NotFound, UsageError
+from keyctl.models import Key, Owner, Status
+from keyctl.store import keys, owners
+from keyctl.store.keys import Filters
+from keyctl.times import to_milliseconds
+from tests.stores import NOW, Opened, new_store
+
+SECOND = timedelta(seconds=1)
+OWNERS = [
+    Owner(f"own_{i}", f"owner{i}", None, "account", None, None, {}, NOW, "tester", disabled_at=NOW if i == 2 else None)
+    for i in range(3)
+]
+# Few values and close together, so that ties, limits and equal sort columns happen all the time.
+moments = st.sampled_from([NOW + i * SECOND for i in (-86400, -2, -1, 0, 1, 2, 86400)])
+maybe = moments | st.none()
+names = st.none() | st.text("aB*?%_\\\"'é🙂", max_size=3)
+globs = st.text("aB*?%_\\'é🙂", max_size=3)
+durations = st.none() | st.sampled_from([timedelta(0), SECOND, 2 * SECOND, timedelta(days=1)])
+scopes = ["read", "write", "re", "a_min", "a-min"]
+
+
+@st.composite
+def stored_keys(draw: st.DrawFn) -> list[Key]:
+    drawn = draw(
+        st.lists(
+            st.builds(
+                Key,
+                id=st.uuids().map(str),
+                prefix=st.uuids().map(str),
+                phc=st.just("$phc"),
+                name=names,
+                owner_id=st.none() | st.sampled_from([owner.id for owner in OWNERS]),
+                environment=st.sampled_from(["live", "test"]),
+                scopes=st.lists(st.sampled_from(scopes), unique=True).map(tuple),
+                allowed_ips=st.just(()),
+                metadata=st.just({}),
+                created_at=moments,
+                created_by=st.just("tester"),
+                delivered_at=maybe,
+                expires_at=maybe,
+                locked_at=maybe,
+                locked_until=maybe,
+                revoked_at=maybe,
+                revoked_reason=st.none(),
+                replaces=st.none(),
+                replaced_by=st.none() | st.just("key_other"),
+                last_used_at=maybe,
+            ),
+            max_size=12,
+            unique_by=(lambda key: key.id, lambda key: key.prefix),
+        )
+    )
+    return [replace(key, locked_until=key.locked_until if key.locked_at else None) for key in drawn]
+
+
+filters_of_any_kind = st.builds(
+    Filters,
+    status=st.none() | st.sampled_from(list(Status)),
+    owner_id=st.none() | st.sampled_from([owner.id for owner in OWNERS]),
+    environment=st.sampled_from([None, None, "live"]),
+    scope=st.none() | st.sampled_from(scopes),
+    name=st.none() | globs,
+    expires_within=durations,
+    older_than=durations,
+    unused_for=durations,
+)
+# One filter at a time finds something more often than all together.
+filters_alone = st.one_of(
+    st.just(Filters()),
+    st.builds(Filters, status=st.sampled_from(list(Status))),
+    st.builds(Filters, name=globs),
+    st.builds(Filters, expires_within=durations),
+    st.builds(Filters, older_than=durations),
+    st.builds(Filters, unused_for=durations),
+    st.builds(Filters, scope=st.sampled_from(scopes)),
+)
+
+
+def matches(key: Key, wanted: Filters) -> bool:
+    """What a filter means, in plain Python."""
+    glob = "".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in wanted.name or "")
+    used = key.last_used_at or key.created_at
+    return all(
+        [
+            wanted.status is None or key.status(NOW) == wanted.status,
+            wanted.owner_id is None or key.owner_id == wanted.owner_id,
+            wanted.environment is None or key.environment == wanted.environment,
+            wanted.scope is None or wanted.scope in key.scopes,
+            not wanted.name or (key.name is not None and re.fullmatch(glob, key.name, re.DOTALL) is not None),
+            wanted.expires_within is None
+            or (key.expires_at is not None and NOW < key.expires_at <= NOW + wanted.expires_within),
+            wanted.older_than is None or key.created_at <= NOW - wanted.older_than,
+            wanted.unused_for is None or used <= NOW - wanted.unused_for,
+        ]
+    )
+
+
+def sort_key(sort: str, key: Key) -> Any:
+    far = 2**62
+    return {
+        "created": to_milliseconds(key.created_at),
+        "expires": to_milliseconds(key.expires_at) if key.expires_at else far,
+        "last-used": to_milliseconds(key.last_used_at) if key.last_used_at else 0,
+        "name": (key.name or "").encode(),
+        "prefix": key.prefix.encode(),
+    }[sort]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    """A store whose every example is a dry run."""
+    opened = new_store(tmp_path_factory.mktemp("shared") / "keys.db")
+    opened.store.write(lambda connection: [owners.add(connection, owner) for owner in OWNERS])
+    yield opened
+    opened.store.close()
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    stored=stored_keys(),
+    wanted=filters_alone | filters_of_any_kind,
+    sort=st.sampled_from(sorted(keys.SORTS)),
+    reverse=st.booleans(),
+    limit=st.integers(1, 5),
+)
+def test_pages_hold_what_filtering_in_python_finds_each_once_and_in_order(
+    shared: Opened, stored: list[Key], wanted: Filters, sort: str, reverse: bool, limit: int
+):
+    descending = (sort == "created") ^ reverse
+    expected = sorted(
+        (key for key in stored if matches(key, wanted)),
+        key=lambda key: (sort_key(sort, key), key.id),
+        reverse=descending,
+    )
+
+    def work(connection: keys.Connection) -> None:
+        if stored:
+            keys.add(connection, stored)
+        how = {"now": NOW, "sort": sort, "reverse": reverse}
+        whole = keys.page(connection, wanted, limit=None, **how)
+        pages = [keys.page(connection, wanted, limit=limit, **how)]
+        while pages[-1].next:
+            assert len(pages) <= len(stored)
+            pages.append(keys.page(connection, wanted, limit=limit, after=pages[-1].next, **how))
+
+        assert [record.key for record in whole.records] == expected
+        assert [record.key for page in pages for record in page.records] == expected
+        assert all(len(page.records) == limit for page in pages[:-1])
+        assert len(pages[-1].records) or len(pages) == 1
+        by_id = {owner.id: owner for owner in OWNERS}
+        assert all(record.owner == by_id.get(record.key.owner_id or "") for record in whole.records)
+
+    shared.store.write(work, dry_run=True)
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        *("x", "é", "5", "="),
+        *(5, [], [1], {}, None, ["created", 1, 2], ["name", "a", "b"], ["created", None, "x"]),
+        *(["created", 10**30, "x"], ["created", -(10**30), "x"]),
+        "W1tb" * 40_000,  # brackets, more than the recursion allows
+    ],
+    ids=lambda cursor: str(cursor)[:30],
+)
+def test_a_text_that_is_no_cursor_of_this_list_is_a_usage_error(opened: Opened, cursor: object):
+    if not isinstance(cursor, str):
+        cursor = base64.urlsafe_b64encode(json.dumps(cursor).encode()).decode().rstrip("=")
+
+    with opened.store.read() as connection, pytest.raises(UsageError, match="is not a cursor of this list") as error:
+        keys.page(connection, Filters(), now=NOW, after=cursor)
+
+    assert error.value.hint == "take the one that list --sort created printed last"
+
+
+def test_a_cursor_stays_good_when_its_key_is_gone_from_the_list(opened: Opened):
+    for i in range(4):
+        opened.mint(name=f"key {i}")
+        opened.clock.advance(seconds=1)
+    wanted = Filters(status=Status.ACTIVE)
+    with opened.store.read() as connection:
+        first = keys.page(connection, wanted, now=NOW, limit=2)
+
+    opened.admin.revoke([first.records[-1].key.prefix])
+
+    with opened.store.read() as connection:
+        second = keys.page(connection, wanted, now=NOW, limit=2, after=first.next)
+    assert [record.key.name for record in (*first.records, *second.records)] == ["key 3", "key 2", "key 1", "key 0"]
+
+
+def test_a_list_may_hold_the_keys_of_more_owners_than_a_statement_takes_values(opened: Opened):
+    count = 1_000
+    many = [
+        replace(OWNERS[0], id=f"own_{i:06}", handle=f"o{i}", parent_id="own_000000" if i else None)
+        for i in range(count)
+    ]
+    key = opened.mint()[0].record.key
+
+    def work(connection: keys.Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        driver.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)  # what it was before SQLite 3.32
+        for owner in many:
+            owners.add(connection, owner)
+        keys.add(connection, [replace(key, id=one.id, prefix=one.id, owner_id=one.id) for one in many])
+        page = keys.page(connection, Filters(), now=NOW, limit=None)
+        assert len(page.records) == count + 1
+        assert all(record.owners[-1].id == "own_000000" for record in page.records if record.owners)
+        found = keys.select_for_change(connection, [one.id for one in many])
+        assert len(found) == count
+
+    opened.store.write(work, dry_run=True)
+
+
+def test_a_beginning_selects_only_one_key_and_only_where_it_is_allowed(opened: Opened):
+    first, second = (one.record.key for one in opened.mint(count=2))
+
+    def look(selector: str, beginning: int | None = 8) -> str:
+        with opened.store.read() as connection:
+            return keys.get(connection, selector, beginning=beginning).key.prefix
+
+    assert look(first.prefix) == look(first.id) == look(first.prefix[:14]) == first.prefix
+    assert look(second.prefix[:14]) == second.prefix
+    for selector, beginning, message in [
+        ("kc_live_", 8, "is the beginning of several keys"),
+        (first.prefix[:7], 8, "no key"),
+        (first.prefix[:-1], None, "no key"),
+        ("kc_l%", 4, "no key"),
+        ("kc_live_" + "_" * 12, 8, "no key"),
+        (first.prefix.swapcase(), 8, "no key"),
+        ("", 0, "no key"),
+    ]:
+        with pytest.raises(NotFound, match=message):
+            look(selector, beginning)
+
+
+def test_columns_of_one_key_are_set_and_no_others(opened: Opened):
+    one, other = (minted.record.key for minted in opened.mint(count=2))
+
+    opened.store.write(lambda connection: keys.set_columns(connection, one.id, name="new"))
+
+    with opened.store.read() as connection:
+        assert keys.get(connection, one.id).key == replace(one, name="new")
+        assert keys.get(connection, other.id).key == other
+
+
+def test_more_keys_than_a_statement_takes_are_set_and_looked_for(opened: Opened):
+    made = [minted.record.key for minted in opened.mint(count=1001)]
+
+    with opened.store.read() as connection:
+        taken = keys.taken(connection, [*(key.prefix for key in made), "kc_live_nobody"])
+        records = keys.select_for_change(connection, [key.prefix for key in made] + [made[0].id])
+
+    assert taken == {key.prefix for key in made}
+    assert [record.key for record in records] == made

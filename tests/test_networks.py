@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import pytest
+
+from keyctl.errors import UsageError
+from keyctl.networks import contain, parse_address, parse_networks
+
+
+@pytest.mark.parametrize(
+    ("networks", "ip", "within"),
+    [
+        (["192.0.2.0/24"], "192.0.2.0", True),
+        (["192.0.2.0/24"], "192.0.2.255", True),
+        (["192.0.2.0/24"], "192.0.3.0", False),
+        (["192.0.2.7/32"], "192.0.2.7", True),
+        (["192.0.2.7/32"], "192.0.2.8", False),
+        (["198.51.100.0/24", "192.0.2.7"], "192.0.2.7", True),
+        (["0.0.0.0/0"], "203.0.113.9", True),
+        (["0.0.0.0/0"], "2001:db8::1", False),
+        (["2001:db8::/32"], "2001:db8:ffff::1", True),
+        (["2001:db8::/32"], "2001:db9::1", False),
+        (["::/0"], "192.0.2.7", False),
+        ([], "192.0.2.7", False),
+        # A dual-stack listener reports IPv4 peers so.
+        (["192.0.2.0/24"], "::ffff:192.0.2.1", True),
+        (["192.0.2.0/24"], "::ffff:c000:201", True),
+        (["192.0.2.0/24"], "::ffff:192.0.3.1", False),
+        (["192.0.2.0/24"], "::192.0.2.1", False),
+        (["192.0.2.0/24"], "64:ff9b::192.0.2.1", False),
+    ],
+)
+def test_an_address_is_in_a_network_or_not(networks: list[str], ip: str, *, within: bool):
+    assert contain(networks, ip) is within
+
+
+@pytest.mark.parametrize(
+    "ip",
+    [
+        "",
+        " ",
+        "unknown",
+        "localhost",
+        "192.0.2",
+        "192.0.2.1.1",
+        "192.0.2.256",
+        "192.0.2.01",
+        "0xc0.0.2.1",
+        "3221225985",
+        " 192.0.2.1",
+        "192.0.2.1 ",
+        "192.0.2.1\n",
+        "192.0.2.1:443",
+        "192.0.2.1, 198.51.100.7",
+        "192.0.2.0/24",
+        "１９２.0.2.1",
+        "[::1]",
+        ":::1",
+    ],
+)
+def test_a_text_that_is_no_address_is_in_no_network(ip: str):
+    assert contain(["0.0.0.0/0", "::/0"], ip) is False
+    with pytest.raises(UsageError):
+        parse_address(ip)
+
+
+def test_networks_are_kept_in_one_form_each_once_in_their_order():
+    read = parse_networks(["2001:DB8:0::/32", "192.0.2.7", "192.0.2.7/32", "198.51.100.0/255.255.255.0"])
+
+    assert read == ("2001:db8::/32", "192.0.2.7/32", "198.51.100.0/24")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("::ffff:192.0.2.7", "192.0.2.7/32"),
+        ("::ffff:192.0.2.0/120", "192.0.2.0/24"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::ffff:0:0/95", None),
+    ],
+)
+def test_a_network_of_mapped_addresses_is_the_ipv4_network_that_it_means(given: str, kept: str | None):
+    if kept is None:
+        with pytest.raises(UsageError):
+            parse_networks([given])
+        return
+
+    networks = parse_networks([given])
+
+    assert networks == (kept,)
+    assert contain(networks, "192.0.2.7")
+    assert contain(networks, "::ffff:192.0.2.7")
+
+
+@pytest.mark.parametrize(
+    ("value", "network"),
+    [("192.0.2.7/24", "192.0.2.0/24"), ("2001:db8::1/32", "2001:db8::/32"), ("10.0.0.1/8", "10.0.0.0/8")],
+)
+def test_host_bits_are_refused_and_the_network_is_told(value: str, network: str):
+    with pytest.raises(UsageError) as error:
+        parse_networks(["198.51.100.7", value])
+
+    assert error.value.message == f'"{value}" is not a network'
+    assert error.value.hint == f"its network is {network}"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "everywhere",
+        "192.0.2.0/33",
+        "192.0.2.0/-1",
+        "192.0.2.0/",
+        "192.0.2.0/24/24",
+        "2001:db8::/129",
+        "*",
+        "\x1b[31m",
+        "192.0.2.*",
+    ],
+)
+def test_what_is_no_network_is_refused_with_an_example(value: str):
+    with pytest.raises(UsageError) as error:
+        parse_networks([value])
+
+    assert "is not a network" in error.value.message
+    assert "192.0.2.0/24" in error.value.hint
+    assert error.value.message.isprintable()
+
+
+def test_no_networks_are_none():
+    assert parse_networks([]) == ()
+
+
+def test_an_address_is_kept_in_one_form():
+    assert parse_address("2001:DB8:0:0::1") == "2001:db8::1"
+    assert parse_address("192.0.2.7") == "192.0.2.7"

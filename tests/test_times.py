@@ -1,0 +1,386 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyctl.errors import UsageError
+from keyctl.times import (
+    describe_relative,
+    format_duration,
+    format_time,
+    from_milliseconds,
+    parse_duration,
+    parse_when,
+    short_relative,
+    to_milliseconds,
+    truncate,
+    utc_now,
+)
+from tests.samples import NOW
+
+NAIVE = datetime(2026, 7, 1, 12, 0, 0)  # noqa: DTZ001 - it must be refused
+SECOND = timedelta(seconds=1)
+
+zones = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+moments = st.datetimes(datetime(1971, 1, 1), datetime(9998, 1, 1), timezones=zones)  # noqa: DTZ001
+whole_seconds = st.integers(0, 100 * 365 * 86400).map(lambda seconds: timedelta(seconds=seconds))
+
+
+# ── durations ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("text", "duration"),
+    [
+        ("0", timedelta(0)),
+        ("0s", timedelta(0)),
+        ("1", SECOND),
+        ("3600", timedelta(hours=1)),
+        ("90s", timedelta(seconds=90)),
+        ("15m", timedelta(minutes=15)),
+        ("24h", timedelta(hours=24)),
+        ("30d", timedelta(days=30)),
+        ("2w", timedelta(days=14)),
+        ("007d", timedelta(days=7)),
+        ("315360000", timedelta(days=3650)),
+        ("36500d", timedelta(days=36500)),
+    ],
+)
+def test_a_duration_is_a_number_with_its_unit(text: str, duration: timedelta):
+    assert parse_duration(text) == duration
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "d",
+        "-1d",
+        "+1d",
+        "1.5d",
+        "1e9d",
+        "1_000d",
+        "1,000d",
+        "1D",
+        "1M",
+        "1 d",
+        " 1d",
+        "1d ",
+        "1d\n",
+        "1d12h",
+        "1y",
+        "1month",
+        "1day",
+        "P1D",
+        "never",
+        "tomorrow",
+        "infinity",
+        "nan",
+        "0x10",
+        "１d",
+        "٣d",
+        "²d",
+        "9999999999999d",
+        "[bold]",
+        "1d\x1b[31m",
+    ],
+)
+def test_anything_else_is_no_duration(text: str):
+    with pytest.raises(UsageError) as error:
+        parse_duration(text)
+
+    assert "is not a duration" in error.value.message
+    assert "24h" in error.value.hint
+    assert error.value.message.isprintable()
+
+
+def test_plain_seconds_beyond_ten_years_are_asked_about():
+    assert parse_duration("315360000")
+    with pytest.raises(UsageError) as error:
+        parse_duration("315360001")
+
+    assert error.value.message == '"315360001" seconds is more than ten years: a Unix time?'
+    assert "30d" in error.value.hint
+
+
+@pytest.mark.parametrize("text", ["36501d", "5215w", "3153600001s", "876001h", "999999999999w"])
+def test_no_duration_is_longer_than_a_hundred_years(text: str):
+    with pytest.raises(UsageError) as error:
+        parse_duration(text)
+
+    assert "more than a hundred years" in error.value.message
+    assert "never" in error.value.hint
+
+
+@given(whole_seconds)
+def test_a_duration_is_written_as_it_is_read(duration: timedelta):
+    assert parse_duration(format_duration(duration)) == duration
+
+
+@pytest.mark.parametrize(
+    ("duration", "text"),
+    [
+        (timedelta(0), "0s"),
+        (timedelta(days=90), "90d"),
+        (timedelta(hours=24), "24h"),  # "in the last 24h" reads better
+        (timedelta(hours=48), "2d"),
+        (timedelta(hours=36), "36h"),
+        (timedelta(minutes=90), "90m"),
+        (timedelta(seconds=90), "90s"),
+        (timedelta(days=14), "14d"),
+    ],
+)
+def test_a_duration_is_written_in_its_largest_whole_unit(duration: timedelta, text: str):
+    assert format_duration(duration) == text
+
+
+# ── times to come ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("never", None),
+        ("1", NOW + SECOND),
+        ("30d", NOW + timedelta(days=30)),
+        ("2w", NOW + timedelta(days=14)),
+        ("3650d", NOW + timedelta(days=3650)),
+        ("2026-07-01T12:00:01Z", NOW + SECOND),
+        ("2026-07-01T12:00:00.001Z", NOW + timedelta(milliseconds=1)),
+        ("2026-07-01t12:00:01z", NOW + SECOND),
+        ("2026-07-01 12:00:01Z", NOW + SECOND),
+        ("2026-07-01T12:00:01+00:00", NOW + SECOND),
+        ("2026-07-01T12:00:01-00:00", NOW + SECOND),
+        ("2026-07-01T14:00:01+02:00", NOW + SECOND),
+        ("2026-07-01T07:00:01-05:00", NOW + SECOND),
+        ("2026-07-02T11:45:01+23:45", NOW + SECOND),
+        ("2026-07-01T17:30:01+05:30", NOW + SECOND),
+        ("2026-07-01T12:00:01.123456789Z", NOW + SECOND + timedelta(milliseconds=123)),
+        ("2028-02-29T00:00:00Z", datetime(2028, 2, 29, tzinfo=UTC)),
+        ("2027-01-01T00:30:00+01:00", datetime(2026, 12, 31, 23, 30, tzinfo=UTC)),
+        ("9999-12-31T23:59:59Z", datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    ],
+)
+def test_a_time_to_come_is_read(text: str, moment: datetime | None):
+    read = parse_when(text, now=NOW)
+
+    assert read == moment
+    assert read is None or read.tzinfo is UTC
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "0d", "00", "000w"])
+def test_no_time_at_all_is_refused_with_how_to_end_a_key(text: str):
+    with pytest.raises(UsageError) as error:
+        parse_when(text, now=NOW)
+
+    assert error.value.message == f'"{text}" is no time at all'
+    assert "keyctl revoke" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-07-01T12:00:00Z",  # now is not to come
+        "2026-07-01T12:00:00.0009Z",
+        "2026-07-01T11:59:59Z",
+        "2026-07-01T13:59:59+02:00",
+        "2026-07-01T06:59:59-05:00",
+        "1970-01-01T00:00:00Z",
+        "0001-01-01T00:00:00Z",
+    ],
+)
+def test_a_past_time_is_refused_with_how_to_end_a_key(text: str):
+    with pytest.raises(UsageError) as error:
+        parse_when(text, now=NOW)
+
+    assert error.value.message == f'"{text}" is in the past'
+    assert "keyctl revoke" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2027-02-30T00:00:00Z",
+        "2027-02-29T00:00:00Z",
+        "2100-02-29T00:00:00Z",
+        "2027-13-01T00:00:00Z",
+        "2027-00-01T00:00:00Z",
+        "2027-01-00T00:00:00Z",
+        "2027-04-31T00:00:00Z",
+        "2027-01-01T24:00:01Z",
+        "2027-01-01T25:00:00Z",
+        "2027-01-01T00:60:00Z",
+        "2027-01-01T00:00:60Z",
+        "2027-01-01T00:00:00+24:00",
+        "2027-01-01T00:00:00+25:00",
+        "0000-01-01T00:00:00Z",
+        "9999-12-31T23:59:59-00:01",
+        "0001-01-01T00:00:00+00:01",
+    ],
+)
+def test_a_day_or_hour_that_does_not_exist_is_refused(text: str):
+    with pytest.raises(UsageError) as error:
+        parse_when(text, now=NOW)
+
+    assert error.value.message == f'"{text}" is not a date of the calendar'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2027-01-31",
+        "2027-01-31T00:00:00",
+        "2027-01-31 00:00:00",
+        "2027-01-31T00:00Z",
+        "2027-01-31T00Z",
+        "2027-01-31Z",
+        "2027-01-31T00:00:00 Z",
+        "2027-01-31T00:00:00+02",
+        "2027-01-31T00:00:00+0200",
+        "2027-01-31T00:00:00Europe/Paris",
+        "2027-01-31T00:00:00 UTC",
+        "2027-01-31T00:00:00,5Z",
+        "2027-01-31T00:00:00.Z",
+        "2027-01-31T00:00:00Z\n",
+        "2027-01-31T00:00:00ZZ",
+        "2027-01-31_00:00:00Z",
+        "２０２７-01-31T00:00:00Z",
+    ],
+)
+def test_a_date_without_a_zone_or_a_time_is_refused(text: str):
+    with pytest.raises(UsageError) as error:
+        parse_when(text, now=NOW)
+
+    assert "is not RFC 3339 with a zone" in error.value.message
+    assert "2027-01-31T00:00:00Z" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "-1d",
+        "1e9d",
+        "tomorrow",
+        "now",
+        "Never",
+        "NEVER",
+        " never",
+        "never ",
+        "none",
+        "null",
+        "20270131T000000Z",
+        "2027-W05-1T00:00:00Z",
+        "27-01-31T00:00:00Z",
+        "02027-01-31T00:00:00Z",
+        "-2027-01-31T00:00:00Z",
+        "31/01/2027",
+        "Sun, 31 Jan 2027 00:00:00 GMT",
+        "[/x]",
+        "\x1b[31mred",
+        "x" * 10_000,
+    ],
+)
+def test_what_is_no_time_is_refused_in_a_short_message(text: str):
+    with pytest.raises(UsageError) as error:
+        parse_when(text, now=NOW)
+
+    assert "is not a time" in error.value.message
+    assert len(error.value.message) < 120
+    assert error.value.message.isprintable()
+
+
+def test_a_unix_time_is_asked_about():
+    with pytest.raises(UsageError) as error:
+        parse_when("1790000000", now=NOW)
+
+    assert "a Unix time?" in error.value.message
+
+
+@given(moments)
+def test_a_time_is_written_as_it_is_read(moment: datetime):
+    text = format_time(moment)
+
+    assert text.endswith("Z")
+    assert parse_when(text, now=datetime(1970, 1, 1, tzinfo=UTC)) == truncate(moment)
+
+
+# ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@given(moments)
+def test_milliseconds_and_times_are_inverses(moment: datetime):
+    milliseconds = to_milliseconds(moment)
+
+    assert from_milliseconds(milliseconds) == truncate(moment)
+    assert to_milliseconds(from_milliseconds(milliseconds)) == milliseconds
+    assert from_milliseconds(milliseconds).tzinfo is UTC
+    assert timedelta(0) <= moment - from_milliseconds(milliseconds) < timedelta(milliseconds=1)
+
+
+@pytest.mark.parametrize("boundary", [truncate, to_milliseconds, format_time])
+def test_a_naive_time_is_refused(boundary):
+    with pytest.raises(ValueError, match="naive"):
+        boundary(NAIVE)
+
+
+@pytest.mark.parametrize("boundary", [describe_relative, short_relative])
+@pytest.mark.parametrize(("moment", "now"), [(NAIVE, NOW), (NOW, NAIVE)])
+def test_a_naive_time_is_not_compared_with_an_aware_one(boundary, moment: datetime, now: datetime):
+    with pytest.raises(TypeError):
+        boundary(moment, now=now)
+
+
+def test_now_is_in_utc_and_in_whole_milliseconds():
+    now = utc_now()
+
+    assert now.tzinfo is UTC
+    assert now == truncate(now)
+    assert abs(now - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        (NOW, "2026-07-01T12:00:00Z"),
+        (NOW + timedelta(milliseconds=5), "2026-07-01T12:00:00.005Z"),
+        (NOW + timedelta(microseconds=999), "2026-07-01T12:00:00Z"),
+        (datetime(2026, 7, 1, 14, tzinfo=timezone(timedelta(hours=2))), "2026-07-01T12:00:00Z"),
+        (datetime(2026, 7, 1, 17, 30, tzinfo=timezone(timedelta(hours=5, minutes=30))), "2026-07-01T12:00:00Z"),
+    ],
+)
+def test_times_are_written_in_utc(moment: datetime, text: str):
+    assert format_time(moment) == text
+
+
+# ── for people ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("duration", "described", "short"),
+    [
+        (timedelta(0), "now", "now"),
+        (timedelta(milliseconds=400), "now", "now"),
+        (SECOND, "in 1 second", "in 1s"),
+        (timedelta(seconds=80), "in 80 seconds", "in 80s"),
+        (timedelta(seconds=120), "in 2 minutes", "in 2m"),
+        (timedelta(hours=30), "in 30 hours", "in 30h"),
+        (timedelta(days=2), "in 2 days", "in 2d"),
+        (timedelta(days=30) - SECOND, "in 30 days", "in 30d"),
+        (timedelta(days=500), "in 500 days", "in 500d"),
+        (timedelta(days=730), "in 2 years", "in 2y"),
+        (-SECOND, "1 second ago", "1s ago"),
+        (-timedelta(hours=2), "2 hours ago", "2h ago"),
+        (-timedelta(days=3, hours=5), "3 days ago", "3d ago"),
+    ],
+)
+def test_how_far_away_a_time_is_told_in_the_largest_unit_that_says_enough(
+    duration: timedelta, described: str, short: str
+):
+    assert describe_relative(NOW + duration, now=NOW) == described
+    assert short_relative(NOW + duration, now=NOW) == short
