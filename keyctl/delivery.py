@@ -6,6 +6,7 @@ then nobody has the text; afterwards nothing keeps it.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Callable, Sequence
@@ -25,6 +26,10 @@ class Minted:
     record: KeyRecord
     text: str = field(repr=False)
     previous: KeyRecord | None = None
+
+
+# What file systems without hard links say.
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 class Delivery(Protocol):
@@ -95,14 +100,23 @@ class FileDelivery:
             self._temporary.replace(self._path)
             self._temporary = None
         else:
-            # A link fails where a file has appeared meanwhile; a rename would destroy it.
-            os.link(self._temporary, self._path)
+            self._move_to_new_file(self._temporary)
             self.abandon()
-        folder = os.open(self._path.parent, os.O_RDONLY)
+        with suppress(OSError):  # the file is there: a folder that cannot be synced is no reason to revoke the key
+            folder = os.open(self._path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def _move_to_new_file(self, temporary: Path) -> None:
+        # A link fails where a file has appeared meanwhile; a rename would destroy it.
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            os.link(temporary, self._path)
+        except OSError as error:
+            if error.errno not in _NO_LINKS or os.path.lexists(self._path):
+                raise
+            temporary.rename(self._path)
 
     def abandon(self) -> None:
         if self._temporary is not None:

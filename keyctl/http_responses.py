@@ -184,4 +184,3 @@ def _id(stored: str) -> str | int:
 
 def _whole_seconds(moment: datetime | None) -> str | None:
     return format_time(moment.replace(microsecond=0)) if moment else None
-

@@ -88,7 +88,7 @@ class OwnerAdmin:
             if plan is not None:
                 wanted["plan"] = policy.plan(profile, plan) if plan else None
             if parent is not None:
-                above = owners.get(connection, parent) if parent else None
+                above = owners.get(connection, parent, lock=True) if parent else None
                 policy.parent(profile, kind, above)
                 if above and owner.id in {one.id for one in owners.with_ancestors(connection, above.handle)}:
                     raise Refused(f"{above.handle} is below {owner.handle}: it cannot stand above it too")

@@ -55,9 +55,7 @@ class ProfileAdmin:
                 "profile": new.name,
                 "differences": list(differences),
             }
-            events.append(
-                connection, at=now, actor=self._actor, action="profile.applied", reason=reason, detail=detail
-            )
+            events.append(connection, at=now, actor=self._actor, action="profile.applied", reason=reason, detail=detail)
 
         self._store.write(work, dry_run=dry_run)
         return ProfileChange(differences)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from keyctl.errors import ConfigurationInvalid, StoreBusy, StoreUnavailable
 from keyctl.hashing import Argon2id, parameters_from_dict
@@ -71,8 +72,7 @@ class SqliteReader:
             return False
         self._settings = settings
         self.store_id = settings.get("store_id", "")
-        self.profile, self.hash_parameters = read_rules(str(self._path), settings)
-        self.formats = known_formats(self.profile.key_format, settings.get("earlier_formats"))
+        self.profile, self.formats, self.hash_parameters = read_rules(str(self._path), settings)
         return True
 
     def find(self, prefix: str) -> KeyRecord | None:
@@ -141,11 +141,19 @@ def known_formats(current: KeyFormat, earlier: str | None) -> tuple[KeyFormat, .
     return (current, *(KeyFormat.from_dict(data) for data in json.loads(earlier or "[]")))
 
 
-def read_rules(store: str, settings: Mapping[str, str]) -> tuple[Profile, Argon2id]:
-    """Return the profile and the hash parameters that a store's settings hold."""
+class Rules(NamedTuple):
+    """What a store's settings say: the profile, its key format and those used before, and what hashing costs."""
+
+    profile: Profile
+    formats: tuple[KeyFormat, ...]
+    hash_parameters: Argon2id
+
+
+def read_rules(store: str, settings: Mapping[str, str]) -> Rules:
     try:
-        document, parameters = json.loads(settings["profile"]), json.loads(settings["hash"])
-        return read_profile(document, source=f"the profile in {store}"), parameters_from_dict(parameters)
+        profile = read_profile(json.loads(settings["profile"]), source=f"the profile in {store}")
+        formats = known_formats(profile.key_format, settings.get("earlier_formats"))
+        return Rules(profile, formats, parameters_from_dict(json.loads(settings["hash"])))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise damaged(store, "its profile or hash parameters cannot be read") from None
 

@@ -19,7 +19,9 @@ def segments(target: str) -> tuple[str, ...]:
 
 
 def test_a_head_is_a_request_line_and_headers():
-    head = parse_head(b"POST /v1/calls?a=b HTTP/1.1\r\nHost: api.example\r\nX-Two:\t a  b \t\r\nx-two: c\r\nEmpty:\r\n\r\nbody")
+    head = parse_head(
+        b"POST /v1/calls?a=b HTTP/1.1\r\nHost: api.example\r\nX-Two:\t a  b \t\r\nx-two: c\r\nEmpty:\r\n\r\nbody"
+    )
 
     assert (head.method, head.target, head.query) == ("POST", "/v1/calls?a=b", "a=b")
     assert head.headers == (("host", "api.example"), ("x-two", "a  b"), ("x-two", "c"), ("empty", ""))
@@ -27,7 +29,9 @@ def test_a_head_is_a_request_line_and_headers():
     assert head.values("absent") == []
 
 
-@pytest.mark.parametrize("raw", [b"GET / HTTP/1.1", b"GET / HTTP/1.1\n", b"GET / HTTP/1.0\r\n\r\n", b"GET / HTTP/1.1\n\nx"])
+@pytest.mark.parametrize(
+    "raw", [b"GET / HTTP/1.1", b"GET / HTTP/1.1\n", b"GET / HTTP/1.0\r\n\r\n", b"GET / HTTP/1.1\n\nx"]
+)
 def test_lines_may_end_in_lf_alone_and_the_last_one_in_nothing(raw: bytes):
     assert parse_head(raw) == HttpRequest("GET", "/", ())
 

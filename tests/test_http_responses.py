@@ -75,7 +75,9 @@ def test_a_reason_may_have_an_answer_of_its_own():
         }
     )
 
-    found = {reason: answer(one, Decision(Code.INVALID_API_KEY, reason)) for reason in ("wrong secret", "malformed", "x")}
+    found = {
+        reason: answer(one, Decision(Code.INVALID_API_KEY, reason)) for reason in ("wrong secret", "malformed", "x")
+    }
 
     assert [(one.status, one.body) for one in found.values()] == [(418, "2"), (418, "2"), (401, "1")]
 
@@ -105,10 +107,10 @@ def test_headers_of_every_answer_give_way_to_those_of_one_and_are_left_out_where
     assert headers(Decision(Code.MISSING_API_KEY)) == {"X-All": "1"}
 
 
-@pytest.mark.parametrize(("ids", "number"), [("serial", 7), ("ulid", "7")])
-def test_serial_ids_are_numbers(ids: str, number: object):
+@pytest.mark.parametrize(("ids", "given_id", "number"), [("serial", "7", 7), ("ulid", "01J7", "01J7")])
+def test_serial_ids_are_numbers(ids: str, given_id: str, number: object):
     one = made(ids=ids, responses={"VALID": {"body": "[${key.id}, ${owner.id}, ${missing_scope}]"}})
-    known = record(owner(id="7"), id="7")
+    known = record(owner(id=given_id), id=given_id)
 
     assert json.loads(answer(one, Decision(Code.VALID, None, known)).body or "") == [number, number, None]
 
@@ -218,7 +220,10 @@ def test_a_refused_preflight_may_have_an_answer_of_its_own():
 
 
 def test_an_answer_is_for_origins_of_the_keys_own_owner_alone():
-    lister, other = owner(attributes={"origins": [ORIGIN]}), owner("other", attributes={"origins": ["https://b.example"]})
+    lister, other = (
+        owner(attributes={"origins": [ORIGIN]}),
+        owner("other", attributes={"origins": ["https://b.example"]}),
+    )
 
     assert crossing(Decision(Code.VALID, None, record(lister), origin=ORIGIN)) == {
         "Access-Control-Allow-Origin": ORIGIN,

@@ -105,9 +105,7 @@ PRESENTED: list[tuple[Iterable[tuple[str, str]], str | Code, str | Code]] = [
 
 
 @pytest.mark.parametrize(("headers", "first", "refuse"), PRESENTED)
-def test_a_key_is_found_by_the_profiles_rules(
-    headers: list[tuple[str, str]], first: str | Code, refuse: str | Code
-):
+def test_a_key_is_found_by_the_profiles_rules(headers: list[tuple[str, str]], first: str | Code, refuse: str | Code):
     for given_rules, expected in ((FIRST, first), (REFUSE, refuse)):
         if isinstance(expected, Code):
             assert refusal(given_rules, "/v1/account", *headers)[0] == expected

@@ -81,7 +81,9 @@ def test_known_names_are_accepted(name: str):
     check_names(f"a ${{{name}}} b")
 
 
-@pytest.mark.parametrize("name", ["", "key", "key.phc", "key.secret", " key.id", "owner.attributes.", "reason", "KEY.ID"])
+@pytest.mark.parametrize(
+    "name", ["", "key", "key.phc", "key.secret", " key.id", "owner.attributes.", "reason", "KEY.ID"]
+)
 def test_a_name_that_nothing_is_known_by_is_an_error(name: str):
     with pytest.raises(PlaceholderError, match=r"is not known: code, "):
         check_names(f"${{{name}}}")

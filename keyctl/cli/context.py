@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from keyctl.verifier import Keyring
 
 DEFAULT_WAIT = 5.0  # seconds
+LONGEST_WAIT = 86400.0
 DEFAULT_PROFILE = "standard"
 _DEVELOPMENT_TOKEN = "dev-admin-token"  # noqa: S105 - what example files hold until somebody changes it
 
@@ -101,7 +102,7 @@ class CommandContext:
     def wait(self) -> float:
         """How many seconds to wait for another writer."""
         given = self._wait_given
-        return parse_duration(given).total_seconds() if given else DEFAULT_WAIT
+        return min(parse_duration(given).total_seconds(), LONGEST_WAIT) if given else DEFAULT_WAIT
 
     @property
     def patient(self) -> bool:

@@ -19,15 +19,14 @@ _SUSPICIOUS = re.compile(r"[0-9A-Za-z_.:~-]{12}", re.ASCII)
 
 
 def refuse_exposed_keys(arguments: Sequence[str]) -> None:
-    """Raise UsageError if an argument before `--` holds a key, whole, cut short or in another case.
+    """Raise UsageError if an argument holds a key, whole, cut short or in another case.
 
     Only its length is told. Known are the formats of the built-in profiles and of the SQLite store in use.
     """
-    own = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
-    suspicious = [argument for argument in own if _SUSPICIOUS.search(argument)]
+    suspicious = [argument for argument in arguments if _SUSPICIOUS.search(argument)]
     if not suspicious:
         return
-    for key_format in _known_formats(own):
+    for key_format in _known_formats(arguments, suspicious):
         for argument in suspicious:
             if match := key_format.exposed_pattern.search(argument):
                 raise UsageError(
@@ -37,12 +36,12 @@ def refuse_exposed_keys(arguments: Sequence[str]) -> None:
                 )
 
 
-def _known_formats(arguments: Sequence[str]) -> Iterator[KeyFormat]:
-    from keyctl.profiles.files import preset_document, preset_names
+def _known_formats(arguments: Sequence[str], suspicious: Sequence[str]) -> Iterator[KeyFormat]:
+    from keyctl.profiles.files import preset_document, presets_beginning_in
     from keyctl.profiles.model import read_profile
     from keyctl.sqlite_reader import known_formats
 
-    for name in preset_names():
+    for name in presets_beginning_in(suspicious):
         yield read_profile(preset_document(name), source=name).key_format
     settings = _settings_of_store(arguments)
     with suppress(KeyError, TypeError, ValueError, KeyctlError):

@@ -17,7 +17,6 @@ from keyctl.codes import Code
 from keyctl.decision import Decision, Request
 from keyctl.errors import BundleUntrusted, UsageError
 from keyctl.times import describe_relative, utc_now
-from keyctl.verifier import Verifier
 from keyctl.visible import brief, visible
 
 if TYPE_CHECKING:
@@ -74,6 +73,8 @@ def verify(
     Prints one line; its first word is the code. The exit code is 0 only for VALID: the README lists the others.
     Writes nothing unless --record.
     """
+    from keyctl.verifier import Verifier
+
     context = context_of(ctx)
     if request is not None and key_file is not None:
         raise UsageError("--request and --key-file contradict each other", hint="the key stands in the request")

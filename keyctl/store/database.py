@@ -141,8 +141,8 @@ class Store(Database):
             raise ConfigurationInvalid(
                 f"the store at {self.location} has tables, and is not initialised", hint="keyctl init"
             )
-        self.profile, self.hash_parameters = sqlite_reader.read_rules(str(self.location), self.settings)
-        self.formats = sqlite_reader.known_formats(self.profile.key_format, self.settings.get("earlier_formats"))
+        rules = sqlite_reader.read_rules(str(self.location), self.settings)
+        self.profile, self.formats, self.hash_parameters = rules
 
     def find(self, prefix: str) -> KeyRecord | None:
         with self.read() as connection:

@@ -143,7 +143,7 @@ def test_a_typing_error_is_told_apart_from_an_unknown_key(teahouse: Platform):
 
 
 def test_a_revoked_key_is_a_teapot_and_names_are_text_in_json_and_in_headers(teahouse: Platform):
-    teahouse.owner("inn", "--kind", "house", "--name", "O'Hara \"&\" Søn", "--plan", "tin")
+    teahouse.owner("inn", "--kind", "house", "--name", 'O\'Hara "&" Søn', "--plan", "tin")
     key = teahouse.mint("--owner", "inn", "--name", 'a "\\ {}${owner.name} ☕', "--scope", "host")
     teahouse.cli("revoke", key["prefix"], check=0)
 

@@ -267,7 +267,7 @@ def test_a_missing_scope_is_named_as_the_page_has_it(vantaprism: Platform):
         b"{\n"
         b'  "error": {\n'
         b'    "code": "FORBIDDEN_SCOPE",\n'
-        b"    \"message\": \"Your API key does not have scope: 'view:keychain'\"\n"
+        b'    "message": "Your API key does not have scope: \'view:keychain\'"\n'
         b"  }\n"
         b"}"
     )
@@ -398,7 +398,9 @@ def test_methods_and_headers_are_allowed_cross_origin(vantaprism: Platform, path
     )
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "https://app.acme.example.evil", "https://app", "null", "*"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "https://app.acme.example.evil", "https://app", "null", "*"]
+)
 def test_an_origin_must_be_on_the_list_of_an_account(vantaprism: Platform, origin: str):
     answer = vantaprism.request("OPTIONS", "/v1/account", preflight(origin))
 
