@@ -25,7 +25,7 @@ from keyctl.bundle_format import (
     signed_bytes,
 )
 from keyctl.errors import BundleUntrusted, ProfileInvalid
-from keyctl.hashing import Argon2id, parameters_from_dict
+from keyctl.hashing import Scheme, parameters_from_dict
 from keyctl.keyformat import KeyFormat
 from keyctl.models import Key, KeyRecord, Owner
 from keyctl.profiles.model import Profile, read_profile
@@ -212,7 +212,7 @@ class Bundle:
     def _read_rules(self, rules: Any) -> None:
         try:
             self.profile: Profile = read_profile(rules["profile"], source=f"the profile in {self.path}")
-            self.hash_parameters: Argon2id = parameters_from_dict(rules["hash"])
+            self.hash_parameters: Scheme = parameters_from_dict(rules["hash"])
             earlier = [KeyFormat.from_dict(data) for data in rules["earlier_formats"]]
             self.formats: tuple[KeyFormat, ...] = (self.profile.key_format, *earlier)
         except (AttributeError, KeyError, TypeError, ValueError, ProfileInvalid):

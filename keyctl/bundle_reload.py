@@ -10,7 +10,7 @@ from pathlib import Path
 from keyctl.bundle import Bundle, Seen
 from keyctl.bundle_state import BundleState
 from keyctl.errors import BundleUntrusted
-from keyctl.hashing import Argon2id
+from keyctl.hashing import Scheme
 from keyctl.keyformat import KeyFormat
 from keyctl.models import KeyRecord, Owner
 from keyctl.profiles.model import Profile
@@ -55,7 +55,7 @@ class FollowedBundle:
         return self._bundle.formats
 
     @property
-    def hash_parameters(self) -> Argon2id:
+    def hash_parameters(self) -> Scheme:
         return self._bundle.hash_parameters
 
     def find(self, prefix: str) -> KeyRecord | None:

@@ -2,15 +2,18 @@
 
 A hash is over the whole key text, prefix included, so that it fits only its own row.
 Format: https://github.com/P-H-C/phc-string-format. Argon2id's parameters follow OWASP's Password Storage Cheat Sheet
-(19 MiB, 2 passes, 1 lane).
+(19 MiB, 2 passes, 1 lane). SHA-256, salted, is for generated keys alone, whose secrets nobody can guess: it costs a
+microsecond, for those who verify at high rates.
 """
 
 from __future__ import annotations
 
 import base64
+import hmac
 import os
 import re
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from typing import Any
 
 from argon2.exceptions import Argon2Error, VerifyMismatchError
@@ -23,6 +26,8 @@ _HASH_BYTES = 32
 _PHC = re.compile(
     r"\$argon2id\$v=19\$m=(\d{1,8}),t=(\d{1,4}),p=(\d{1,3})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})", re.ASCII
 )
+# 16 and 32 bytes, in base64 without padding
+_SHA256 = re.compile(r"\$sha256\$([A-Za-z0-9+/]{22})\$([A-Za-z0-9+/]{43})", re.ASCII)
 # A stored hash names its own cost. These bounds keep a hostile or damaged row from exhausting the machine.
 _MAX_MEMORY_KIB = 1024 * 1024
 _MAX_PASSES = 64
@@ -74,11 +79,35 @@ class Argon2id:
         return f"argon2id m={self.memory_kib},t={self.passes},p={self.lanes}"
 
 
+@dataclass(frozen=True)
+class Sha256:
+    """SHA-256 over a random salt of 16 bytes and the key. It has no parameters."""
+
+    def hash(self, key: str) -> str:
+        """Return a PHC string over `key` under a new random salt. The key is not kept."""
+        salt = os.urandom(_SALT_BYTES)
+        return f"$sha256${_base64(salt)}${_base64(sha256(salt + key.encode()).digest())}"
+
+    def decoy(self) -> str:
+        """Return a PHC string that fits no key, and costs what a real one costs to check."""
+        return f"$sha256${_base64(os.urandom(_SALT_BYTES))}${_base64(os.urandom(_HASH_BYTES))}"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"scheme": "sha256"}
+
+    def __str__(self) -> str:
+        return "sha256"
+
+
+Scheme = Argon2id | Sha256
+SCHEMES = ("argon2id", "sha256")
 DEFAULT = Argon2id()
 
 
-def parameters_from_dict(data: dict[str, Any]) -> Argon2id:
+def parameters_from_dict(data: dict[str, Any]) -> Scheme:
     """Read what `to_dict` wrote. Raises ValueError."""
+    if data.get("scheme") == "sha256":
+        return Sha256()
     if data.get("scheme") != "argon2id":
         raise ValueError(f"unknown hash scheme {data.get('scheme')!r}")
     return Argon2id(data["memory_kib"], data["passes"], data["lanes"])
@@ -97,7 +126,10 @@ def verify(key: str, phc: str) -> bool:
 
     Raises HashInvalid if `phc` is not a PHC string that keyctl writes, or names a cost beyond the bounds.
     """
-    _parameters_of(phc)
+    if match := _SHA256.fullmatch(phc):
+        salt, digest = (base64.b64decode(part + "=" * (-len(part) % 4)) for part in match.groups())
+        return hmac.compare_digest(sha256(salt + key.encode()).digest(), digest)
+    _scheme_of(phc)
     try:
         return verify_secret(phc.encode(), key.encode(), Type.ID)
     except VerifyMismatchError:
@@ -106,12 +138,20 @@ def verify(key: str, phc: str) -> bool:
         raise HashInvalid(f"the stored hash cannot be checked: {error}") from None
 
 
-def needs_rehash(phc: str, wanted: Argon2id) -> bool:
-    """Tell whether `phc` was made with other parameters than `wanted`. Raises HashInvalid."""
-    return _parameters_of(phc) != wanted
+def needs_rehash(phc: str, wanted: Scheme) -> bool:
+    """Tell whether `phc` is weaker than `wanted`: of the cheaper scheme, or with less memory or fewer passes.
+
+    Raises HashInvalid.
+    """
+    present = _scheme_of(phc)
+    if isinstance(wanted, Sha256):
+        return False
+    return isinstance(present, Sha256) or present.memory_kib < wanted.memory_kib or present.passes < wanted.passes
 
 
-def _parameters_of(phc: str) -> Argon2id:
+def _scheme_of(phc: str) -> Scheme:
+    if _SHA256.fullmatch(phc):
+        return Sha256()
     match = _PHC.fullmatch(phc)
     if not match:
         raise HashInvalid("the stored hash is not a PHC string of a known scheme")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keyctl.errors import ConfigurationInvalid, StoreBusy, StoreUnavailable
-from keyctl.hashing import Argon2id, parameters_from_dict
+from keyctl.hashing import Scheme, parameters_from_dict
 from keyctl.keyformat import KeyFormat
 from keyctl.models import KeyRecord, Owner
 from keyctl.profiles.model import Profile, read_profile
@@ -146,7 +146,7 @@ class Rules(NamedTuple):
 
     profile: Profile
     formats: tuple[KeyFormat, ...]
-    hash_parameters: Argon2id
+    hash_parameters: Scheme
 
 
 def read_rules(store: str, settings: Mapping[str, str]) -> Rules:

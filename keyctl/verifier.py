@@ -17,7 +17,7 @@ from keyctl import hashing
 from keyctl.codes import Code
 from keyctl.decision import Decision, Request, decide, scopes_in_force
 from keyctl.errors import BundleUntrusted, VerifierBusy
-from keyctl.hashing import Argon2id
+from keyctl.hashing import Scheme
 from keyctl.keyformat import KeyFormat, MalformedKey, possible_prefixes
 from keyctl.location import StoreLocation
 from keyctl.models import KeyRecord, Owner
@@ -35,7 +35,7 @@ class Keyring(Protocol):
         """The profile's format, and those used before it."""
 
     @property
-    def hash_parameters(self) -> Argon2id: ...
+    def hash_parameters(self) -> Scheme: ...
 
     def find(self, prefix: str) -> KeyRecord | None:
         """Return the key with this whole prefix, and its owners."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,6 +78,14 @@ def test_what_is_no_header_is_told_by_its_line_and_never_quoted(line: bytes):
 def test_a_head_of_a_megabyte_is_refused(name: bytes):
     with pytest.raises(UsageError, match="larger than 65,536 bytes"):
         parse_head(b"GET / HTTP/1.1\r\n" + (name + b"y" * 1000 + b"\r\n") * 1000)
+
+
+def test_a_header_of_blanks_takes_no_longer_than_any_other():
+    start = time.perf_counter()
+
+    parse_head(b"GET / HTTP/1.1\r\nX: a" + b" " * 64_000 + b"b\r\n\r\n")
+
+    assert time.perf_counter() - start < 2  # with a backtracking expression: 20 s
 
 
 def test_the_limit_is_of_the_head_and_not_of_the_body():

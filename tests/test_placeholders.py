@@ -23,6 +23,8 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
         ('{"a": "${key.name}"}', {}, '{"a": ""}'),
         ('{"a": "no \'${key.name}\', ${key.id}"}', {"key.name": "x", "key.id": 1}, '{"a": "no \'x\', 1"}'),
         ('{"a": ${scopes}}', {"scopes": ["a", "b"]}, '{"a": ["a", "b"]}'),
+        ('{"a":${scopes},"b":": ,"}', {"scopes": ["a", "b"]}, '{"a":["a","b"],"b":": ,"}'),  # spaced as around it
+        ('{\n"a":${scopes},\n"b":1}', {"scopes": ["a", "b"]}, '{\n"a":["a", "b"],\n"b":1}'),
         ('{"a": "${scopes}"}', {"scopes": ["a", "b"]}, '{"a": "a,b"}'),
         ('{"a": ${owner.attributes.vip}}', {"owner.attributes.vip": True}, '{"a": true}'),
         ('{"a": "${owner.attributes.vip}"}', {"owner.attributes.vip": False}, '{"a": "false"}'),

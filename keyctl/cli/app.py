@@ -36,7 +36,7 @@ COMMANDS: dict[str, Entry] = {
     "profile": Entry("Set up", "profile", "List, show, check and apply profiles."),
     "config": Entry("Set up", "config_command", "Show which store and settings are in force."),
     "admin-token": Entry("Set up", "admin_token", "Protect every change with a token."),
-    "db": Entry("Set up", "db", "Look after the database's schema."),
+    "db": Entry("Set up", "db", "Look after the database: its schema, its hashes."),
     "mint": Entry("Keys", "mint", "Make a key and print it, once."),
     "list": Entry("Keys", "list_command", "List keys by their prefixes."),
     "show": Entry("Keys", "show", "Show one key."),

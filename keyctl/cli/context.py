@@ -23,6 +23,7 @@ from keyctl.times import parse_duration
 if TYPE_CHECKING:
     from keyctl.admin import KeyAdmin
     from keyctl.admin_token import AdminToken
+    from keyctl.hashing import Scheme
     from keyctl.models import Actor
     from keyctl.owner_admin import OwnerAdmin
     from keyctl.profile_admin import ProfileAdmin
@@ -194,25 +195,21 @@ class CommandContext:
 
         self.admin_token.authorise(given or read_admin_token(self.settings.admin_token_file))
 
-    def create_store(self, profile_name: str | None, hash_parameters: str | None = None) -> bool:
+    def create_store(self, profile_name: str | None, scheme: Scheme | None = None) -> bool:
         """Create the store, or open the one that is there; tell whether it was created."""
-        from keyctl.hashing import DEFAULT, parse_parameters
+        from keyctl.hashing import DEFAULT
         from keyctl.profiles.files import load_profile
         from keyctl.store.schema import create
         from keyctl.times import utc_now
 
         profile = load_profile(profile_name or DEFAULT_PROFILE)
-        try:
-            parameters = parse_parameters(hash_parameters) if hash_parameters else DEFAULT
-        except ValueError as error:
-            raise UsageError(str(error)) from None
         if self.store_origin == configuration.DEFAULT:
             self._create_default_folder()
         self._warn_of_exposure()
         self.store, created = create(
             self.location,
             profile,
-            parameters,
+            scheme or DEFAULT,
             actor=self.actor,
             now=utc_now(),
             wait=self.wait,

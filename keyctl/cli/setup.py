@@ -8,6 +8,7 @@ import typer
 
 from keyctl.cli.command import Command
 from keyctl.cli.context import DEFAULT_PROFILE, context_of
+from keyctl.cli.hash_options import Argon2Option, HashOption, hash_scheme
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -18,9 +19,8 @@ def init(
     profile: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help=f"A built-in profile or a TOML file. [{DEFAULT_PROFILE}]")
     ] = None,
-    argon2: Annotated[
-        str | None, typer.Option(metavar="m=KIB,t=PASSES,p=LANES", help="What hashing a key costs. [m=19456,t=2,p=1]")
-    ] = None,
+    scheme: HashOption = None,
+    argon2: Argon2Option = None,
 ) -> None:
     """Create a store with the rules of a profile.
 
@@ -28,13 +28,13 @@ def init(
     Examples:
       keyctl init
       keyctl init --profile ./acme.toml
-      keyctl init --store /var/lib/keyctl/keys.db
+      keyctl init --store /var/lib/keyctl/keys.db --hash sha256
 
     The profile is kept in the store, so that everybody who shares the store shares the rules. A store that is there
     already is left as it is.
     """
     context = context_of(ctx)
-    created = context.create_store(profile, argon2)
+    created = context.create_store(profile, hash_scheme(scheme, argon2))
     store, output = context.store, context.output
     if not created:
         output.note("there was a store already: nothing was changed")

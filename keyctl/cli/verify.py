@@ -112,7 +112,7 @@ def verify(
             head.method, head.target, head.headers, asked.ip, scheme=scheme, trusted_proxies=proxies, asked=asked
         )
     if record and decision:
-        _record_use(context, decision)
+        _record_use(context, decision, text)
     _answer(context, decision, keyring.profile, http=http, bundle=_bundle_facts(keyring) if bundle else None)
 
 
@@ -174,10 +174,8 @@ def _line(decision: Decision, bundle: dict[str, Any] | None) -> str:
     return " ".join(words)
 
 
-def _record_use(context: CommandContext, decision: Decision) -> None:
-    from keyctl.store import usage
+def _record_use(context: CommandContext, decision: Decision, text: str) -> None:
+    from keyctl.recording import record_use
 
-    if decision.record is None:
-        return
-    key_id, now = decision.record.key.id, utc_now()
-    context.store.write(lambda connection: usage.record(connection, key_id, at=now))
+    if decision.record is not None:
+        record_use(context.store, context.actor, decision.record, text, now=utc_now())

@@ -125,6 +125,12 @@ def set_columns(connection: Connection, key_id: str, **values: Any) -> None:
     connection.execute(update(keys).where(keys.c.id == key_id).values(**encode(values)))
 
 
+def replace_hash(connection: Connection, key_id: str, *, old: str, new: str) -> bool:
+    """Replace a key's hash unless somebody else did meanwhile; tell whether it was done."""
+    changed = connection.execute(update(keys).where(keys.c.id == key_id, keys.c.phc == old).values(phc=new))
+    return changed.rowcount == 1
+
+
 def set_for_all(connection: Connection, key_ids: Sequence[str], **values: Any) -> None:
     """Set the same columns of many keys."""
     for chunk in chunks(list(key_ids)):

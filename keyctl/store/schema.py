@@ -14,7 +14,7 @@ from sqlalchemy import Connection, insert, inspect
 
 from keyctl.audit import GENESIS, phc_digest
 from keyctl.errors import Refused, StoreBusy, StoreUnavailable
-from keyctl.hashing import Argon2id
+from keyctl.hashing import Scheme
 from keyctl.location import StoreLocation
 from keyctl.models import Actor
 from keyctl.profiles.model import Profile
@@ -29,7 +29,7 @@ from keyctl.ulid import ulids
 def create(
     location: StoreLocation,
     profile: Profile,
-    hash_parameters: Argon2id,
+    hash_parameters: Scheme,
     *,
     actor: Actor,
     now: datetime,
@@ -86,7 +86,7 @@ def ddl(dialect: str) -> str:
     return written.getvalue().strip()
 
 
-def _fill(connection: Connection, profile: Profile, hash_parameters: Argon2id, actor: Actor, now: datetime) -> bool:
+def _fill(connection: Connection, profile: Profile, hash_parameters: Scheme, actor: Actor, now: datetime) -> bool:
     # Asked inside the transaction: two first commands at once must not both create.
     if schema_revision(connection) is None:
         _refuse_strangers(connection)

@@ -173,7 +173,7 @@ def test_never_expose_keys_in_arguments_or_addresses(voxpria: Platform):
 def test_keys_can_be_kept_in_environment_variables(voxpria: Platform):
     script = f"""
         KEYCTL_KEY=$(keyctl mint --owner acme --scope calls:read)
-        printf 'GET {CALLS} HTTP/1.1\\r\\nAuthorization: Bearer %s\\r\\n\\r\\n' "$KEYCTL_KEY" | keyctl verify --request -
+        printf 'GET {CALLS} HTTP/1.1\\nAuthorization: Bearer %s\\n\\n' "$KEYCTL_KEY" | keyctl verify --request -
     """
 
     assert voxpria.cli.shell(script).out.startswith("VALID ")

