@@ -10,15 +10,15 @@ LOCK := .ci/requirements-dev.txt
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := all
-.PHONY: all provision-token test lint format check bench completions wheel-check lock clean help
+.PHONY: all provision-token test lint format check bench completions pictures wheel-check lock clean help
 
 # --- what the caller says about the key ------------------------------------------------------------------------------
 # NAME, OWNER and the others count only on make's command line (WSL has a NAME in everybody's environment) and may hold
 # anything. make would hand their expansions to every recipe, running a $(shell …) in them: so they are not exported, and
 # their unexpanded text reaches the one recipe that wants it under a name of its own. Given but empty is still given:
 # EXPIRES="$UNSET" must be an error, not a key that never expires.
-KEY_VARIABLES := NAME OWNER OWNER_KIND ENV SCOPES EXPIRES PROFILE STORE OUT ADMIN_TOKEN
-unexport $(KEY_VARIABLES)
+KEY_VARIABLES := NAME OWNER OWNER_KIND ENV SCOPES EXPIRES PROFILE STORE OUT
+unexport $(KEY_VARIABLES) ADMIN_TOKEN
 define take
 ifeq ($$(origin $(1)),command line)
 export KEYCTL_MAKE_$(1) = $$(value $(1))
@@ -34,8 +34,8 @@ endif
 # a misspelt SCOPE= must not become a key with the default scopes
 ifeq ($(MAKELEVEL),0)
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
-UNKNOWN := $(filter-out $(KEY_VARIABLES) VENV PY QUICK -%,$(GIVEN))
-$(if $(UNKNOWN),$(error unknown variable: $(UNKNOWN). Known are: $(KEY_VARIABLES) VENV PY QUICK))
+UNKNOWN := $(filter-out $(KEY_VARIABLES) ADMIN_TOKEN VENV PY QUICK -%,$(GIVEN))
+$(if $(UNKNOWN),$(error unknown variable: $(UNKNOWN). Known are: $(KEY_VARIABLES) ADMIN_TOKEN VENV PY QUICK))
 endif
 
 IN_STORE = $${KEYCTL_MAKE_STORE+--store="$$KEYCTL_MAKE_STORE"}
@@ -103,6 +103,9 @@ completions: $(VENV)/.ready ## write the completion scripts of bash, zsh and fis
 	for shell in bash:keyctl.bash zsh:_keyctl fish:keyctl.fish; do \
 	  _KEYCTL_COMPLETE=source_$${shell%:*} $(KEYCTL) > completions/$${shell#*:}; \
 	done
+
+pictures: $(VENV)/.ready ## draw the README's pictures anew
+	@$(PYTHON) -m tests.pictures
 
 # what a user would get: the newest dependencies, nothing of this tree, another HOME
 wheel-check: $(VENV)/.ready ## try the wheel in a clean environment

@@ -128,12 +128,13 @@ class KeyAdmin:
             if keys.taken(connection, [one.prefix for one in texts]):
                 raise _PrefixTaken
             ids = counters.new_ids(connection, "key", self._store.profile.key_ids, now=now, count=count)
+            common = vars(key)
             made = [
-                replace(key, id=key_id, prefix=one.prefix, phc=hashes.get(one.prefix, ""))
+                Key.of({**common, "id": key_id, "prefix": one.prefix, "phc": hashes.get(one.prefix, "")})
                 for key_id, one in zip(ids, texts, strict=True)
             ]
             minted = [
-                Minted(KeyRecord(replace(key, delivered_at=now), chain), one.text)
+                Minted(KeyRecord(Key.of({**vars(key), "delivered_at": now}), chain), one.text)
                 for key, one in zip(made, texts, strict=True)
             ]
             if not dry_run:

@@ -74,8 +74,8 @@ class Header:
         try:
             if data["version"] != VERSION:
                 raise BundleDamaged(f"it is of version {data['version']}: upgrade keyctl")
-            return cls(
-                store_id=str(data["store_id"]),
+            header = cls(
+                store_id=data["store_id"],
                 sequence=int(data["sequence"]),
                 made_at=datetime.fromisoformat(data["made_at"]),
                 valid_until=datetime.fromisoformat(data["valid_until"]),
@@ -84,10 +84,13 @@ class Header:
                 rules=read_pieces([data["rules"]])[0],
                 tables={name: read_pieces(data[name]) for name in TABLES},
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            if not isinstance(data["store_id"], str) or {**data, **header.to_dict()} != data:
+                raise BundleDamaged("its header is not as keyctl writes it")
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             if isinstance(error, BundleDamaged):
                 raise
             raise BundleDamaged("its header cannot be read") from None
+        return header
 
 
 class Seen(NamedTuple):
@@ -138,7 +141,7 @@ class Bundle:
                 f"of {format_time(seen.made_at)}",
                 hint="fetch the newest one; to believe an older one all the same: --no-state",
             )
-        if now < header.made_at - SKEW:
+        if header.made_at - now > SKEW:
             raise BundleUntrusted(
                 "clock",
                 f"the bundle {self.path} is from the future: it was made at {format_time(header.made_at)}",

@@ -19,7 +19,7 @@ from keyctl.models import Actor
 from keyctl.signing import SigningKey
 from keyctl.store import events, keys, owners, settings
 from keyctl.store.database import Connection, Store
-from keyctl.times import format_time, to_milliseconds, utc_now
+from keyctl.times import format_time, to_milliseconds, truncate, utc_now
 
 SEQUENCE = "bundle_sequence"
 VALID_UNTIL = "bundle_valid_until"
@@ -59,9 +59,12 @@ class BundleExporter:
         Every row is as new as the bundle's time or newer: rows are read in short transactions, so that nobody waits.
         Raises UsageError if the file cannot be written.
         """
-        now = self._clock()
+        now = truncate(self._clock())
+        if path.exists() and not path.is_file():
+            raise UsageError(f"cannot write the bundle {path}: what is there is not a file")
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         try:
+            _create(_body_of(temporary)).close()  # before anybody is told that there is a bundle
             sequence = self._store.write(
                 lambda connection: self._reserve(connection, now, valid_for, described, with_names, reason)
             )
@@ -111,7 +114,7 @@ class BundleExporter:
 
     def _write(self, path: Path, temporary: Path, header: Header, filters: keys.Filters) -> Header:
         body_path = _body_of(temporary)
-        with _create(body_path) as body:
+        with body_path.open("wb") as body:
             writer = TableWriter(body)
             only = None if filters == keys.Filters() else set[str]()
             tables = {"keys": writer.write_table(self._key_rows(filters, header, only))}

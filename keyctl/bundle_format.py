@@ -25,6 +25,8 @@ MAGIC = b"keyctl-bundle-v1"
 FAN_OUT = 256
 MAX_FIRST_LINE = 256 * 1024
 _MAX_BLOCK = 16 * 1024 * 1024
+_FULL_BLOCK = 1024 * 1024
+_MAX_OFFSET = 1 << 60
 TABLES = ("keys", "owners", "handles")
 
 
@@ -64,7 +66,10 @@ def signed_bytes(header: bytes) -> bytes:
 
 def read_first_line(file: IO[bytes]) -> FirstLine:
     """Read the signed line, at most MAX_FIRST_LINE bytes, without parsing what is signed. Raises BundleDamaged."""
-    line = file.readline(MAX_FIRST_LINE + 1)
+    try:
+        line = file.readline(MAX_FIRST_LINE + 1)
+    except OSError as error:
+        raise BundleDamaged(f"it cannot be read: {error.strerror}") from None
     if len(line) > MAX_FIRST_LINE:
         raise BundleDamaged(f"its first line is longer than {MAX_FIRST_LINE:,} bytes")
     parts = line.split(b" ", 3)
@@ -106,14 +111,17 @@ class TableWriter:
         pieces: list[Piece] = []
         lines: list[bytes] = []
         first = last = ""
+        size = 0
         for name, value in rows:
             if name <= last:
                 raise BundleDamaged(f"rows out of order at {name}")
             first, last = (first if lines else name), name
             lines.append(to_json([name, value]))
-            if len(lines) == FAN_OUT:
+            size += len(lines[-1])
+            if len(lines) == FAN_OUT or size > _FULL_BLOCK:
                 pieces.append(self.write(first, b"\n".join(lines) + b"\n"))
                 lines.clear()
+                size = 0
             if len(pieces) == FAN_OUT:
                 groups.append(self.write(pieces[0].first, to_json(pieces) + b"\n"))
                 pieces.clear()
@@ -177,10 +185,13 @@ class TableReader:
 
 def read_piece(file: IO[bytes], start: int, piece: Piece) -> bytes:
     """Read a part of the file, and check its digest. Raises BundleDamaged."""
-    if not 0 <= piece.length <= _MAX_BLOCK or piece.offset < 0:
+    if not 0 <= piece.length <= _MAX_BLOCK or not 0 <= piece.offset <= _MAX_OFFSET:
         raise BundleDamaged("an index names a part that cannot be")
-    # pread: several threads may look keys up in one bundle
-    content = os.pread(file.fileno(), piece.length, start + piece.offset)
+    try:
+        # pread: several threads may look keys up in one bundle
+        content = os.pread(file.fileno(), piece.length, start + piece.offset)
+    except OSError as error:
+        raise BundleDamaged(f"it cannot be read: {error.strerror}") from None
     if sha256(content).hexdigest() != piece.digest:
         raise BundleDamaged("a part of it was altered, or is missing")
     return content

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from keyctl.keyformat import KeyFormat
 from keyctl.models import KeyRecord, Owner
 from keyctl.profiles.model import Profile
 from keyctl.signing import Trust
-from keyctl.times import utc_now
+from keyctl.times import format_time, utc_now
 
 _log = logging.getLogger("keyctl.bundle")
 
@@ -34,13 +34,15 @@ class FollowedBundle:
         trust: Iterable[Trust],
         max_age: timedelta | None = None,
         state: BundleState | None = None,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._path = path
         self._trust = tuple(trust)
         self._max_age = max_age
         self._state = state
         self._identity = self._identify()
-        self._bundle = self._open(utc_now())
+        self._refused: tuple[int, ...] | None = self._identity
+        self._bundle = self._open(clock())
 
     @property
     def bundle(self) -> Bundle:
@@ -76,12 +78,17 @@ class FollowedBundle:
         identity = self._identify()
         if identity == self._identity:
             return False
-        self._identity = identity
         try:
             self._bundle = self._open(now, newer_than=self._bundle)
         except BundleUntrusted as error:
-            _log.warning("the bundle in force stays that of %s: %s", self._bundle.header.made_at, error.message)
+            # Tried again each time: what is wrong may be this machine's clock, or a mode. Told once.
+            if identity != self._refused:
+                _log.warning(
+                    "the bundle in force stays that of %s: %s", format_time(self._bundle.header.made_at), error.message
+                )
+            self._refused = identity
             return False
+        self._identity = self._refused = identity
         return True
 
     def close(self) -> None:

@@ -25,7 +25,10 @@ class BundleState:
 
     def seen(self, store_id: str) -> Seen | None:
         entry = self._read().get(store_id)
-        return Seen(entry[0], from_milliseconds(entry[1])) if entry else None
+        try:
+            return Seen(entry[0], from_milliseconds(entry[1])) if entry else None
+        except OverflowError:
+            raise self._unreadable() from None
 
     def remember(self, header: Header) -> None:
         """Keep a bundle that was believed, if it is the newest of its store."""
@@ -53,9 +56,12 @@ class BundleState:
                 return dict(state)
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, AttributeError, TypeError):
+        except (OSError, ValueError, AttributeError, TypeError, RecursionError):
             pass
-        raise ConfigurationInvalid(f"{self._path} cannot be read", hint="to verify without it: --no-state")
+        raise self._unreadable()
+
+    def _unreadable(self) -> ConfigurationInvalid:
+        return ConfigurationInvalid(f"{self._path} cannot be read", hint="to verify without it: --no-state")
 
     def _replace(self, text: str) -> None:
         temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")

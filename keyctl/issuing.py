@@ -11,6 +11,7 @@ from typing import TypeVar
 from keyctl.audit import key_entry, key_state
 from keyctl.delivery import Delivery
 from keyctl.errors import KeyctlError, NotDelivered, Refused
+from keyctl.hashing import Sha256
 from keyctl.keyformat import GeneratedKey
 from keyctl.lifecycle import UNDELIVERED
 from keyctl.models import Actor, Key, KeyRecord
@@ -57,15 +58,16 @@ class Issuer:
         raise no_room
 
     def hash(self, texts: Sequence[GeneratedKey]) -> dict[str, str]:
-        """Hash on all cores: the hash function lets other threads run."""
+        """Hash on all cores: Argon2's function lets other threads run."""
+        parameters = self._store.hash_parameters
 
         def hash_one(one: GeneratedKey) -> tuple[str, str]:
-            phc = self._store.hash_parameters.hash(one.text)
+            phc = parameters.hash(one.text)
             self._on_hashed()
             return one.prefix, phc
 
-        if len(texts) == 1:
-            return dict([hash_one(texts[0])])
+        if len(texts) == 1 or isinstance(parameters, Sha256):  # to give work to a thread costs more than a SHA-256
+            return dict(map(hash_one, texts))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             try:
                 return dict(pool.map(hash_one, texts))

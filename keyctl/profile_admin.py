@@ -17,6 +17,8 @@ from keyctl.store.database import Connection, Store
 from keyctl.times import utc_now
 
 EARLIER_FORMATS = "earlier_formats"
+_OF_IT = ("an owner is of it", "owners are of it")
+_HAVE_IT = ("an owner has it", "owners have it")
 
 
 @dataclass(frozen=True)
@@ -66,27 +68,27 @@ class ProfileAdmin:
         return [key_format.to_dict() for key_format in earlier]
 
     def _refuse_removals(self, connection: Connection, old: Profile, new: Profile, now: datetime) -> None:
-        def refuse(what: str, name: str, users: int, who: str) -> None:
+        def refuse(what: str, name: str, users: int, one: str, several: str) -> None:
             if users:
                 raise Refused(
-                    f"the new profile has no {what} {name}, and {users:,} {who}",
+                    f"the new profile has no {what} {name}, and {f'{users:,} {several}' if users > 1 else one}",
                     hint=f"keep {name} in the file, or change those first",
                 )
 
         for scope in old.scopes.catalogue.keys() - new.scopes.catalogue.keys():
             users = keys.count_live(connection, keys.Filters(scope=scope), now=now)
-            refuse("scope", scope, users, "live keys hold it")
+            refuse("scope", scope, users, "a live key holds it", "live keys hold it")
         for environment in set(old.environments.values()) - set(new.environments.values()):
             users = keys.count_live(connection, keys.Filters(environment=environment), now=now)
-            refuse("environment", environment, users, "live keys are for it")
+            refuse("environment", environment, users, "a live key is for it", "live keys are for it")
         everybody = owners.every(connection)
         for owner_kind in old.owners.kinds.keys() - new.owners.kinds.keys():
-            refuse("kind of owner", owner_kind, sum(one.kind == owner_kind for one in everybody), "owners are of it")
+            refuse("kind of owner", owner_kind, sum(one.kind == owner_kind for one in everybody), *_OF_IT)
         for plan in old.plans.keys() - new.plans.keys():
-            refuse("plan", plan, sum(one.plan == plan for one in everybody), "owners have it")
+            refuse("plan", plan, sum(one.plan == plan for one in everybody), *_HAVE_IT)
         for owner in everybody:
             for name in owner.attributes.keys() - new.owners.kinds[owner.kind].attributes.keys():
-                refuse("attribute", name, sum(name in one.attributes for one in everybody), "owners have it")
+                refuse("attribute", name, sum(name in one.attributes for one in everybody), *_HAVE_IT)
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 from keyctl.models import Key, Owner
@@ -22,7 +23,8 @@ class Row(Protocol):
 
 KEY_COLUMNS = tuple(Key.__dataclass_fields__)
 OWNER_COLUMNS = tuple(Owner.__dataclass_fields__)
-_TIMES = {name for name in KEY_COLUMNS + OWNER_COLUMNS if name.endswith(("_at", "_until"))}
+_KEY_TIMES = tuple(name for name in KEY_COLUMNS if name.endswith(("_at", "_until")))
+_OWNER_TIMES = tuple(name for name in OWNER_COLUMNS if name.endswith("_at"))
 
 
 class RowDamaged(ValueError):
@@ -48,18 +50,18 @@ def encode_owner(owner: Owner) -> dict[str, Any]:
 
 def decode_key(row: Row) -> Key:
     try:
-        values = _decode(row, KEY_COLUMNS)
-        values["scopes"] = tuple(json.loads(values["scopes"]))
-        values["allowed_ips"] = tuple(json.loads(values["allowed_ips"]))
-        values["metadata"] = json.loads(values["metadata"])
+        values = _decode(row, KEY_COLUMNS, _KEY_TIMES)
+        values["scopes"] = _texts(values["scopes"])
+        values["allowed_ips"] = _texts(values["allowed_ips"])
+        values["metadata"] = json.loads(values["metadata"]) if values["metadata"] != "{}" else {}
     except (TypeError, ValueError, OverflowError):
         raise RowDamaged(f"key {row['prefix']} ({row['id']}) was altered outside keyctl: it cannot be read") from None
-    return Key(**values)
+    return Key.of(values)
 
 
 def decode_owner(row: Row) -> Owner:
     try:
-        values = _decode(row, OWNER_COLUMNS)
+        values = _decode(row, OWNER_COLUMNS, _OWNER_TIMES)
         values["attributes"] = json.loads(values["attributes"])
     except (TypeError, ValueError, OverflowError):
         raise RowDamaged(f"owner {row['handle']} was altered outside keyctl: it cannot be read") from None
@@ -68,6 +70,8 @@ def decode_owner(row: Row) -> Owner:
 
 def json_value(value: Any) -> Any:
     """Return a column's value as it stands in JSON: times as Unix milliseconds, tuples as lists."""
+    if value is None or isinstance(value, str):
+        return value
     if isinstance(value, datetime):
         return to_milliseconds(value)
     if isinstance(value, tuple):
@@ -75,8 +79,15 @@ def json_value(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _decode(row: Row, columns: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        name: from_milliseconds(row[name]) if name in _TIMES and row[name] is not None else row[name]
-        for name in columns
-    }
+def _decode(row: Row, columns: tuple[str, ...], times: tuple[str, ...]) -> dict[str, Any]:
+    values = {name: row[name] for name in columns}
+    for name in times:
+        if values[name] is not None:
+            values[name] = from_milliseconds(values[name])
+    return values
+
+
+@lru_cache(maxsize=1024)
+def _texts(text: str) -> tuple[str, ...]:
+    """Read a JSON list. Few different ones stand in the rows of a store."""
+    return tuple(json.loads(text))

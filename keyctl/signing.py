@@ -67,8 +67,8 @@ class SigningKey:
     def load(cls, path: Path) -> SigningKey:
         """Read a key from its file. Raises NotFound, UsageError if it is none, Refused if others may read it."""
         try:
-            text = path.read_text(encoding="ascii")
-            mode = path.stat().st_mode
+            with path.open(encoding="ascii") as file:
+                text, mode = file.read(1024), os.fstat(file.fileno()).st_mode
         except FileNotFoundError:
             raise NotFound(f"there is no signing key at {path}", hint="make one: keyctl bundle key --create") from None
         except (OSError, UnicodeDecodeError):
@@ -76,9 +76,12 @@ class SigningKey:
         if mode & 0o077:
             raise Refused(f"others may read the signing key {path}", hint=f"chmod 600 {path}")
         try:
-            raw = decode_key(text.removeprefix(_PRIVATE).strip().encode(), _BYTES)
+            # A public key has the same length: without the words before it, it is not taken for a private one.
+            words, raw = text[: len(_PRIVATE)], decode_key(text[len(_PRIVATE) :].strip().encode(), _BYTES)
         except BundleDamaged:
-            raise UsageError(f"{path} holds no signing key of keyctl's") from None
+            words, raw = "", b""
+        if words != _PRIVATE:
+            raise UsageError(f"{path} holds no signing key of keyctl's", hint="make one: keyctl bundle key --create")
         return cls(Ed25519PrivateKey.from_private_bytes(raw))
 
 
@@ -86,7 +89,7 @@ def parse_trust(text: str) -> Trust:
     """Read `PUBLIC-KEY` or `STORE-ID:PUBLIC-KEY`. Raises UsageError."""
     store_id, _, key = text.rpartition(":")
     try:
-        return Trust(decode_key(key.encode(), _BYTES), store_id or None)
+        return Trust(decode_key(key.encode("utf-8", "replace"), _BYTES), store_id or None)
     except BundleDamaged:
         raise UsageError(
             f'"{brief(text)}" is not a public key: 43 characters of base64url',

@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -48,11 +47,14 @@ class SqliteReader:
         self._wait = wait
         # The connection is one thread's at a time; SQLite's own locks are between processes.
         self._lock = threading.RLock()
+        self._explained = _Explained(path, self._lock)
         self._settings: dict[str, str] = {}
         self._open()
 
     def _open(self) -> None:
-        with self._explained():
+        self._identity: tuple[int, int] | None = None  # until all went well: nothing is looked up in the wrong file
+        identity = _identity(self._path)
+        with self._explained:
             self._connection = sqlite3.connect(
                 file_uri(self._path, mode="ro"),
                 uri=True,
@@ -60,23 +62,26 @@ class SqliteReader:
                 isolation_level=None,
                 check_same_thread=False,
             )
-            self._connection.row_factory = sqlite3.Row
-            self._identity = _identity(self._path)
-            check_revision(str(self._path), _revision(self._connection))
-        self._read_settings()
+        try:
+            with self._explained:
+                self._connection.row_factory = sqlite3.Row
+                check_revision(str(self._path), _revision(self._connection))
+            self._read_settings()
+        except BaseException:
+            self._connection.close()
+            raise
+        self._identity = identity
 
-    def _read_settings(self) -> bool:
-        with self._explained():
+    def _read_settings(self) -> None:
+        with self._explained:
             settings = dict(iter(self._connection.execute("select name, value from settings")))
-        if settings == self._settings:
-            return False
-        self._settings = settings
-        self.store_id = settings.get("store_id", "")
-        self.profile, self.formats, self.hash_parameters = read_rules(str(self._path), settings)
-        return True
+        if settings != self._settings:
+            self.profile, self.formats, self.hash_parameters = read_rules(str(self._path), settings)
+            self.store_id = settings.get("store_id", "")
+            self._settings = settings  # last: rules that cannot be read are not taken for read
 
     def find(self, prefix: str) -> KeyRecord | None:
-        with self._explained():
+        with self._explained:
             self._follow_file()
             row = self._connection.execute("select * from keys where prefix = ?", (prefix,)).fetchone()
             if row is None:
@@ -89,11 +94,13 @@ class SqliteReader:
             return KeyRecord(key, above)
 
     def find_owners(self, handle: str) -> tuple[Owner, ...]:
-        with self._explained():
+        with self._explained:
+            self._follow_file()
             return self._ancestors("handle = ?", handle)
 
     def owners_mentioning(self, text: str) -> list[tuple[Owner, ...]]:
-        with self._explained():
+        with self._explained:
+            self._follow_file()
             rows = self._connection.execute(
                 "select id from owners where instr(attributes, ?)", (json.dumps(text, ensure_ascii=False),)
             )
@@ -105,7 +112,10 @@ class SqliteReader:
     def refresh(self, now: datetime) -> bool:  # noqa: ARG002 - bundles need it
         """Read the rules again; tell whether they changed."""
         with self._lock:
-            return self._read_settings()
+            before = self._settings
+            self._follow_file()
+            self._read_settings()
+            return self._settings is not before
 
     def close(self) -> None:
         self._connection.close()
@@ -120,19 +130,27 @@ class SqliteReader:
             self._connection.close()
             self._open()
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            with self._lock:
-                yield
-        except sqlite3.Error as error:
+
+class _Explained:
+    """Holds the lock, and says what an error of the database's means. A class: every look-up pays for it."""
+
+    def __init__(self, path: Path, lock: threading.RLock) -> None:
+        self._path = path
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self._lock.release()
+        if isinstance(error, sqlite3.Error):
             if "readonly" in str(error):  # said to one who only reads: SQLite would have to roll back
                 raise StoreUnavailable(
                     f"a write to the store {self._path} was cut off, and must be undone first",
                     hint="any command that may write to the store undoes it: keyctl list",
                 ) from error
             raise explain(self._path, str(error)) from error
-        except RowDamaged as error:
+        if isinstance(error, RowDamaged):
             raise damaged(str(self._path), str(error)) from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime
+from functools import lru_cache
 
 from keyctl.times import to_milliseconds
 
@@ -23,4 +24,10 @@ def ulids(now: datetime, count: int) -> list[str]:
 
 
 def _encode(value: int) -> str:
-    return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
+    # Of many in a row, all but the last digits are the same.
+    return _digits(value >> 20, 22) + "".join([_CROCKFORD[(value >> shift) & 31] for shift in (15, 10, 5, 0)])
+
+
+@lru_cache(maxsize=4)
+def _digits(value: int, length: int) -> str:
+    return "".join(_CROCKFORD[(value >> 5 * i) & 31] for i in reversed(range(length)))

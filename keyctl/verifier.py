@@ -1,4 +1,18 @@
-"""Verification of a presented key: shape, look-up, secret, then the law in `decision`."""
+"""Verification of a presented key: shape, look-up, secret, then the law in `decision`.
+
+What an application imports. Make one verifier at its start, and share it between its threads:
+
+>>> from keyctl.verifier import Verifier
+>>> verifier = Verifier.from_store("./keys.db")
+>>> decision = verifier.verify(key, scopes=["read"], ip="192.0.2.7")
+>>> if decision:
+...     print("welcome,", decision.record.key.environment)
+welcome, live
+>>> decision = verifier.verify(key + "x")
+>>> decision.code, decision.reason, decision.code.http_status
+(<Code.INVALID_API_KEY: 'INVALID_API_KEY'>, 'malformed', 401)
+>>> verifier.close()
+"""
 
 from __future__ import annotations
 
@@ -129,7 +143,8 @@ class Verifier:
         from keyctl.bundle_reload import FollowedBundle  # noqa: PLC0415 - needs cryptography
         from keyctl.signing import parse_trust  # noqa: PLC0415
 
-        return cls(FollowedBundle(Path(path), trust=map(parse_trust, trust), max_age=max_age), **options)
+        clock = {"clock": options["clock"]} if "clock" in options else {}
+        return cls(FollowedBundle(Path(path), trust=map(parse_trust, trust), max_age=max_age, **clock), **options)
 
     def verify(
         self,
@@ -150,20 +165,20 @@ class Verifier:
         """The same, for a Request."""
         now = self._clock()
         try:
-            self._keyring.check(now)
             self._refresh(now)
             proven = self._recall(key) or self._prove(key)
+            if isinstance(proven, Decision):
+                return proven
+            owners = self._keyring.find_owners(request.resource_owner) if request.resource_owner is not None else ()
         except BundleUntrusted as error:
             return Decision(Code.UNTRUSTED_BUNDLE, error.reason)
-        if isinstance(proven, Decision):
-            return proven
-        owners = self._keyring.find_owners(request.resource_owner) if request.resource_owner is not None else ()
         profile = self._keyring.profile
         return decide(profile, proven.record, request, now=now, resource_owners=owners, in_force=proven.in_force)
 
     def invalidate(self) -> None:
         """Look everything up again from now on. Proven secrets stay proven, as long as the stored hash is the same."""
-        self._generation += 1
+        with self._lock:
+            self._generation += 1
 
     def wrong_secrets(self) -> dict[str, int]:
         """Return how often a wrong secret came with a prefix that exists. At most `cache_size` prefixes are counted."""
@@ -223,9 +238,10 @@ class Verifier:
         proven = _Proven(record.key.prefix, record.key.phc, record, in_force, looked_up, generation)
         with self._lock:
             self._proven.pop(digest, None)
-            while len(self._proven) >= self._cache_size:
+            while self._proven and len(self._proven) >= self._cache_size:
                 del self._proven[next(iter(self._proven))]
-            self._proven[digest] = proven
+            if self._cache_size > 0:
+                self._proven[digest] = proven
         return proven
 
     def _count_wrong_secret(self, prefix: str) -> None:
@@ -234,13 +250,16 @@ class Verifier:
                 self._wrong_secrets[prefix] += 1
 
     def _refresh(self, now: datetime) -> None:
-        """Follow a profile that was changed, or a bundle that was replaced; look everything up again if so."""
+        """Follow a profile that was changed, or a bundle that was replaced; look everything up again if so.
+
+        Raises BundleUntrusted if what is in force then is a bundle, and too old.
+        """
         timer = self._timer()
-        if timer - self._refreshed < max(1, self._keyring.profile.refresh_seconds):
-            return
-        self._refreshed = timer
-        if self._keyring.refresh(now):
-            self.invalidate()
+        if timer - self._refreshed >= self._keyring.profile.refresh_seconds:
+            if self._keyring.refresh(now):
+                self.invalidate()
+            self._refreshed = timer
+        self._keyring.check(now)
 
     def _digest(self, key: str) -> bytes:
         return blake2b(key.encode("utf-8", "surrogatepass"), key=self._cache_key, digest_size=32).digest()
@@ -269,12 +288,19 @@ class Verifier:
         from keyctl.http_responses import lists_origin  # noqa: PLC0415
         from keyctl.profiles.http import rules_of  # noqa: PLC0415
 
+        try:
+            self._refresh(self._clock())
+        except BundleUntrusted as error:
+            return Decision(Code.UNTRUSTED_BUNDLE, error.reason)
         rules = rules_of(self._keyring.profile)
         request = HttpRequest(method, path, tuple((name.lower(), value) for name, value in headers))
         connection = http_rules.Connection(scheme, ip, trusted_proxies)
         admitted = http_rules.admit(rules, request, connection, self._keyring.formats)
         if isinstance(admitted, http_rules.Preflight):
-            chains = self._keyring.owners_mentioning(admitted.origin)
+            try:
+                chains = self._keyring.owners_mentioning(admitted.origin)
+            except BundleUntrusted as error:
+                return Decision(Code.UNTRUSTED_BUNDLE, error.reason, origin=admitted.origin, preflight=True)
             active = [chain[0] for chain in chains if all(owner.active for owner in chain)]
             allowed = rules.cors is not None and lists_origin(active, rules.cors, admitted.origin)
             code = Code.VALID if allowed else Code.FORBIDDEN_ORIGIN

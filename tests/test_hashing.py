@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import time
 
 import pytest
 
 from keyctl import hashing
-from keyctl.hashing import DEFAULT, Argon2id, HashInvalid, needs_rehash, parameters_from_dict, parse_parameters, verify
+from keyctl.hashing import (
+    DEFAULT,
+    Argon2id,
+    HashInvalid,
+    Sha256,
+    needs_rehash,
+    parameters_from_dict,
+    parse_parameters,
+    verify,
+)
 from tests.samples import CHEAP, FORMATS
 
 KEY = "kc_live_0123456789AB_CDEFGHIJKLMNOPQRSTUVWXYZabcdefg01BMLu1"
@@ -179,22 +190,34 @@ def test_the_default_is_what_owasp_asks_for():
         (Argon2id(16, 1, 1), True),
         (Argon2id(8, 2, 1), True),
         (Argon2id(16, 1, 2), True),
+        (Sha256(), False),
     ],
 )
-def test_a_hash_of_other_parameters_is_to_be_made_anew(wanted: Argon2id, *, needed: bool):
+def test_a_hash_weaker_than_wanted_is_to_be_made_anew(wanted: Argon2id, *, needed: bool):
     assert needs_rehash(CHEAP.hash(KEY), wanted) is needed
 
 
 @pytest.mark.parametrize(
     "values",
-    [(7, 1, 1), (8, 0, 1), (8, 1, 0), (8, 1, 2), (1048577, 1, 1), (8, 65, 1), (1024, 1, 65), (-1, 1, 1), (0, 0, 0)],
+    [
+        (7, 1, 1),
+        (8, 0, 1),
+        (8, 1, 0),
+        (8, 1, 2),
+        (1048577, 1, 1),
+        (8, 65, 1),
+        (1048576, 5, 1),
+        (1024, 1, 65),
+        (-1, 1, 1),
+        (0, 0, 0),
+    ],
 )
 def test_parameters_beyond_the_bounds_are_refused(values: tuple[int, int, int]):
     with pytest.raises(ValueError, match="8 KiB per lane to 1 GiB"):
         Argon2id(*values)
 
 
-@pytest.mark.parametrize("values", [(8, 1, 1), (512, 1, 64), (1048576, 64, 1)])
+@pytest.mark.parametrize("values", [(8, 1, 1), (512, 1, 64), (1048576, 4, 1), (65536, 64, 1)])
 def test_parameters_at_the_bounds_are_taken(values: tuple[int, int, int]):
     assert parse_parameters("m={},t={},p={}".format(*values)) == Argon2id(*values)
 
@@ -228,3 +251,32 @@ def test_parameters_are_kept_and_read_back():
 def test_an_unknown_scheme_is_refused():
     with pytest.raises(ValueError, match="unknown hash scheme 'md5'"):
         parameters_from_dict({"scheme": "md5"})
+
+
+# ── SHA-256 ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_sha256_hash_is_over_the_salt_and_the_key():
+    salt, digest = Sha256().hash(KEY).split("$")[2:]
+    padded = [base64.b64decode(part + "=" * (-len(part) % 4)) for part in (salt, digest)]
+
+    assert padded[1] == hashlib.sha256(padded[0] + KEY.encode()).digest()
+    assert len(padded[0]) == 16
+
+
+def test_a_sha256_hash_fits_its_own_key_alone():
+    phc = Sha256().hash(KEY)
+
+    assert verify(KEY, phc)
+    assert not verify(KEY + "x", phc)
+    assert not verify(KEY, Sha256().decoy())
+    assert Sha256().hash(KEY) != phc
+
+
+def test_a_sha256_hash_is_weaker_than_any_argon2id():
+    assert needs_rehash(Sha256().hash(KEY), Argon2id(8, 1, 1))
+
+
+def test_schemes_are_read_back_from_what_the_store_keeps():
+    for scheme in (Sha256(), Argon2id(64, 3, 2)):
+        assert parameters_from_dict(scheme.to_dict()) == scheme

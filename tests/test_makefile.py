@@ -157,6 +157,17 @@ def test_the_environment_is_no_command_line(tree: Tree):
     assert not set(env) & set(tree.last_env)
 
 
+@pytest.mark.parametrize("token", ["dev-admin-token", "$(shell touch pwned)`touch pwned`'\";"])
+def test_the_admin_token_goes_by_the_environment_and_never_by_an_argument(tree: Tree, token: str):
+    done = tree.make("-s", "provision-token", f"ADMIN_TOKEN={token}")
+
+    assert (done.returncode, done.stdout) == (0, "the-key\n")
+    assert tree.calls == [["-P", "-m", "keyctl", "mint", "--init"]]
+    assert tree.last_env["KEYCTL_ADMIN_TOKEN"] == token
+    assert "ADMIN_TOKEN" not in tree.last_env
+    assert not list(tree.path.rglob("pwned"))
+
+
 def test_an_unknown_variable_is_refused(tree: Tree):
     done = tree.make("-s", "provision-token", "SCOPE=calls:read")
 
@@ -287,3 +298,23 @@ def test_what_keyctl_refuses_leaves_stdout_empty(real: Tree):
     assert done.returncode == 2
     assert done.stdout == ""
     assert "tomorrow" in done.stderr
+
+
+def test_the_development_default_of_the_admin_token_mints_and_warns(real: Tree):
+    done = real.make("-s", "provision-token", "PROFILE=vexa", "ADMIN_TOKEN=dev-admin-token")
+
+    assert done.returncode == 0
+    assert re.fullmatch(r"vxa_bot_\w+\n", done.stdout)
+    assert "the admin token is the development default" in done.stderr
+
+
+def test_a_protected_store_mints_for_the_right_admin_token_alone(real: Tree, cli: Cli):
+    cli("init", check=0)
+    cli("admin-token", "set", stdin="a long enough token", check=0)
+
+    refused = real.make("-s", "provision-token", "ADMIN_TOKEN=another long token")
+    minted = real.make("-s", "provision-token", "ADMIN_TOKEN=a long enough token")
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "the admin token is wrong" in refused.stderr
+    assert (minted.returncode, minted.stdout[:8]) == (0, "kc_live_")

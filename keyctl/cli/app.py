@@ -129,7 +129,7 @@ def _global_options(*, hidden: bool = False) -> list[Any]:
         option("--json", flag=True, text="Print JSON, errors too."),
         option("--quiet", "-q", flag=True, text="Leave out notes."),
         option("--no-color", flag=True, text="Print without colours; so does NO_COLOR=1."),
-        option("--admin-token-file", metavar="FILE", text="The admin token; or KEYCTL_ADMIN_TOKEN, or a prompt."),
+        option("--admin-token-file", metavar="FILE", text="The admin token, where the store needs one."),
         option("--wait", metavar="TIME", text="How long to wait for another writer. [default: 5s]"),
     ]
 

@@ -66,8 +66,8 @@ def export(
       keyctl bundle export keys.bundle
       keyctl bundle export live.bundle --env live --valid-for 1h
 
-    It holds hashes and never a secret. Until it is too old, it accepts keys that are revoked later: revoke and lock say
-    until when.
+    A bundle holds hashes and never a secret. Keys that are revoked after the export stay good in it until it is too
+    old: revoke and lock say until when.
     """
     from keyctl.bundle_export import BundleExporter
     from keyctl.cli.filters import read_filters
@@ -108,7 +108,7 @@ def show(
     ] = None,
     key: KeyOption = None,
 ) -> None:
-    """Tell who signed a bundle, how old it is, and what is in it, checking every byte.
+    """Check a bundle to the last byte, and tell what it is.
 
     \b
     Examples:
@@ -153,10 +153,10 @@ def show(
 @app.command("key", cls=Command)
 def show_key(
     ctx: typer.Context,
-    create: Annotated[bool, typer.Option("--create", help="Make the key: a file that only you may read.")] = False,
+    create: Annotated[bool, typer.Option("--create", help="Make the pair of keys first.")] = False,
     key: KeyOption = None,
 ) -> None:
-    """Print the public key that bundles are signed with; make it with --create.
+    """Print the public key that bundles are verified with.
 
     \b
     Examples:

@@ -75,4 +75,4 @@ def _tell_of_bundles(context: CommandContext, done: str) -> None:
     """Tell the price of being offline: bundles that were exported before do not know."""
     until = context.store.settings.get("bundle_valid_until")
     if until is not None and until > format_time(utc_now()):
-        context.output.note(f"bundles exported before may take what is {done} now for good until {until}")
+        context.output.note(f"bundles that were exported before may still accept what is {done} now, until {until}")

@@ -8,6 +8,11 @@ from typer import core
 
 
 class ExamplesFirst:
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the arguments as manuals write them: Typer puts those that are needed in braces."""
+        pieces: list[str] = super().collect_usage_pieces(ctx)  # type: ignore[misc]
+        return [piece[1:-1] if piece.startswith("{") else piece for piece in pieces]
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         command: Any = self
         command.format_help_text(ctx, formatter)

@@ -33,19 +33,19 @@ def verify(
         Path | None, typer.Option(metavar="FILE", help="Read the key from a file. [standard input]")
     ] = None,
     scope: Annotated[
-        list[str] | None, typer.Option(metavar="SCOPE", help="What the key must be good for: all of them; repeatable.")
+        list[str] | None, typer.Option(metavar="SCOPE", help="What the key must be good for; repeatable.")
     ] = None,
     env: Annotated[str | None, typer.Option(metavar="ENV", help="The environment the key must be for.")] = None,
     ip: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where the request comes from.")] = None,
     resource_owner: Annotated[
-        str | None, typer.Option(metavar="HANDLE", help="To whom belongs what the request reaches for.")
+        str | None, typer.Option(metavar="HANDLE", help="Whose resource the request reaches for.")
     ] = None,
     request: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Judge an HTTP request's head instead; - is standard input.")
+        Path | None, typer.Option(metavar="FILE", help="Judge an HTTP request's head; - is standard input.")
     ] = None,
-    scheme: Annotated[str, typer.Option(metavar="SCHEME", help="How the request came: https or http.")] = "https",
+    scheme: Annotated[str, typer.Option(metavar="SCHEME", help="https or http, as the request came.")] = "https",
     trusted_proxy: Annotated[
-        list[str] | None, typer.Option(metavar="CIDR", help="Believe X-Forwarded-* headers from here; repeatable.")
+        list[str] | None, typer.Option(metavar="CIDR", help="Believe X-Forwarded-* from here; repeatable.")
     ] = None,
     http: Annotated[bool, typer.Option("--http", help="Print the response that the platform would give.")] = False,
     bundle: Annotated[
@@ -56,10 +56,10 @@ def verify(
     ] = None,
     max_age: Annotated[str | None, typer.Option(metavar="TIME", help="Refuse an older bundle.")] = None,
     no_state: Annotated[
-        bool, typer.Option("--no-state", help="Do not remember the newest bundle seen, nor compare.")
+        bool, typer.Option("--no-state", help="Neither keep nor compare the newest bundle seen.")
     ] = False,
     record: Annotated[
-        bool, typer.Option("--record", help="Note the time as the key's last use, if it is valid.")
+        bool, typer.Option("--record", help="If it is valid, note the time as its last use.")
     ] = False,
 ) -> None:
     """Decide whether a key is good for something.

@@ -136,13 +136,13 @@ class Store(Database):
     def reload(self) -> None:
         """Read the store's settings again."""
         with self.read() as connection:
-            self.settings = settings.read(connection)
-        if not self.settings:
+            found = settings.read(connection)
+        if not found:
             raise ConfigurationInvalid(
                 f"the store at {self.location} has tables, and is not initialised", hint="keyctl init"
             )
-        rules = sqlite_reader.read_rules(str(self.location), self.settings)
-        self.profile, self.formats, self.hash_parameters = rules
+        self.profile, self.formats, self.hash_parameters = sqlite_reader.read_rules(str(self.location), found)
+        self.settings = found  # last: rules that cannot be read are not taken for read
 
     def find(self, prefix: str) -> KeyRecord | None:
         with self.read() as connection:
@@ -157,9 +157,11 @@ class Store(Database):
 
     def refresh(self, now: datetime) -> bool:  # noqa: ARG002 - bundles need it
         """Read the store's settings again; tell whether they changed."""
-        before = self.settings
+        with self.read() as connection:
+            if settings.read(connection) == self.settings:
+                return False
         self.reload()
-        return self.settings != before
+        return True
 
     def owners_mentioning(self, text: str) -> list[tuple[Owner, ...]]:
         with self.read() as connection:

@@ -117,7 +117,9 @@ def undelivered_successors(connection: Connection, key_id: str) -> list[KeyRecor
 
 
 def add(connection: Connection, new: Sequence[Key]) -> None:
-    connection.execute(insert(keys), [encode_key(key) for key in new])
+    """Insert keys that differ in nothing but id, prefix and hash: the rest is encoded once."""
+    common = encode_key(new[0])
+    connection.execute(insert(keys), [{**common, "id": key.id, "prefix": key.prefix, "phc": key.phc} for key in new])
 
 
 def set_columns(connection: Connection, key_id: str, **values: Any) -> None:
