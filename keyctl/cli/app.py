@@ -209,6 +209,8 @@ def main() -> int:
         bug = KeyctlError(f"a bug: {type(error).__name__}", hint="KEYCTL_DEBUG=1 shows where; please report it")
         context.output.error(bug)
         return bug.exit_code
+    finally:
+        context.close()
 
 
 def _run(context: CommandContext) -> int:

@@ -101,11 +101,10 @@ def verify(ctx: typer.Context) -> None:
     Recomputes the chain of hashes, and compares every key and owner with what the history says. Names the first broken
     event or key, and exits 9.
     """
-    from keyctl.store.database import Database
     from keyctl.store.integrity import check
 
     context = context_of(ctx)
-    verdict = check(Database(context.existing_location, wait=context.wait))
+    verdict = check(context.database)
     counts = {"events": verdict.events, "keys": verdict.keys, "owners": verdict.owners}
     if context.output.json:
         context.output.answer_json({"intact": verdict.fault is None, "fault": verdict.fault, **counts})
@@ -117,9 +116,15 @@ def verify(ctx: typer.Context) -> None:
 
 
 def _subject(event: Event) -> str:
-    named = event.detail.get("keys", [])
-    if len(named) > 1 and event.action != "key.rotated":
-        return f"{named[0]['prefix']} and {len(named) - 1:,} more"
+    """Return what an event is about: a key's prefix, an owner's handle, a profile, a bundle's end."""
+    detail = event.detail
+    named = [str(entry["prefix"]) for entry in detail.get("keys", [])]
+    if event.action == "key.rotated":
+        return named[-1]  # the key that was replaced; its successor's own event stands before
+    if len(named) > 1:
+        return f"{named[0]} and {len(named) - 1:,} more"
     if named:
-        return str(named[0]["prefix"])
-    return str(event.detail.get("owner", {}).get("handle", ""))
+        return named[0]
+    if "bundle" in detail:
+        return f"valid until {detail['bundle']['valid_until']}"
+    return str(detail.get("owner", {}).get("handle") or detail.get("profile") or detail.get("hash") or "")

@@ -144,7 +144,7 @@ class CommandContext:
         self._warn_of_exposure()
         return Database(self.existing_location, wait=self.wait, patient=self.patient)
 
-    @property
+    @cached_property
     def keyring(self) -> Keyring:
         """The quickest way to look a key up: a SQLite file is read without SQLAlchemy."""
         file = self.existing_location.file
@@ -153,6 +153,12 @@ class CommandContext:
         from keyctl.sqlite_reader import SqliteReader
 
         return SqliteReader(file, wait=self.wait)
+
+    def close(self) -> None:
+        """Close whatever was opened."""
+        for opened in ("store", "database", "keyring"):
+            if opened in self.__dict__:
+                self.__dict__[opened].close()
 
     @property
     def admin(self) -> KeyAdmin:
