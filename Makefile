@@ -10,7 +10,7 @@ LOCK := .ci/requirements-dev.txt
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := all
-.PHONY: all provision-token test lint format check bench completions pictures wheel-check lock clean help
+.PHONY: all provision-token test lint format check bench bench-peers completions pictures wheel-check lock clean help
 
 # --- what the caller says about the key ------------------------------------------------------------------------------
 # NAME, OWNER and the others count only on make's command line (WSL has a NAME in everybody's environment) and may hold
@@ -97,6 +97,13 @@ check: lint test ## all that a change must pass
 
 bench: $(VENV)/.ready ## measure the speed, as ratios to plain scripts (QUICK=1: in a minute or two)
 	@$(PYTHON) -m tests.benchmarks
+
+PEERS := 'keyshield[core,cli]==2.0.1' 'sqlalchemy[asyncio]' aiosqlite 'djangorestframework-api-key==3.1.0' djangorestframework
+bench-peers: $(VENV)/.ready ## measure keyctl beside keyshield and djangorestframework-api-key, in an environment of theirs
+	@set -e; [ -e .bench/peers/.ready ] || { echo "installing into .bench/peers …"; $(PYTHON) -m venv --clear .bench/peers; \
+	  $(VENV)/bin/uv pip install -q --python .bench/peers/bin/python $(PEERS) || .bench/peers/bin/python -m pip -q install $(PEERS); \
+	  touch .bench/peers/.ready; } >&2; \
+	$(PYTHON) -m tests.benchmarks.peers
 
 completions: $(VENV)/.ready ## write the completion scripts of bash, zsh and fish anew
 	@set -e; mkdir -p completions; \

@@ -128,18 +128,15 @@ class KeyAdmin:
             if keys.taken(connection, [one.prefix for one in texts]):
                 raise _PrefixTaken
             ids = counters.new_ids(connection, "key", self._store.profile.key_ids, now=now, count=count)
-            common = vars(key)
+            delivered = vars(replace(key, delivered_at=now))
             made = [
-                Key.of({**common, "id": key_id, "prefix": one.prefix, "phc": hashes.get(one.prefix, "")})
+                Key.of({**delivered, "id": key_id, "prefix": one.prefix, "phc": hashes.get(one.prefix, "")})
                 for key_id, one in zip(ids, texts, strict=True)
             ]
-            minted = [
-                Minted(KeyRecord(Key.of({**vars(key), "delivered_at": now}), chain), one.text)
-                for key, one in zip(made, texts, strict=True)
-            ]
+            minted = [Minted(KeyRecord(one, chain), text.text) for one, text in zip(made, texts, strict=True)]
             if not dry_run:
-                keys.add(connection, made)
-                self._issuer.record_minted(connection, made, now=now, reason=reason)
+                keys.add_alike(connection, key, made)
+                self._issuer.record_minted(connection, key, made, now=now, reason=reason)
                 delivery.prepare(minted)
             return minted
 
@@ -209,7 +206,7 @@ class KeyAdmin:
             )
             if not dry_run:
                 keys.add(connection, [successor])
-                self._issuer.record_minted(connection, [successor], now=now, reason=reason)
+                self._issuer.record_minted(connection, successor, [successor], now=now, reason=reason)
                 delivery.prepare([minted])
             return minted
 

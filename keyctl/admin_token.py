@@ -68,7 +68,7 @@ class AdminToken:
 
     def _write(self, new: str, action: str) -> None:
         if len(new) < SHORTEST:
-            raise UsageError(f"the admin token has {len(new)} characters: at least {SHORTEST}")
+            raise UsageError(f"the admin token has {len(new)} characters: it needs {SHORTEST} or more")
         phc = hashing.DEFAULT.hash(new)
 
         def work(connection: Connection) -> None:

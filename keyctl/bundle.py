@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, NamedTuple
+from weakref import finalize
 
 from keyctl import bundle_format
 from keyctl.bundle_format import (
@@ -127,6 +128,8 @@ class Bundle:
         except BaseException:
             self._file.close()
             raise
+        # A bundle that was replaced is let go, not closed: other threads may be in the middle of a look-up.
+        finalize(self, self._file.close)
         self._tables = {
             name: TableReader(self._file, self._start, groups) for name, groups in self.header.tables.items()
         }

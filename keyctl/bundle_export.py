@@ -83,7 +83,7 @@ class BundleExporter:
             raise UsageError(f"cannot write the bundle {path}: {error.strerror}") from None
         finally:
             for left in (temporary, _body_of(temporary)):
-                with suppress(FileNotFoundError):
+                with suppress(OSError):
                     left.unlink()
 
     def _reserve(

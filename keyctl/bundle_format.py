@@ -1,13 +1,41 @@
 """The bundle's file: sorted tables in blocks, under digests, under one signed line. Pure but for the file handles.
 
-    line 1     keyctl-bundle-v1 SIGNER SIGNATURE HEADER
-    the rest   blocks of lines, in the order in which the header and the indexes name them
+A bundle is UTF-8 text. Its first line is four words, one space between them, 262,144 bytes at most with its line feed:
 
-SIGNER is the Ed25519 public key and SIGNATURE its signature (RFC 8032) over the text `keyctl-bundle-v1`, a line end,
-and the exact bytes of HEADER; both are base64url without padding (RFC 4648). HEADER is a JSON object. It has the tables
-`keys`, `owners` and `handles`, each a list of groups, and the block `rules`. A group, and a block, is named as
-`[first name, offset, length, SHA-256 in hex]`; offsets count from the byte after line 1. A group is a JSON list of the
-names of up to 256 blocks; a block is up to 256 lines `[name, value]`. Names ascend by code point through a whole table.
+    keyctl-bundle-v1 SIGNER SIGNATURE HEADER
+
+SIGNER is an Ed25519 public key (RFC 8032) of 32 bytes, and SIGNATURE its signature of 64 over these bytes: the text
+`keyctl-bundle-v1`, a line feed, and HEADER exactly as it stands, without the line feed at its end. Both are base64url
+without padding (RFC 4648). A reader first compares SIGNER with those it trusts, then checks the signature, and only
+then parses HEADER, a JSON object (fields may be added):
+
+    version                  1
+    store_id                 whose keys these are
+    sequence                 a number that grows with each bundle of a store
+    made_at, valid_until     RFC 3339 in UTC. It may be used while now < valid_until, and made_at <= now + 5 minutes
+    filter                   an object: which keys were exported; empty for all
+    with_names               whether there are names and handles
+    rules                    a piece
+    keys, owners, handles    tables: each a list of pieces
+
+A piece is `[first, offset, length, digest]`: the first name in it, where it begins (counted from the byte after line
+1), its length in bytes, and the SHA-256 of exactly these bytes in lower-case hex, which is checked before it is parsed.
+A piece that a table lists is an index: a JSON list of at most 256 pieces. Each of those is a block: at most 256 lines,
+a line feed after each, of `[name, value]` in JSON. Names ascend by code point, through a whole table, and none stands
+twice. So there is one place where a name can be: in the table, take the last piece whose first name is not after it;
+in that index, again; in that block, the line that begins with it.
+
+`keys` are named by prefix. Times are Unix milliseconds or null, and lists are JSON texts: `"scopes":"[\\"read\\"]"`.
+
+    id, phc, environment, scopes, allowed_ips, owner_id, created_at, expires_at, locked_at, locked_until, revoked_at,
+    replaced_by; name if with_names
+
+`phc` is a PHC string over the whole key. `owners` are named by id; those above an owner are in the table as well:
+
+    kind, parent_id, plan, attributes (a JSON text of an object), disabled_at; handle and name if with_names
+
+`handles` are named by handle, with the value `{"id": ID}`; there are none unless with_names. `rules` is one JSON
+object: `profile` as in a profile's file, `hash` with the parameters of new hashes, and `earlier_formats` of keys.
 """
 
 from __future__ import annotations

@@ -102,11 +102,11 @@ class FollowedBundle:
             if newer_than:
                 present = newer_than.header
                 bundle.check_age(now, seen=Seen(present.sequence, present.made_at))
-        except BundleUntrusted:
+            if self._state:
+                self._state.remember(bundle.header)
+        except BaseException:
             bundle.close()
             raise
-        if self._state:
-            self._state.remember(bundle.header)
         return bundle
 
     def _identify(self) -> tuple[int, ...] | None:

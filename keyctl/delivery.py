@@ -19,7 +19,7 @@ from keyctl.errors import NotDelivered, Refused
 from keyctl.models import KeyRecord
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Minted:
     """A new key with its text, which exists here and nowhere else; `previous` is the key that a rotation replaces."""
 

@@ -21,6 +21,7 @@ from keyctl.store.database import Connection, Store
 
 T = TypeVar("T")
 _DRAWS = 2000  # of prefixes, before a format's room counts as used up
+_ROOMY = 1 << 64  # prefixes: among a million keys, a million more meet one with odds of one in ten million
 
 
 class Issuer:
@@ -51,8 +52,10 @@ class Issuer:
         with self._store.read() as connection:
             for _ in range(_DRAWS):
                 fresh = {one.prefix: one for one in key_format.generate(count - len(drawn), env=env, scope=scope)}
-                for prefix in fresh.keys() - keys.taken(connection, fresh):
-                    drawn.setdefault(prefix, fresh[prefix])
+                # In so much room nobody meets, and whoever inserts looks again.
+                for prefix in keys.taken(connection, fresh) if key_format.prefix_space < _ROOMY else ():
+                    del fresh[prefix]
+                drawn = fresh | drawn
                 if len(drawn) == count:
                     return list(drawn.values())
         raise no_room
@@ -138,11 +141,14 @@ class Issuer:
             connection, entries, common, at=now, actor=self._actor, action="key.revoked", reason=reason
         )
 
-    def record_minted(self, connection: Connection, new: Sequence[Key], *, now: datetime, reason: str | None) -> None:
+    def record_minted(
+        self, connection: Connection, like: Key, new: Sequence[Key], *, now: datetime, reason: str | None
+    ) -> None:
+        """Append the events of new keys, all of which are as `like` is now."""
         events.append_for_keys(
             connection,
             [key_entry(key) for key in new],
-            key_state(new[0]),
+            key_state(like),
             at=now,
             actor=self._actor,
             action="key.minted",

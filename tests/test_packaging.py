@@ -37,6 +37,7 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: dict[str, byt
     assert packed == sources
     assert any(name.endswith(".toml") for name in packed)
     assert any("migrations" in name for name in packed)
+    assert "keyctl/py.typed" in packed
 
 
 def test_the_wheel_has_completion_for_both_commands_where_the_shells_look(wheel: dict[str, bytes]):

@@ -25,10 +25,11 @@ import pytest
 
 import keyctl
 import keyctl.cli
-from keyctl import decision, verifier
+from keyctl import decision, http_rules, verifier
 from keyctl.cli import app
 from keyctl.decision import Code
 from keyctl.errors import KeyctlError
+from keyctl.profiles.http import read_http
 from keyctl.profiles.model import read_profile
 from keyctl.profiles.reader import Table
 from tests.runner import Cli
@@ -44,13 +45,14 @@ VARIABLE = re.compile(
     (?P<key>(?:kc|ak)_(?:live|test)_[0-9A-Za-z]{12}[_.][0-9A-Za-z]{32,})
     | (?P<prefix>(?:kc|ak)_(?:live|test)_[0-9A-Za-z]{12})
     | (?P<id>(?:key|own|store)_[0-9A-HJKMNP-TV-Z]{26})
+    | (?P<signer>(?<![\w-])[\w-]{43}(?![\w-]))
     | (?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z)
     | (?P<ago>\bnow\b|\b\d+\ (?:second|minute)s?\ ago\b|\b\d+[sm]\ ago\b)
     | (?P<actor>[\w.-]+@[\w.-]+)
     """,
     re.VERBOSE | re.ASCII,
 )
-LASTING = ("key", "prefix", "id")
+LASTING = ("key", "prefix", "id", "signer")
 
 
 # ── the tour ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -166,10 +168,27 @@ def test_every_command_is_in_the_table_with_its_help():
 
 
 def test_every_command_that_is_mentioned_exists():
-    mentioned = set(re.findall(r"\bkeyctl ((?:(?:audit|config|db|owner|profile) )?[a-z]+)\b", "\n".join(code_spans())))
+    groups = "|".join(name for name in app.COMMANDS if hasattr(app.LazyCommands()[name], "commands"))
+    mentioned = set(re.findall(rf"\bkeyctl ((?:(?:{groups}) )?[a-z]+(?:-[a-z]+)*)(?=\s|$)", "\n".join(code_spans())))
 
     assert mentioned
     assert mentioned <= {plain(name) for name, _ in table("Commands")}
+
+
+def test_every_option_that_is_mentioned_exists():
+    for part in [part for span in code_spans() for part in re.split(r"[|;]|&&|\$\(", span)]:
+        words = part.split()
+        if "keyctl" not in words or "-P" in words:
+            continue
+        words = words[words.index("keyctl") + 1 :]
+        command: Any = app.LazyCommands().get(words[0]) if words else None
+        if command is None:
+            continue
+        for word in words[1:]:
+            command = getattr(command, "commands", {}).get(word, command)
+        known = {name for option in command.params for name in option.opts}
+        options = {word.partition("=")[0].rstrip(")") for word in words if word.startswith("-") and len(word) > 1}
+        assert options <= known | {"--help"}, part
 
 
 def test_every_global_option_is_in_the_table():
@@ -192,11 +211,22 @@ def test_every_exit_code_is_in_the_table():
 def test_the_conditions_stand_in_the_order_of_the_code():
     documented = [(int(number), plain(code)) for number, _, code in table("When a key is accepted")]
 
-    source = inspect.getsource(verifier.Verifier.verify) + inspect.getsource(decision.decide)
+    source = inspect.getsource(verifier.Verifier._prove) + inspect.getsource(decision.decide)
     codes = re.findall(r"\bCode\.([A-Z_]+)", source)
     assert [code for _, code in documented] == [code for code in codes if code != "VALID"]
     assert [number for number, _ in documented] == list(range(1, len(documented) + 1))
     assert codes[-1] == "VALID"
+
+
+def test_what_a_request_must_pass_stands_in_the_order_of_the_code():
+    documented = [(number, plain(code)) for number, _, code in table("What a request must pass first") if number]
+
+    source = inspect.getsource(http_rules.admit).replace(
+        "presented = _presented(", inspect.getsource(http_rules._presented)
+    )
+    codes = re.findall(r"\bCode\.([A-Z_]+)", source)
+    assert [code for _, code in documented] == [code for code in codes if code != "VALID"]
+    assert [int(number) for number, _ in documented] == list(range(1, len(documented) + 1))
 
 
 def test_every_environment_variable_is_in_the_table():
@@ -211,9 +241,11 @@ def test_the_variables_of_make_are_in_the_table():
     documented = [plain(name) for name, _ in table("Variables of make")]
 
     [line] = re.findall(r"^KEY_VARIABLES := (.*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    assert documented == line.split()
+    assert documented == [*line.split(), "ADMIN_TOKEN"]
 
 
+@pytest.mark.sqlite
+@pytest.mark.sqlite
 def test_the_fields_of_json_objects_are_in_the_table(store: Cli):
     documented = {plain(name): re.findall(r"`(\w+)`", fields) for name, fields in table("JSON")}
 
@@ -237,6 +269,12 @@ def test_the_fields_of_json_objects_are_in_the_table(store: Cli):
         "key": store("show", prefix, "--json").json,
     }
     objects["profile list"] = store("profile", "list", "--json").json
+    objects["profile apply"] = store("profile", "apply", "standard", "--json").json
+    objects["db hash"] = store("db", "hash", "--json").json
+    objects["bundle key"] = store("bundle", "key", "--create", "--json").json
+    objects["bundle export"] = store("bundle", "export", "keys.bundle", "--json").json
+    objects["bundle show"] = store("bundle", "show", "keys.bundle", "--json").json
+    objects["admin-token"] = store("admin-token", "clear", "--json").json
     assert {name: list(fields) for name, fields in objects.items()} == documented
     # What the text below the table says
     key = documented["key"]
@@ -246,6 +284,10 @@ def test_the_fields_of_json_objects_are_in_the_table(store: Cli):
     rotated = store("rotate", prefix, "--json").json
     assert list(rotated) == [*key, "key", "previous"]
     assert list(rotated["previous"]) == ["id", "prefix", "expires_at", "status"]
+    trust = objects["bundle key"]["public_key"]
+    offline = store("verify", "--bundle", "keys.bundle", "--trust", trust, "--key-file", "key", "--json").json
+    assert list(offline) == documented["verify"]
+    assert [*offline["bundle"], "verifies", "keys", "owners"] == documented["bundle show"]
     error = store("show", "nobody", "--json", check=3)
     assert error.out == ""
     assert error.err.startswith('{"error":{"code":"NOT_FOUND","message":')
@@ -260,7 +302,7 @@ def test_every_key_of_a_profile_is_in_the_reference(monkeypatch: pytest.MonkeyPa
     asked: set[str] = set()
     for method in ("_typed", "raw"):
         monkeypatch.setattr(Table, method, recording(getattr(Table, method), asked))
-    read_profile(tomllib.loads(tomls()["acme.toml"]), source="the README")
+    read_profile(tomllib.loads(tomls()["acme.toml"]), source="the README", also=read_http)
     groups = {path for path in asked if any(other.startswith((f"{path}.", f"{path}[")) for other in asked)}
     assert documented == asked - groups
 
@@ -277,14 +319,38 @@ def test_the_example_profile_is_enough_to_bring_keys_up(cli: Cli):
 
 def recording(method: Any, asked: set[str]) -> Any:
     def recorded(table: Table, key: str, *rest: Any) -> Any:
-        if not (table.path.endswith((".environments", ".descriptions")) and "." in table.path):
+        if not table.path.endswith((".environments", ".descriptions", "http.identity", ".headers")):
             path = f"{table.path}.{key}" if table.path else key
             path = re.sub(r"(?<=plans|kinds)\.[\w-]+", ".NAME", path)
             path = re.sub(r"(?<=attributes)\.[\w-]+", ".NAME", path)
-            asked.add(re.sub(r"scopes\.list\.[\w-]+", "scopes.list.NAME", path).replace("[0]", "[]"))
+            path = re.sub(r"(?<=responses)\.\w+", ".CODE", path)
+            path = re.sub(r"scopes\.list\.[\w-]+", "scopes.list.NAME", path)
+            asked.add(re.sub(r"\[\d+\]", "[]", path))
         return method(table, key, *rest)
 
     return recorded
+
+
+# ── applications ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.sqlite
+def test_the_example_for_applications_works(cli: Cli, monkeypatch: pytest.MonkeyPatch):
+    [example] = fenced("python")
+    cli("init", "--store", "./keys.db", "--argon2", "m=8,t=1,p=1", check=0)
+    minted = cli("mint", "--store", "./keys.db", "--scope", "read", "--json", check=0).json
+    monkeypatch.chdir(cli.cwd)
+    names: dict[str, Any] = {}
+
+    exec(example, names)
+
+    assert names["judge"](minted["key"], "read") == (200, minted["prefix"])
+    assert names["judge"](minted["key"], "write") == (403, "FORBIDDEN_SCOPE")
+    assert names["judge"]("nonsense", "read") == (401, "INVALID_API_KEY")
+    cli("revoke", minted["prefix"], "--store", "./keys.db", check=0)
+    names["verifier"].invalidate()
+    assert names["judge"](minted["key"], "read") == (401, "KEY_REVOKED")
+    names["verifier"].close()
 
 
 # ── where things are ─────────────────────────────────────────────────────────────────────────────────────────────────

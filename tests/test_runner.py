@@ -10,6 +10,7 @@ import pytest
 from tests.runner import Cli
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("args", [["--help"], ["--version"], ["nonsense"], ["list", "--sort", "nonsense"], ["verify"]])
 def test_a_forked_process_does_what_a_cold_one_does(store: Cli, args: list[str]):
     forked, cold = store(*args, stdin="no key\r\n"), store.cold(*args, stdin="no key\r\n")
@@ -17,6 +18,7 @@ def test_a_forked_process_does_what_a_cold_one_does(store: Cli, args: list[str])
     assert (forked.code, forked.out, forked.err) == (cold.code, cold.out, cold.err)
 
 
+@pytest.mark.sqlite
 def test_what_the_device_refuses_ends_both_alike(store: Cli):
     full = os.open("/dev/full", os.O_WRONLY)
 

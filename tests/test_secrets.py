@@ -202,6 +202,7 @@ def test_a_key_in_a_file_is_in_that_file_alone(watched: Watched):
     assert names(watched.cli.cwd) == ["key0.txt", "key1.txt"]
 
 
+@pytest.mark.sqlite
 def test_while_a_key_is_verified_no_other_process_can_see_it(store: Cli):
     text = store("mint", check=0).out.strip()
     other = sqlite3.connect(store.home / ".local/share/keyctl/keyctl.db", isolation_level=None)

@@ -32,9 +32,11 @@ from typing import Any
 PRELOADED = [
     "alembic.command",
     "argon2",
+    "psycopg",
     "rich.console",
     "rich.progress",
     "rich.table",
+    "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
     "typer.main",
 ]

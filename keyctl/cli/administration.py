@@ -18,7 +18,8 @@ def require_answer(context: CommandContext, name: str) -> None:
     profile = context.store.profile
     if name not in rules_of(profile).responses:
         raise UsageError(
-            f'profile "{profile.name}" has no answer to this for --http', hint=f"its file may have one: [http.responses.{name}]"
+            f'profile "{profile.name}" has no answer to this for --http',
+            hint=f"its file may have one: [http.responses.{name}]",
         )
 
 

@@ -66,8 +66,9 @@ def list_events(
     if output.json:
         output.answer_json({"events": [event_object(event) for event in found]})
         return
-    # WHAT is not cut: it is what the next command will be about
-    columns = [Column("#"), Column("WHEN"), Column("WHO", elastic=True), Column("ACTION"), Column("WHAT")]
+    # WHAT keeps a whole prefix: it is what the next command will be about.
+    what = Column("WHAT", elastic=True, least=26)
+    columns = [Column("#"), Column("WHEN"), Column("WHO", elastic=True), Column("ACTION"), what]
     rows = [
         [str(one.seq), short_relative(one.at, now=now), str(one.actor), one.action, _subject(one), one.reason or ""]
         for one in found

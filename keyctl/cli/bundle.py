@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +15,7 @@ import typer
 from keyctl.cli.command import Command, Group
 from keyctl.cli.config import default_folder
 from keyctl.cli.context import ReasonOption, context_of
-from keyctl.errors import UsageError
+from keyctl.errors import BundleUntrusted, UsageError
 from keyctl.times import describe_relative, format_time, parse_duration, utc_now
 
 if TYPE_CHECKING:
@@ -123,14 +123,17 @@ def show(
     trusted = [parse_trust(one) for one in trust] if trust else [Trust(_load(key).public_bytes)]
     bundle = Bundle(file, trust=trusted)
     counts = _counts(bundle)
-    bundle.check_age(now)
+    refused = _refused(bundle, now)
     facts: dict[str, Any] = {
         **bundle_facts(bundle, now=now),
+        "verifies": refused is None,
         "keys": counts,
         "owners": sum(1 for _ in bundle.every_owner()),
     }
     if output.json:
         output.answer_json(facts)
+        if refused:
+            raise refused
         return
     header = bundle.header
     narrowed = ", ".join(f"{name} {value}" for name, value in header.filter.items())
@@ -145,9 +148,11 @@ def show(
             ("only", narrowed or "everything"),
             *((f"keys {name}", f"{number:,}") for name, number in counts.items()),
             ("owners", f"{facts['owners']:,}"),
-            ("verifies", "yes: signature and every digest"),
+            ("verifies", "no: not now" if refused else "yes: signature and every digest"),
         ]
     )
+    if refused:
+        raise refused
 
 
 @app.command("key", cls=Command)
@@ -187,6 +192,14 @@ def _load(key: Path | None) -> Any:
 
 def _default_key() -> Path:
     return default_folder("config") / "bundle.key"
+
+
+def _refused(bundle: Bundle, now: datetime) -> BundleUntrusted | None:
+    try:
+        bundle.check_age(now)
+    except BundleUntrusted as error:
+        return error
+    return None
 
 
 def _counts(bundle: Bundle) -> dict[str, int]:

@@ -73,6 +73,7 @@ def report(
 
 def _tell_of_bundles(context: CommandContext, done: str) -> None:
     """Tell the price of being offline: bundles that were exported before do not know."""
+    context.store.reload()  # somebody may have exported one while this waited for an answer
     until = context.store.settings.get("bundle_valid_until")
     if until is not None and until > format_time(utc_now()):
         context.output.note(f"bundles that were exported before may still accept what is {done} now, until {until}")

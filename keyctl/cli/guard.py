@@ -39,10 +39,13 @@ def refuse_exposed_keys(arguments: Sequence[str]) -> None:
 def _known_formats(arguments: Sequence[str], suspicious: Sequence[str]) -> Iterator[KeyFormat]:
     from keyctl.profiles.files import preset_document, presets_beginning_in
     from keyctl.profiles.model import read_profile
-    from keyctl.sqlite_reader import known_formats
 
     for name in presets_beginning_in(suspicious):
         yield read_profile(preset_document(name), source=name).key_format
+    if value_of("--bundle", arguments) is not None:
+        return  # verification offline opens no store, not even for this
+    from keyctl.sqlite_reader import known_formats
+
     settings = _settings_of_store(arguments)
     with suppress(KeyError, TypeError, ValueError, KeyctlError):
         current = read_profile(json.loads(settings["profile"]), source="the store's profile").key_format

@@ -19,10 +19,6 @@ def open_bundle(path: Path, trust: list[str], *, max_age: str | None, keep_state
     from keyctl.bundle_state import BundleState
     from keyctl.signing import parse_trust
 
-    if not trust:
-        raise UsageError(
-            "a bundle is believed for who signed it", hint="--trust PUBLIC-KEY: keyctl bundle key prints it"
-        )
     oldest = parse_duration(max_age) if max_age is not None else None
     if oldest == timedelta(0):
         raise UsageError('no bundle is of the age "0"', hint="--max-age 1h")

@@ -30,10 +30,14 @@ class AnswerLost(KeyctlError):
 
 
 class Column(NamedTuple):
-    """A column of a table. `elastic` ones give way where the terminal is narrow; the others are never cut."""
+    """A column of a table. `elastic` ones give way where the terminal is narrow; the others are never cut.
+
+    `least` is how many characters stay; columns that keep few give way first.
+    """
 
     title: str
     elastic: bool = False
+    least: int = _ELASTIC
 
 
 class Output:
@@ -119,7 +123,7 @@ class Output:
         if yes:
             return
         if sys.stdin is None or not sys.stdin.isatty():
-            raise Refused(f"{question}: not without being told so", hint="there is no terminal to ask at: add --yes")
+            raise Refused(f"{question}: only if somebody says yes", hint="there is no terminal to ask at: add --yes")
         sys.stderr.write(f"{visible(question)}? [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
@@ -139,18 +143,17 @@ def debug_traceback() -> None:
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], available: int) -> list[int]:
-    """Return how wide each column is: the widest elastic one gives way first, the others never."""
+    """Return how wide each column is: of the elastic ones that may go, the widest gives way first; others never."""
     from rich.cells import cell_len
 
     cells = [[column.title, *(visible(row[i]) for row in rows)] for i, column in enumerate(columns)]
     widths = [max(map(cell_len, column)) for column in cells]
-    elastic = [i for i, column in enumerate(columns) if column.elastic]
     excess = sum(widths) + 2 * (len(columns) - 1) - available
-    while excess > 0 and elastic:
-        widest = max(elastic, key=lambda i: widths[i])
-        if widths[widest] <= _ELASTIC:
+    while excess > 0:
+        giving = [i for i, column in enumerate(columns) if column.elastic and widths[i] > column.least]
+        if not giving:
             break
-        widths[widest] -= 1
+        widths[max(giving, key=lambda i: (-columns[i].least, widths[i]))] -= 1
         excess -= 1
     return widths
 

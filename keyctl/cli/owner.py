@@ -111,9 +111,16 @@ def list_owners(
         ]
         for owner in found
     ]
-    columns = [Column("HANDLE"), Column("KIND"), Column("NAME", elastic=True), Column("PARENT"), Column("PLAN")]
+    columns = [
+        Column("HANDLE", elastic=True, least=26),
+        Column("KIND"),
+        Column("NAME", elastic=True),
+        Column("PARENT", elastic=True),
+        Column("PLAN"),
+        Column("STATUS"),
+    ]
     if rows or not output.on_terminal:
-        output.table([*columns, Column("STATUS")], rows, rows)
+        output.table(columns, rows, rows)
     if not rows:
         output.note("there are no owners yet; add one: keyctl owner add HANDLE")
 

@@ -131,7 +131,7 @@ def _facts(profile: Profile) -> list[tuple[str, str]]:
         ("default lifetime", _length(lifetime.default)),
         ("longest lifetime", _length(lifetime.maximum)),
         ("rotate every", _length(lifetime.rotate_every)),
-        ("grace", _length(lifetime.grace)),
+        ("grace", _length(lifetime.grace) if lifetime.grace else "none"),
         *((f"service {one.name}", one.url) for one in profile.services),
     ]
 

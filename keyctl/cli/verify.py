@@ -58,9 +58,7 @@ def verify(
     no_state: Annotated[
         bool, typer.Option("--no-state", help="Neither keep nor compare the newest bundle seen.")
     ] = False,
-    record: Annotated[
-        bool, typer.Option("--record", help="If it is valid, note the time as its last use.")
-    ] = False,
+    record: Annotated[bool, typer.Option("--record", help="If it is valid, note the time as its last use.")] = False,
 ) -> None:
     """Decide whether a key is good for something.
 
@@ -82,6 +80,9 @@ def verify(
         raise UsageError(f'the scheme is https or http, not "{brief(scheme)}"')
     if bundle is None and (trust or max_age or no_state):
         raise UsageError("--trust, --max-age and --no-state go with --bundle", hint="add --bundle FILE")
+    if bundle is not None and not trust:
+        hint = "add --trust PUBLIC-KEY, as its signer tells it: keyctl bundle key"
+        raise UsageError("a bundle is believed for who signed it, and nobody is trusted", hint=hint)
     if bundle is not None and record:
         raise UsageError("--record writes to a store, and --bundle opens none", hint="leave one of them out")
     head = read_request_head(request) if request is not None else None
@@ -95,6 +96,8 @@ def verify(
         from keyctl.profiles.files import load_profile
 
         context.output.warn(error.message)
+        if error.hint:
+            context.output.note(error.hint)
         untrusted = Decision(Code.UNTRUSTED_BUNDLE, error.reason)
         _answer(context, untrusted, load_profile(DEFAULT_PROFILE), http=http)
     asked = Request(
@@ -111,6 +114,8 @@ def verify(
         decision = verifier.verify_request(
             head.method, head.target, head.headers, asked.ip, scheme=scheme, trusted_proxies=proxies, asked=asked
         )
+    if decision.code is Code.FORBIDDEN_OWNER and bundle is not None and not keyring.find_owners(resource_owner or ""):
+        context.output.note("a bundle without names knows owners by their ids: see keyctl bundle export --with-names")
     if record and decision:
         _record_use(context, decision, text)
     _answer(context, decision, keyring.profile, http=http, bundle=_bundle_facts(keyring) if bundle else None)

@@ -99,9 +99,15 @@ class Database:
         """Look up the outcome of a commit during which the connection was lost."""
         self._engine.dispose()
         query = select(tables.events.c.seq).where(tables.events.c.seq == seq, tables.events.c.hash == digest)
+
+        def look(connection: Connection) -> bool:
+            # The server may still be at it: its lock on the head of the chain ends when it has decided.
+            connection.execute(select(tables.audit_head).with_for_update())
+            return connection.execute(query).first() is not None
+
         try:
-            with self.read() as connection:
-                return connection.execute(query).first() is not None
+            with self._explained():
+                return self._attempt(look, dry_run=True)
         except StoreUnavailable as error:
             raise StoreUnavailable(
                 f"the connection was lost during a commit, and the outcome is not known: {error.message}",
@@ -119,6 +125,7 @@ class Database:
         except DBAPIError as error:
             if self.location.file is not None:
                 raise sqlite_reader.explain(self.location.file, str(error.orig)) from error
+            postgres.forget_detail(error)
             raise postgres.explain(self.location, error.orig) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
@@ -79,11 +80,13 @@ def latest(
 
 def as_written(connection: Connection) -> Iterable[Event]:
     """Yield all events, oldest first, without holding them all at once. Raises RowDamaged for one not as written."""
-    for row in connection.execute(select(events).order_by(events.c.seq).execution_options(yield_per=1000)).mappings():
-        event = _decode(row)
-        if dict(row) != _encode(event):
-            raise RowDamaged(f"event {event.seq} was altered: keyctl writes it otherwise")
-        yield event
+    query = select(events).order_by(events.c.seq).execution_options(yield_per=1000)
+    with closing(connection.execute(query)) as result:  # a cursor on the server, if the reader stops early
+        for row in result.mappings():
+            event = _decode(row)
+            if dict(row) != _encode(event):
+                raise RowDamaged(f"event {event.seq} was altered: keyctl writes it otherwise")
+            yield event
 
 
 def head(connection: Connection) -> tuple[int, str] | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 
 from keyctl.audit import History
@@ -31,15 +32,15 @@ def check(database: Database) -> Verdict:
     """
     check_revision(str(database.location), database.revision())
     seen = {"events": 0, "keys": 0, "owners": 0}
-    with database.read() as connection:
+    with database.read() as connection, closing(_faults(connection, seen)) as faults:
         try:
-            fault = next(_faults(connection, seen), None)
+            fault = next(faults, None)
         except RowDamaged as error:
             fault = str(error)
     return Verdict(**seen, fault=fault)
 
 
-def _faults(connection: Connection, seen: dict[str, int]) -> Iterator[str]:
+def _faults(connection: Connection, seen: dict[str, int]) -> Generator[str, None, None]:
     history = History()
     for event in events.as_written(connection):
         if fault := history.follow(event):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, not_, null, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, not_, null, or_, select, tuple_, update
 
 from keyctl.errors import NotFound, UsageError, suggestion
 from keyctl.models import Key, KeyRecord, Status
@@ -104,9 +105,10 @@ def by_id(connection: Connection, key_id: str) -> Key | None:
 
 def taken(connection: Connection, prefixes: Iterable[str]) -> set[str]:
     """Return those of `prefixes` that keys in the store have."""
+    query = select(keys.c.prefix).where(keys.c.prefix.in_(bindparam("chosen", expanding=True)))
     found: set[str] = set()
     for chunk in chunks(list(prefixes)):
-        found |= set(connection.execute(select(keys.c.prefix).where(keys.c.prefix.in_(chunk))).scalars())
+        found |= set(connection.execute(query, {"chosen": chunk}).scalars())
     return found
 
 
@@ -117,9 +119,17 @@ def undelivered_successors(connection: Connection, key_id: str) -> list[KeyRecor
 
 
 def add(connection: Connection, new: Sequence[Key]) -> None:
-    """Insert keys that differ in nothing but id, prefix and hash: the rest is encoded once."""
-    common = encode_key(new[0])
-    connection.execute(insert(keys), [{**common, "id": key.id, "prefix": key.prefix, "phc": key.phc} for key in new])
+    connection.execute(insert(keys), [encode_key(key) for key in new])
+
+
+def add_alike(connection: Connection, like: Key, new: Sequence[Key]) -> None:
+    """Insert the ids, prefixes and hashes of keys that have the rest from `like`: it is encoded once."""
+    common = encode_key(like)
+    rows = [{**common, "id": key.id, "prefix": key.prefix, "phc": key.phc} for key in new]
+    # The statement is SQLAlchemy's, and the rows go past it: it takes as long over each as SQLite does.
+    statement = insert(keys).compile(dialect=connection.dialect)
+    order = statement.positiontup  # None where the driver takes parameters by name
+    connection.exec_driver_sql(str(statement), [tuple(map(row.__getitem__, order)) for row in rows] if order else rows)
 
 
 def set_columns(connection: Connection, key_id: str, **values: Any) -> None:
@@ -135,8 +145,9 @@ def replace_hash(connection: Connection, key_id: str, *, old: str, new: str) -> 
 
 def set_for_all(connection: Connection, key_ids: Sequence[str], **values: Any) -> None:
     """Set the same columns of many keys."""
+    statement = update(keys).where(keys.c.id.in_(bindparam("chosen", expanding=True))).values(**encode(values))
     for chunk in chunks(list(key_ids)):
-        connection.execute(update(keys).where(keys.c.id.in_(chunk)).values(**encode(values)))
+        connection.execute(statement, {"chosen": chunk})
 
 
 def page(
@@ -182,11 +193,12 @@ def count_live(connection: Connection, filters: Filters, *, now: datetime) -> in
 
 def as_written(connection: Connection) -> Iterable[Key]:
     """Yield all keys without holding them all at once. Raises RowDamaged for one that keyctl writes otherwise."""
-    for row in connection.execute(select(keys).execution_options(yield_per=1000)).mappings():
-        key = decode_key(row)
-        if dict(row) != encode_key(key):
-            raise RowDamaged(f"key {key.prefix} ({key.id}) was altered outside keyctl: keyctl writes it otherwise")
-        yield key
+    with closing(connection.execute(select(keys).execution_options(yield_per=1000))) as result:
+        for row in result.mappings():
+            key = decode_key(row)
+            if dict(row) != encode_key(key):
+                raise RowDamaged(f"key {key.prefix} ({key.id}) was altered outside keyctl: keyctl writes it otherwise")
+            yield key
 
 
 def _conditions(filters: Filters, now: datetime) -> list[ColumnElement[bool]]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sqlalchemy import Engine, QueuePool, create_engine
+from sqlalchemy import Engine, QueuePool, create_engine, event
+from sqlalchemy.exc import DBAPIError
 
-from keyctl.errors import ConfigurationInvalid, StoreBusy, StoreUnavailable
+from keyctl.errors import ConfigurationInvalid, StoreBusy, StoreUnavailable, UsageError
 from keyctl.location import StoreLocation
 
 CONNECT_TIMEOUT = 5  # seconds, for one attempt
@@ -22,13 +23,19 @@ UNACKNOWLEDGED_TIMEOUT = 15  # seconds until a server that is gone counts as gon
 _LOCK_NOT_AVAILABLE = "55P03"
 _QUERY_CANCELED = "57014"
 _READ_ONLY = "25006"
-# Serialisation failure, deadlock, unique violation: another transaction was first, and running again will see it.
-_RETRYABLE = {"40001", "40P01", "23505"}
+# Serialisation failure, deadlock, unique violation, a table that is there: another transaction was first, and running
+# again will see it.
+_RETRYABLE = {"40001", "40P01", "23505", "42P07"}
 
 
 def postgres_engine(location: StoreLocation, *, wait: float, patient: bool) -> Engine:
     """Return an engine. `wait` is how many seconds to wait for a lock and, if `patient`, for the server to come up."""
     psycopg = _driver()
+    try:
+        psycopg.conninfo.conninfo_to_dict(location.url)
+    except psycopg.ProgrammingError as error:  # quotes the URL, password and all: it may not be anybody's cause
+        reason = location.without_password(str(error).strip())
+        raise UsageError(f"{location} is not a database's URL: {reason}") from None
 
     def connect() -> Any:
         give_up = time.monotonic() + wait
@@ -53,9 +60,17 @@ def postgres_engine(location: StoreLocation, *, wait: float, patient: bool) -> E
         connection.commit()
         return connection
 
-    return create_engine(
+    engine = create_engine(
         "postgresql+psycopg://", creator=connect, poolclass=QueuePool, hide_parameters=True, use_native_hstore=False
     )
+
+    @event.listens_for(engine, "checkout")
+    def forget_read_only(connection: Any, *_: object) -> None:
+        # SQLAlchemy would make it READ WRITE after a transaction that only read, whatever the server's default is.
+        if not connection.closed:
+            connection.read_only = None
+
+    return engine
 
 
 def read_options() -> dict[str, Any]:
@@ -66,6 +81,13 @@ def read_options() -> dict[str, Any]:
 def is_retryable(error: BaseException | None) -> bool:
     """Tell whether the same transaction, run again, may succeed."""
     return getattr(error, "sqlstate", None) in _RETRYABLE
+
+
+def forget_detail(error: DBAPIError) -> None:
+    """Leave only its first line of what the server says: the others may quote whole rows, hashes and all."""
+    if primary := getattr(getattr(error.orig, "diag", None), "message_primary", None):
+        error.orig.args = (primary,)  # type: ignore[union-attr]
+        error.args = (f"({type(error.orig).__name__}) {primary}",)
 
 
 def explain(location: StoreLocation, error: BaseException | None) -> StoreUnavailable:
@@ -95,7 +117,7 @@ def explain(location: StoreLocation, error: BaseException | None) -> StoreUnavai
 
 def _driver() -> Any:
     try:
-        import psycopg  # noqa: PLC0415 - an extra, and slow to import: only those who use it pay
+        import psycopg.conninfo  # noqa: PLC0415 - an extra, and slow to import: only those who use it pay
     except ImportError:
         raise ConfigurationInvalid(
             "PostgreSQL needs the psycopg package, which is not installed", hint="pip install 'apikeyctl[postgres]'"

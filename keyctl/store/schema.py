@@ -69,6 +69,8 @@ def upgrade(database: Database) -> tuple[str, str]:
         before = schema_revision(connection, lock=True)
         if before is None or before > SCHEMA_REVISION:
             check_revision(str(database.location), before)
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("set local statement_timeout = 0")  # an index of a large table takes its time
         _migrate(connection)
         return before
 

@@ -10,16 +10,20 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tests.benchmarks import counts, shell
+from tests.benchmarks import counts, process, shell
 from tests.benchmarks.measure import Result, Row, measure
 
 RESULTS = Path(__file__).parents[2] / ".bench/results.json"
-SECTIONS: Sequence[Callable[..., Iterator[Row]]] = [shell.rows]
-_LINE = "{:<52} {:>9} {:>9} {:>7} {:>7} {:>7}  {}"
+SECTIONS: Sequence[Callable[..., Iterator[Row]]] = [shell.rows, process.rows]
+_LINE = "{:<60} {:>9} {:>9} {:>7} {:>7} {:>7}  {}"
 
 
 def main() -> int:
     quick = os.environ.get("QUICK", "") not in {"", "0"}
+    if sys.argv[1:] == ["postgres"]:
+        from tests.benchmarks import postgres
+
+        return postgres.main(quick=quick)
     counted = [one() for one in counts.COUNTS]
     print("counted")
     for count in counted:
@@ -34,6 +38,7 @@ def main() -> int:
                 _print(results[-1])
     beyond = sum(not result.holds for result in results)
     print("\nratio: of the medians of runs in turn. least: of the quickest runs, which other load disturbs least.")
+    print("by memory: MB instead of ms.")
     if beyond:
         print(f"{beyond} of {len(results)} beyond what they may take")
     _write(results, counted, quick=quick)
@@ -46,8 +51,8 @@ def _print(result: Result) -> None:
     print(
         _LINE.format(
             result.name,
-            facts["ours_ms"],
-            facts["floor_ms"],
+            f"{facts['ours_ms']:.5g}",
+            f"{facts['floor_ms']:.5g}",
             f"{result.ratio:.2f}",
             f"{result.ratio_of_least:.2f}",
             f"{result.at_most:.2f}",

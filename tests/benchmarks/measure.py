@@ -10,16 +10,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 FLOORS = Path(__file__).parent / "floors"
 
 
 @dataclass(frozen=True)
 class Took:
-    """Seconds: on the clock, and of computing (user and system)."""
+    """Seconds: on the clock, and of computing (user and system). Of a process, also its greatest size, in GB."""
 
     wall: float
     cpu: float
+    memory: float = 0.0
 
 
 Run = Callable[[], Took]
@@ -27,7 +29,7 @@ Run = Callable[[], Took]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. `by` is "cpu" or "wall", or None for whichever proves the steadier."""
+    """One line of the table. `by` is "cpu", "wall" or "memory", or None for whichever of the first two is steadier."""
 
     name: str
     at_most: float
@@ -70,8 +72,8 @@ class Result:
             "ratio_of_least": round(self.ratio_of_least, 3),
             "holds": self.holds,
             "by": self.by,
-            "ours_ms": round(statistics.median(self.ours) * 1000, 1),
-            "floor_ms": round(statistics.median(self.floor) * 1000, 1),
+            "ours_ms": round(statistics.median(self.ours) * 1000, 5),  # MB by memory
+            "floor_ms": round(statistics.median(self.floor) * 1000, 5),
             "spread": round(self.spread, 3),
             "runs": len(self.ours),
         }
@@ -103,9 +105,35 @@ def command(args: Sequence[str | Path], *, stdin: str = "", env: dict[str, str])
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             raise RuntimeError(f"{' '.join(map(str, args))} ended with {process.returncode}")
-        return Took(wall, used.ru_utime + used.ru_stime)
+        return Took(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e9)
 
     return run
+
+
+def calls(work: Callable[[Any], object], arguments: Sequence[Any]) -> Run:
+    """Return what calls `work` with each argument, and says what one call took."""
+
+    def run() -> Took:
+        start, computing = time.perf_counter(), time.process_time()
+        for argument in arguments:
+            work(argument)
+        took = time.perf_counter() - start, time.process_time() - computing
+        return Took(*(seconds / len(arguments) for seconds in took))
+
+    return run
+
+
+def prepared(prepare: Callable[[], Any], work: Callable[[Any], object]) -> Run:
+    """Return what gives to `work` what `prepare` made; only `work` is timed."""
+    return lambda: calls(work, [prepare()])()  # noqa: PLW0108 - every run prepares anew
+
+
+def times(run: Run, factor: int) -> Run:
+    def multiplied() -> Took:
+        took = run()
+        return Took(took.wall * factor, took.cpu * factor, took.memory)
+
+    return multiplied
 
 
 def keyctl(*args: str | Path, stdin: str = "", env: dict[str, str]) -> Run:

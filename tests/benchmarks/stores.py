@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Index
 
 from keyctl.admin import KeyAdmin, NewKey
 from keyctl.delivery import Minted
-from keyctl.hashing import DEFAULT
+from keyctl.hashing import DEFAULT, Scheme
 from keyctl.location import StoreLocation
 from keyctl.models import Actor
 from keyctl.profiles.files import load_profile
+from keyctl.store.database import Store
 from keyctl.store.schema import create
 from keyctl.store.tables import keys
 from keyctl.times import utc_now
 
-_ACTOR = Actor("bench@host")
+ACTOR = Actor("bench@host")
 # Prefixes are random, as real ones are; ids and times ascend, as real ones do.
 _FILL = """
 insert into keys (
@@ -31,12 +35,12 @@ from numbers
 """
 
 
-class _Kept:
+class Kept:
     def __init__(self) -> None:
-        self.text = ""
+        self.texts: list[str] = []
 
     def prepare(self, minted: Sequence[Minted]) -> None:
-        self.text = minted[0].text
+        self.texts = [one.text for one in minted]
 
     def hand_over(self) -> None:
         pass
@@ -45,11 +49,47 @@ class _Kept:
         pass
 
 
-def make_store(path: Path, count: int) -> str:
-    """Make a store of `count` keys, with hashes of the default cost; return the text of one of them."""
-    store, _ = create(StoreLocation.of_file(path), load_profile("standard"), DEFAULT, actor=_ACTOR, now=utc_now())
-    kept = _Kept()
-    [record] = KeyAdmin(store, _ACTOR).mint(NewKey(name="the one"), kept)
+class Made(NamedTuple):
+    path: Path
+    key: str  # the text of one of its keys
+
+    @property
+    def prefix(self) -> str:
+        return self.key.rpartition("_")[0]
+
+
+@functools.cache
+def store_of(folder: Path, count: int) -> Made:
+    """Return a store of `count` keys in the folder. Not to be written to: whoever asks for it again gets the same."""
+    path = folder / f"{count}.db"
+    return Made(path, make_store(path, count))
+
+
+def bundle_of(folder: Path, count: int) -> Path:
+    """Return where the bundle of `store_of` is, once it was exported."""
+    return folder / f"{count}.bundle"
+
+
+def empty_store(path: Path, scheme: Scheme = DEFAULT) -> Store:
+    """Write an empty store to `path`, in the place of what is there, and open it."""
+    path.write_bytes(_empty(scheme))
+    return Store(StoreLocation.of_file(path))
+
+
+@functools.cache
+def _empty(scheme: Scheme) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "empty.db")
+        store, _ = create(StoreLocation.of_file(path), load_profile("standard"), scheme, actor=ACTOR, now=utc_now())
+        store.close()
+        return path.read_bytes()
+
+
+def make_store(path: Path, count: int, scheme: Scheme = DEFAULT) -> str:
+    """Make a store of `count` keys; return the text of one of them."""
+    store, _ = create(StoreLocation.of_file(path), load_profile("standard"), scheme, actor=ACTOR, now=utc_now())
+    kept = Kept()
+    [record] = KeyAdmin(store, ACTOR).mint(NewKey(name="the one"), kept)
 
     def fill(connection: Connection) -> None:
         indexes: list[Index] = sorted(keys.indexes, key=lambda index: str(index.name))
@@ -62,4 +102,4 @@ def make_store(path: Path, count: int) -> str:
     if count > 1:
         store.write(fill)
     store.close()
-    return kept.text
+    return kept.texts[0]

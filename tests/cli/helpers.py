@@ -47,7 +47,7 @@ def location(cli: Cli) -> str:
 def dump(cli: Cli) -> dict[str, list[tuple[Any, ...]]] | None:
     """Return every row of every table; None if there is no store."""
     with _database(cli) as database:
-        if database is None:
+        if database is None or database.revision() is None:
             return None
         with database.read() as connection:
             return {

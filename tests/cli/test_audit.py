@@ -146,8 +146,8 @@ def test_a_hash_copied_to_another_row_never_verifies(store: Cli):
     store("audit", "verify", check=9)
 
 
-def test_a_key_moved_to_another_prefix_never_verifies(cli: Cli):
-    with_profile(cli)
+def test_a_key_moved_to_another_prefix_never_verifies(empty: Cli):
+    cli = with_profile(empty)
     key = mint(cli)
     moved = key["prefix"][:-1] + ("0" if key["prefix"][-1] != "0" else "1")
 
@@ -155,3 +155,14 @@ def test_a_key_moved_to_another_prefix_never_verifies(cli: Cli):
 
     assert cli("verify", stdin=key["key"], check=11).out == "INVALID_API_KEY (unknown prefix)\n"
     assert cli("verify", stdin=key["key"].replace(key["prefix"], moved), check=11).out.endswith("(wrong secret)\n")
+
+
+def test_numbers_and_prefixes_stay_whole_at_80_columns(store: Cli):
+    owner = "a-very-long-customer-handle@some-company.example"
+    minted = store("mint", "--owner", owner, "--create-owner", "--json", "--reason", "x" * 60, check=0).json
+
+    lines = store.tty("audit", "list", "--no-color", check=0).out.splitlines()
+
+    assert [line.split()[0] for line in lines] == ["#", "4", "3", "2", "1"]
+    assert sum(minted["prefix"] in line for line in lines) == 2
+    assert max(map(len, lines)) <= 80

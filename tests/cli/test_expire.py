@@ -68,8 +68,8 @@ def test_to_is_required(store: Cli):
     refused(store, "expire", mint(store)["prefix"], code=2, says="--to")
 
 
-def test_the_longest_lifetime_counts_from_the_minting(cli: Cli):
-    with_profile(cli, '[lifetime]\ndefault = "10d"\nmaximum = "10d"\n')
+def test_the_longest_lifetime_counts_from_the_minting(empty: Cli):
+    cli = with_profile(empty, '[lifetime]\ndefault = "10d"\nmaximum = "10d"\n')
     prefix = mint(cli)["prefix"]
     set_key(cli, prefix, created_at=ago(days=4))
 

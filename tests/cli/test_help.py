@@ -68,6 +68,7 @@ def test_help_fits_80_columns_and_leads_with_examples(cli: Cli, path: tuple[str,
     assert "completion" not in result.out
 
 
+@pytest.mark.sqlite
 def test_the_examples_in_the_help_are_understood(store: Cli):
     """What they name is not there, so that most are refused. None may be misunderstood."""
     for path in ALL:

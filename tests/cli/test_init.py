@@ -35,13 +35,13 @@ def test_init_leaves_a_store_that_is_there_as_it_is(store: Cli):
     assert dump(store) == before
 
 
-def test_init_keeps_the_profile_in_the_store(cli: Cli):
-    file = write_profile(cli)
-    cli("init", "--profile", file, *CHEAP, check=0)
+def test_init_keeps_the_profile_in_the_store(empty: Cli):
+    file = write_profile(empty)
+    empty("init", "--profile", file, *CHEAP, check=0)
 
     file.unlink()
 
-    assert cli("mint", check=0).out.startswith("ak_live_")
+    assert empty("mint", check=0).out.startswith("ak_live_")
 
 
 def test_init_refuses_another_profile_than_the_one_that_is_there(store: Cli):
@@ -51,9 +51,9 @@ def test_init_refuses_another_profile_than_the_one_that_is_there(store: Cli):
 
 
 @pytest.mark.parametrize("value", ["m=8", "m=7,t=1,p=1", "m=8,t=0,p=1", "m=99999999,t=1,p=1", "m=8,t=1,p=2"])
-def test_init_refuses_senseless_costs(cli: Cli, value: str):
-    refused(cli, "init", "--argon2", value, code=2, says="Argon2id")
-    assert not any(cli.home.iterdir())
+def test_init_refuses_senseless_costs(empty: Cli, value: str):
+    refused(empty, "init", "--argon2", value, code=2, says="Argon2id")
+    assert not any(empty.home.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -64,17 +64,17 @@ def test_init_refuses_senseless_costs(cli: Cli, value: str):
         ("missing.toml", 3, "cannot read the profile missing.toml"),
     ],
 )
-def test_init_with_an_unknown_profile_leaves_nothing(cli: Cli, name: str, code: int, says: str):
-    refused(cli, "init", "--profile", name, code=code, says=says)
-    assert not any(cli.home.iterdir())
+def test_init_with_an_unknown_profile_leaves_nothing(empty: Cli, name: str, code: int, says: str):
+    refused(empty, "init", "--profile", name, code=code, says=says)
+    assert not any(empty.home.iterdir())
 
 
-def test_init_with_a_broken_profile_leaves_nothing(cli: Cli):
-    file = cli.cwd / "broken.toml"
+def test_init_with_a_broken_profile_leaves_nothing(empty: Cli):
+    file = empty.cwd / "broken.toml"
     file.write_text('name = "x\n')
 
-    refused(cli, "init", "--profile", file, code=6, says=[str(file), "not TOML"])
-    assert not any(cli.home.iterdir())
+    refused(empty, "init", "--profile", file, code=6, says=[str(file), "not TOML"])
+    assert not any(empty.home.iterdir())
 
 
 def test_the_first_mint_creates_the_default_store_and_says_so(cli: Cli):
@@ -112,8 +112,8 @@ def test_two_first_mints_at_once_make_one_store(cli: Cli):
     cli("audit", "verify", check=0)
 
 
-def test_a_profile_of_ones_own_needs_no_code(cli: Cli):
-    with_profile(cli, '[scopes.list.bot]\ndescription = "bots"\n')
+def test_a_profile_of_ones_own_needs_no_code(empty: Cli):
+    cli = with_profile(empty, '[scopes.list.bot]\ndescription = "bots"\n')
 
     key = cli("mint", "--scope", "bot", "--env", "test", check=0).out
 

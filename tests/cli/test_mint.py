@@ -252,8 +252,8 @@ maximum = "30d"
 """
 
 
-def test_the_profiles_policy_is_enforced(cli: Cli):
-    with_profile(cli, POLICY)
+def test_the_profiles_policy_is_enforced(empty: Cli):
+    cli = with_profile(empty, POLICY)
     cli("owner", "add", "agency", "--kind", "agency", "--attr", "region=eu", check=0)
     cli("owner", "add", "free", "--parent", "agency", "--plan", "free", check=0)
     cli("owner", "add", "pro", "--parent", "agency", "--plan", "pro", check=0)
@@ -281,9 +281,9 @@ def test_the_profiles_policy_is_enforced(cli: Cli):
     assert mint(cli, "--owner", "pro", "--scope", "predict", "--expires", "30d")["scopes"] == ["predict"]
 
 
-def test_scopes_may_follow_from_the_owners_kind(cli: Cli):
-    with_profile(
-        cli,
+def test_scopes_may_follow_from_the_owners_kind(empty: Cli):
+    cli = with_profile(
+        empty,
         """
         [scopes]
         assign = "owner_kind"
@@ -321,8 +321,8 @@ def test_the_primary_scope_may_stand_in_the_key(cli: Cli):
     refused(cli, "mint", code=4, says="needs a scope")
 
 
-def test_ids_may_be_serial(cli: Cli):
-    with_profile(cli, '[ids]\nkey = "serial"\nowner = "serial"\n')
+def test_ids_may_be_serial(empty: Cli):
+    cli = with_profile(empty, '[ids]\nkey = "serial"\nowner = "serial"\n')
 
     keys = [mint(cli, "--owner", "a", "--create-owner"), *mint_many(cli, 3), mint(cli)]
 
@@ -332,14 +332,14 @@ def test_ids_may_be_serial(cli: Cli):
 # ── room for prefixes ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_format_without_room_mints_none(cli: Cli):
-    with_profile(cli, length=2)
+def test_a_format_without_room_mints_none(empty: Cli):
+    cli = with_profile(empty, length=2)
 
     refused(cli, "mint", "--count", "500", code=4, says=["no room for 500", "256 prefixes", "longer {prefix}"])
 
 
-def test_collisions_are_redrawn_silently_while_there_is_room(cli: Cli):
-    with_profile(cli, length=2)
+def test_collisions_are_redrawn_silently_while_there_is_room(empty: Cli):
+    cli = with_profile(empty, length=2)
 
     keys = mint_many(cli, 250) + mint_many(cli, 3)
 

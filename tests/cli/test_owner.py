@@ -18,10 +18,10 @@ def show(cli: Cli, handle: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def agency(cli: Cli) -> Cli:
+def agency(empty: Cli) -> Cli:
     """A store whose owners have kinds, plans and attributes."""
     return with_profile(
-        cli,
+        empty,
         """
         [defaults]
         plan = "free"

@@ -19,8 +19,8 @@ def test_the_built_in_profiles_are_listed(cli: Cli):
     assert not any(cli.home.iterdir())
 
 
-def test_show_tells_what_the_stores_profile_says(cli: Cli):
-    with_profile(cli, '[scopes.list.bot]\ndescription = "bots"\n[lifetime]\ngrace = "2h"\n')
+def test_show_tells_what_the_stores_profile_says(empty: Cli):
+    cli = with_profile(empty, '[scopes.list.bot]\ndescription = "bots"\n[lifetime]\ngrace = "2h"\n')
 
     facts = dict(line.split("\t") for line in cli("profile", "show", check=0).out.splitlines())
 

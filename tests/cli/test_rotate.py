@@ -140,8 +140,8 @@ def test_the_successors_expiry_may_be_given(store: Cli):
     assert rotate(store, rotate(store, old["prefix"])["prefix"], "--expires", "never")["expires_at"] is None
 
 
-def test_the_successor_keeps_within_the_policy(cli: Cli):
-    with_profile(cli, '[lifetime]\ndefault = "10d"\nmaximum = "10d"\n')
+def test_the_successor_keeps_within_the_policy(empty: Cli):
+    cli = with_profile(empty, '[lifetime]\ndefault = "10d"\nmaximum = "10d"\n')
     old = mint(cli)
     set_key(cli, old["prefix"], created_at=ago(days=90), expires_at=ago(days=-5))  # from a laxer time
 

@@ -59,9 +59,9 @@ def test_what_is_so_already_gets_a_note(store: Cli):
         changes_nothing(store, "scope", prefix, *options, says="has these scopes already")
 
 
-def test_the_profiles_policy_is_enforced(cli: Cli):
-    with_profile(
-        cli,
+def test_the_profiles_policy_is_enforced(empty: Cli):
+    cli = with_profile(
+        empty,
         """
         [scopes]
         exclusive = true
@@ -82,8 +82,8 @@ def test_the_profiles_policy_is_enforced(cli: Cli):
     cli("scope", prefix, "--set", "predict", check=0)
 
 
-def test_the_primary_scope_stays(cli: Cli):
-    with_profile(cli, '[scopes]\nprimary = "first"\nlist.bot = {}\nlist.tx = {}\nlist.user = {}\n')
+def test_the_primary_scope_stays(empty: Cli):
+    cli = with_profile(empty, '[scopes]\nprimary = "first"\nlist.bot = {}\nlist.tx = {}\nlist.user = {}\n')
     prefix = mint(cli, "--scope", "bot,tx")["prefix"]
 
     for options in (["--remove", "bot"], ["--set", "tx,bot"], ["--set", "tx"]):
@@ -92,9 +92,9 @@ def test_the_primary_scope_stays(cli: Cli):
     assert show(cli, prefix)["scopes"] == ["bot", "user"]
 
 
-def test_scopes_that_follow_from_the_owners_kind_stay(cli: Cli):
-    with_profile(
-        cli,
+def test_scopes_that_follow_from_the_owners_kind_stay(empty: Cli):
+    cli = with_profile(
+        empty,
         """
         [scopes]
         assign = "owner_kind"

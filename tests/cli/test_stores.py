@@ -12,6 +12,8 @@ import pytest
 from tests.cli.helpers import location, mint, refused
 from tests.runner import Cli, Result
 
+pytestmark = pytest.mark.sqlite
+
 COMMANDS = [["list"], ["mint"], ["verify"], ["revoke", "kc_live_x", "--yes"], ["owner", "add", "x"], ["db", "status"]]
 KEY = "kc_live_" + "0" * 12 + "_" + "0" * 38
 # Root ignores modes; root without this capability does not.

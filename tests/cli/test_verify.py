@@ -102,8 +102,8 @@ def test_near_misses_tell_nothing_of_the_key(store: Cli, keys: dict[str, str]):
         assert (answer["key"], answer["owner"]) == (None, None)
 
 
-def test_a_wrong_secret_and_an_unknown_prefix_are_told_to_the_operator_only(cli: Cli):
-    with_profile(cli)  # a format without a checksum
+def test_a_wrong_secret_and_an_unknown_prefix_are_told_to_the_operator_only(empty: Cli):
+    cli = with_profile(empty)  # a format without a checksum
     key = mint(cli)["key"]
 
     assert cli("verify", stdin=flipped(key), check=11).out == "INVALID_API_KEY (wrong secret)\n"

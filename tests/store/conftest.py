@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.stores import Opened, new_store
+from keyctl.location import StoreLocation
+from keyctl.profiles.files import load_profile
+from keyctl.store.database import Store
+from keyctl.store.schema import create
+from tests import postgres
+from tests.stores import ACTOR, CHEAP, NOW, Opened, new_store
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Opened]:
+def opened(open_new: Callable[[], Opened]) -> Opened:
     """An open store, empty, on a clock that stands still."""
-    opened = new_store(tmp_path / "opened.db")
-    yield opened
-    opened.store.close()
+    return open_new()
+
+
+@pytest.fixture
+def open_new(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[], Opened]]:
+    """Closes the last one, if any, and opens another empty store."""
+    stores: list[Store] = []
+
+    def open_another() -> Opened:
+        if stores:
+            stores.pop().close()
+        if database == "sqlite":
+            opened = new_store(tmp_path / "opened.db")
+        else:
+            url = request.getfixturevalue("postgres_schema")
+            postgres.run(url, request.getfixturevalue("empty_store"))
+            opened = Opened(Store(StoreLocation.parse(url)))
+        stores.append(opened.store)
+        return opened
+
+    yield open_another
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture(scope="session")
+def empty_store(postgres_server: str) -> str:
+    """The statements that make an empty store of any schema that has the tables."""
+    with postgres.schema(postgres_server) as url:
+        store, _ = create(StoreLocation.parse(url), load_profile("standard"), CHEAP, actor=ACTOR, now=NOW)
+        store.close()
+        return postgres.contents(url)

@@ -17,6 +17,8 @@ from keyctl.store.database import Database, Store
 from tests.runner import Cli
 from tests.stores import CHEAP, Opened, names
 
+pytestmark = pytest.mark.sqlite
+
 
 def hold(path: Path, how: str = "immediate") -> sqlite3.Connection:
     """Be another process in the middle of a write: readers may pass unless `how` is "exclusive"."""

@@ -5,6 +5,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,10 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keyctl.errors import NotFound, UsageError
+from keyctl.location import StoreLocation
 from keyctl.models import Key, Owner, Status
 from keyctl.store import keys, owners
+from keyctl.store.database import Store
 from keyctl.store.keys import Filters
+from keyctl.store.schema import ddl
 from keyctl.times import to_milliseconds
+from tests import postgres
 from tests.stores import NOW, Opened, new_store
 
 SECOND = timedelta(seconds=1)
@@ -122,12 +127,18 @@ def sort_key(sort: str, key: Key) -> Any:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+def shared(database: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
     """A store whose every example is a dry run."""
-    opened = new_store(tmp_path_factory.mktemp("shared") / "keys.db")
-    opened.store.write(lambda connection: [owners.add(connection, owner) for owner in OWNERS])
-    yield opened
-    opened.store.close()
+    with ExitStack() as stack:
+        if database == "sqlite":
+            opened = new_store(tmp_path_factory.mktemp("shared") / "keys.db")
+        else:
+            server, contents = map(request.getfixturevalue, ("postgres_server", "empty_store"))
+            url = stack.enter_context(postgres.schema(server, ddl("postgresql").rstrip(";"), contents))
+            opened = Opened(Store(StoreLocation.parse(url)))
+        opened.store.write(lambda connection: [owners.add(connection, owner) for owner in OWNERS])
+        yield opened
+        opened.store.close()
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -213,7 +224,8 @@ def test_a_list_may_hold_the_keys_of_more_owners_than_a_statement_takes_values(o
 
     def work(connection: keys.Connection) -> None:
         driver: Any = connection.connection.driver_connection
-        driver.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)  # what it was before SQLite 3.32
+        if isinstance(driver, sqlite3.Connection):
+            driver.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)  # what it was before SQLite 3.32
         for owner in many:
             owners.add(connection, owner)
         keys.add(connection, [replace(key, id=one.id, prefix=one.id, owner_id=one.id) for one in many])
@@ -263,7 +275,8 @@ def test_more_keys_than_a_statement_takes_are_set_and_looked_for(opened: Opened)
 
     with opened.store.read() as connection:
         taken = keys.taken(connection, [*(key.prefix for key in made), "kc_live_nobody"])
-        records = keys.select_for_change(connection, [key.prefix for key in made] + [made[0].id])
+    selectors = [*(key.prefix for key in made), made[0].id]
+    records = opened.store.write(lambda connection: keys.select_for_change(connection, selectors))
 
     assert taken == {key.prefix for key in made}
     assert [record.key for record in records] == made

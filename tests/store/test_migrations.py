@@ -24,6 +24,8 @@ from keyctl.verifier import Verifier
 from tests.runner import Cli
 from tests.stores import ACTOR, CHEAP, NOW, Opened, new_store
 
+pytestmark = pytest.mark.sqlite
+
 MIGRATIONS = Path(schema.__file__).parent / "migrations"
 DATA = Path(__file__).parent.parent / "data"
 

@@ -1,0 +1,105 @@
+"""In one process, as an application uses keyctl."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from keyctl.admin import KeyAdmin, NewKey
+from keyctl.bundle import Bundle
+from keyctl.bundle_format import read_first_line
+from keyctl.hashing import DEFAULT, Scheme, Sha256
+from keyctl.location import StoreLocation
+from keyctl.signing import Trust
+from keyctl.sqlite_reader import SqliteReader
+from keyctl.store.database import Store
+from keyctl.store.tables import keys
+from keyctl.verifier import Verifier
+from tests.benchmarks.measure import Row, Run, calls, prepared
+from tests.benchmarks.stores import ACTOR, Kept, bundle_of, empty_store, store_of
+
+
+def rows(folder: Path, *, quick: bool) -> Iterator[Row]:
+    """Yield the rows. The bundles are those that the rows at the shell have left."""
+    few, many = (1_000, 100_000) if quick else (1_000, 1_000_000)
+    runs = 11 if quick else 31
+
+    store = store_of(folder, few)
+    with closing(Verifier.from_store(str(store.path))) as verifier:
+        again = calls(verifier.verify, [store.key] * 5_000)
+        secret, text = os.urandom(32), store.key.encode()
+        one_hash = calls(lambda key: blake2b(key, key=secret, digest_size=32).digest(), [text] * 5_000)
+        yield Row("Verifier, the same key again", 10.0, again, one_hash, runs, by="cpu")
+
+    large = store_of(folder, many).path
+    prefixes = _some_prefixes(large, many)
+    with closing(SqliteReader(large)) as reader, closing(sqlite3.connect(f"file:{large}?mode=ro", uri=True)) as plain:
+        bare = calls(lambda name: plain.execute("select * from keys where prefix = ?", (name,)).fetchone(), prefixes)
+        name = f"a look-up in the store, {many:,} keys"
+        yield Row(name, 1.3, calls(reader.find, prefixes), bare, runs, by="cpu")
+
+    with closing(_bundle(folder, many)) as huge, closing(_bundle(folder, few)) as tiny:
+        in_huge = calls(huge.find, prefixes[:200])
+        in_tiny = calls(tiny.find, _some_prefixes(store.path, few)[:200])
+        name = f"a look-up in the bundle, {many:,} keys against {few:,}"
+        yield Row(name, 1.3, in_huge, in_tiny, runs, by="cpu")
+
+    count = 200 if quick else 1_000
+    hashing = prepared(lambda: count, _hash_on_all_cores)
+    # Several threads compute at once, so only the clock tells.
+    yield Row(
+        f"mint of {count:,} keys, argon2id", 1.15, _mint(folder, DEFAULT, count), hashing, 3 if quick else 7, by="wall"
+    )
+    count = 10_000 if quick else 100_000
+    yield Row(
+        f"mint of {count:,} keys, sha256", 2.5, _mint(folder, Sha256(), count), _insert(folder, count), 5, by="cpu"
+    )
+
+
+def _some_prefixes(path: Path, count: int) -> list[str]:
+    chosen = random.Random(1).sample(range(1, count + 1), 1_000)
+    with closing(sqlite3.connect(path)) as connection:
+        found = [connection.execute("select prefix from keys where rowid = ?", (row,)).fetchone() for row in chosen]
+    return [prefix for (prefix,) in found]
+
+
+def _bundle(folder: Path, count: int) -> Bundle:
+    path = bundle_of(folder, count)
+    with path.open("rb") as file:
+        return Bundle(path, trust=[Trust(read_first_line(file).signer)])
+
+
+def _hash_on_all_cores(count: int) -> None:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(DEFAULT.hash, [f"a key of some length {i}" for i in range(count)]))
+
+
+def _mint(folder: Path, scheme: Scheme, count: int) -> Run:
+    """Mint so many keys, each time into a new store."""
+    return prepared(
+        lambda: empty_store(folder / "minted.db", scheme),
+        lambda store: KeyAdmin(store, ACTOR).mint(NewKey(), Kept(), count=count),
+    )
+
+
+def _insert(folder: Path, count: int) -> Run:
+    """Insert the rows of the last mint as SQLAlchemy does by itself, each time into a new store."""
+    minted: list[dict[str, Any]] = []
+
+    def prepare() -> Store:
+        if not minted:
+            _mint(folder, Sha256(), count)()
+            with closing(Store(StoreLocation.of_file(folder / "minted.db"))) as store, store.read() as connection:
+                minted.extend(map(dict, connection.execute(select(keys)).mappings()))
+        return empty_store(folder / "inserted.db", Sha256())
+
+    return prepared(prepare, lambda store: store.write(lambda connection: connection.execute(insert(keys), minted)))
