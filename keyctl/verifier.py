@@ -25,7 +25,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from keyctl import hashing
 from keyctl.codes import Code
@@ -36,6 +36,9 @@ from keyctl.keyformat import KeyFormat, MalformedKey, possible_prefixes
 from keyctl.location import StoreLocation
 from keyctl.models import KeyRecord, Owner
 from keyctl.profiles.model import Profile
+
+if TYPE_CHECKING:
+    from keyctl.profiles.http import HttpRules
 
 
 class Keyring(Protocol):
@@ -110,6 +113,7 @@ class Verifier:
         # Under a key of this process: what a memory dump holds cannot be compared with keys elsewhere.
         self._cache_key = os.urandom(32)
         self._proven: dict[bytes, _Proven] = {}
+        self._rules: tuple[Profile, HttpRules] | None = None
         self._wrong_secrets: Counter[str] = Counter()
         self._generation = 0
         self._lock = threading.Lock()
@@ -285,27 +289,17 @@ class Verifier:
         """
         from keyctl import http_rules  # noqa: PLC0415 - a key at the shell comes without a request
         from keyctl.http_request import HttpRequest  # noqa: PLC0415
-        from keyctl.http_responses import lists_origin  # noqa: PLC0415
-        from keyctl.profiles.http import rules_of  # noqa: PLC0415
 
         try:
             self._refresh(self._clock())
         except BundleUntrusted as error:
             return Decision(Code.UNTRUSTED_BUNDLE, error.reason)
-        rules = rules_of(self._keyring.profile)
+        rules = self._http_rules()
         request = HttpRequest(method, path, tuple((name.lower(), value) for name, value in headers))
         connection = http_rules.Connection(scheme, ip, trusted_proxies)
         admitted = http_rules.admit(rules, request, connection, self._keyring.formats)
         if isinstance(admitted, http_rules.Preflight):
-            try:
-                chains = self._keyring.owners_mentioning(admitted.origin)
-            except BundleUntrusted as error:
-                return Decision(Code.UNTRUSTED_BUNDLE, error.reason, origin=admitted.origin, preflight=True)
-            active = [chain[0] for chain in chains if all(owner.active for owner in chain)]
-            allowed = rules.cors is not None and lists_origin(active, rules.cors, admitted.origin)
-            code = Code.VALID if allowed else Code.FORBIDDEN_ORIGIN
-            reason = "preflight" if allowed else "no active owner lists the origin"
-            return Decision(code, reason, origin=admitted.origin, preflight=True)
+            return self._answer_preflight(rules, admitted.origin)
         origin = next(iter(request.values("origin")), None)
         if isinstance(admitted, Decision):
             return replace(admitted, origin=origin)
@@ -314,3 +308,26 @@ class Verifier:
         if decision and admitted.route is None and rules.unmatched == "refuse":
             decision = Decision(Code.NO_ROUTE, "no route matches", decision.record)
         return replace(decision, origin=origin)
+
+    def _answer_preflight(self, rules: HttpRules, origin: str) -> Decision:
+        """A preflight carries no key: it is allowed if any active owner lists the origin."""
+        from keyctl.http_responses import lists_origin  # noqa: PLC0415
+
+        try:
+            chains = self._keyring.owners_mentioning(origin)
+        except BundleUntrusted as error:
+            return Decision(Code.UNTRUSTED_BUNDLE, error.reason, origin=origin, preflight=True)
+        active = [chain[0] for chain in chains if all(owner.active for owner in chain)]
+        allowed = rules.cors is not None and lists_origin(active, rules.cors, origin)
+        code = Code.VALID if allowed else Code.FORBIDDEN_ORIGIN
+        reason = "preflight" if allowed else "no active owner lists the origin"
+        return Decision(code, reason, origin=origin, preflight=True)
+
+    def _http_rules(self) -> HttpRules:
+        """Return what the profile says of HTTP, read again only where the profile is another one."""
+        from keyctl.profiles.http import rules_of  # noqa: PLC0415
+
+        profile = self._keyring.profile
+        if self._rules is None or self._rules[0] is not profile:
+            self._rules = profile, rules_of(profile)
+        return self._rules[1]
