@@ -1,22 +1,28 @@
-"""What does not depend on the machine: modules imported, statements run and hashes computed."""
+"""What does not depend on the machine: modules imported, statements run, parts read and hashes computed."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
 from keyctl import hashing
+from keyctl.bundle import Bundle
+from keyctl.bundle_export import BundleExporter
+from keyctl.signing import SigningKey, Trust
 from keyctl.sqlite_reader import SqliteReader
 from keyctl.store.database import Store
+from keyctl.store.keys import Filters
 from keyctl.verifier import Verifier
 from tests.imports import imported_by, packages
-from tests.stores import Opened, new_store
+from tests.stores import ACTOR, Opened, new_store
 
 
 class Count(NamedTuple):
@@ -66,6 +72,40 @@ def every_verification_is_one_hash() -> Count:
     return Count("hashes to verify", str(counted), set(counted.values()) == {1})
 
 
+def a_key_proven_before_is_neither_hashed_nor_looked_up() -> Count:
+    with _store() as opened:
+        key = opened.mint()[0].text
+        with _statements() as ran, closing(SqliteReader(opened.path)) as reader:
+            verifier = Verifier(reader, clock=opened.clock)
+            verifier.verify(key)
+            ran.clear()
+            hashes = _hashes("verify_secret", lambda: verifier.verify(key))
+    return Count("the same key again", f"{hashes} hashes, {len(ran)} statements", not hashes and not ran)
+
+
+def a_look_up_in_a_bundle_reads_two_parts() -> Count:
+    """However many keys there are: an index, and a block of 256 keys."""
+    read = {}
+    with _store() as opened, tempfile.TemporaryDirectory() as folder:
+        path, signer = Path(folder, "bundle"), SigningKey.create(Path(folder, "key"))
+        exporter = BundleExporter(opened.store, ACTOR, signer, clock=opened.clock)
+        for count in (1, 2999):
+            prefix = opened.mint(count=count)[0].record.key.prefix
+            exporter.export(path, filters=Filters(), described={}, valid_for=timedelta(hours=1))
+            with closing(Bundle(path, trust=[Trust(signer.public_bytes)])) as bundle:
+                read[f"{count:,} keys"] = _reads(lambda bundle=bundle, prefix=prefix: bundle.find(prefix))
+    return Count("parts read to look a key up in a bundle", str(read), set(read.values()) == {2})
+
+
+def many_mints_are_as_many_hashes() -> Count:
+    with _store() as opened, _statements() as ran:
+        again = Opened(Store(opened.store.location))
+        hashes = _hashes("hash_secret", lambda: again.mint(count=500))
+        again.store.close()
+        writes = sum(statement.lower().startswith("begin immediate") for statement in ran)
+    return Count("500 mints at once", f"{hashes} hashes, {writes} write transactions", (hashes, writes) == (500, 2))
+
+
 def a_mint_is_one_hash_and_two_transactions() -> Count:
     with _store() as opened, _statements() as ran:
         again = Opened(Store(opened.store.location))
@@ -81,7 +121,10 @@ COUNTS: Sequence[Callable[[], Count]] = [
     mint_imports_no_migrations,
     verify_asks_the_store_little,
     every_verification_is_one_hash,
+    a_key_proven_before_is_neither_hashed_nor_looked_up,
+    a_look_up_in_a_bundle_reads_two_parts,
     a_mint_is_one_hash_and_two_transactions,
+    many_mints_are_as_many_hashes,
 ]
 
 
@@ -114,6 +157,12 @@ def _statements() -> Iterator[list[str]]:
 
     with mock.patch("sqlite3.connect", traced):
         yield ran
+
+
+def _reads(work: Callable[[], object]) -> int:
+    with mock.patch("os.pread", wraps=os.pread) as spy:
+        work()
+    return spy.call_count
 
 
 def _hashes(function: str, work: Callable[[], object]) -> int:

@@ -179,7 +179,7 @@ def _print_commands(url: str, text: str) -> None:
         done = subprocess.run(command, env=env, input=text, text=True, stdout=subprocess.DEVNULL, check=False)
         assert done.returncode == 0, args
 
-    for args in (["verify"], ["list"], ["mint"]):
+    for args in (["verify"], ["list", "--quiet"], ["mint"]):
         _time(f"keyctl {' '.join(args)}, the whole process", lambda args=args: run(*args))
 
 

@@ -161,7 +161,7 @@ def test_numbers_and_prefixes_stay_whole_at_80_columns(store: Cli):
     owner = "a-very-long-customer-handle@some-company.example"
     minted = store("mint", "--owner", owner, "--create-owner", "--json", "--reason", "x" * 60, check=0).json
 
-    lines = store.tty("audit", "list", "--no-color", check=0).out.splitlines()
+    lines = store.tty("audit", "list", env={"TERM": "dumb"}, check=0).out.splitlines()
 
     assert [line.split()[0] for line in lines] == ["#", "4", "3", "2", "1"]
     assert sum(minted["prefix"] in line for line in lines) == 2

@@ -47,7 +47,7 @@ def main() -> None:
 
 def _line(pair: Pair, result: Result) -> str:
     ours, theirs = (statistics.median(seconds) for seconds in (result.ours, result.floor))
-    return f"| {pair.what} | {_seconds(ours)} | {pair.peer} | {_seconds(theirs)} | {theirs / ours:,.1f} | {pair.note} |"
+    return f"| {pair.what} | {_seconds(ours)} | {pair.peer} | {_seconds(theirs)} | {theirs / ours:,.2g} | {pair.note} |"
 
 
 def _seconds(seconds: float) -> str:
@@ -75,7 +75,7 @@ def _pairs(folder: Path) -> Iterator[Pair]:
     mint = keyctl("mint", "--name", "ci", "--store", store, env=env)
     create = command([*cli, "create", "--name", "ci"], env=theirs["none"])
     yield Pair("create a key, at the shell", "keyshield", mint, create, "its key stands among other text, in a box")
-    listed = keyctl("list", "--limit", "20", "--store", store, env=env)
+    listed = keyctl("list", "--quiet", "--limit", "20", "--store", store, env=env)
     yield Pair("list 20 keys", "keyshield", listed, command([*cli, "list"], env=theirs["none"]), "")
     verify = keyctl("verify", "--store", store, stdin=key, env=env)
     for delay, note in {
