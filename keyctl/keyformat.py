@@ -10,6 +10,7 @@ https://github.blog/2021-04-05-behind-githubs-new-authentication-token-formats/
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -314,6 +315,11 @@ class KeyFormat:
             elif value != "checksum":
                 position += 1
         return pieces[0], pieces[1], pieces[2]
+
+
+def known_formats(current: KeyFormat, earlier: str | None) -> tuple[KeyFormat, ...]:
+    """Return the profile's format and those used before; `earlier` is the store's setting, JSON."""
+    return (current, *(KeyFormat.from_dict(data) for data in json.loads(earlier or "[]")))
 
 
 def possible_prefixes(formats: Iterable[KeyFormat], text: str) -> list[str]:

@@ -49,19 +49,27 @@ def encode_owner(owner: Owner) -> dict[str, Any]:
 
 
 def decode_key(row: Row) -> Key:
+    return key_of_columns({name: row[name] for name in KEY_COLUMNS})
+
+
+def key_of_columns(values: dict[str, Any]) -> Key:
+    """Decode a key's columns, given all of them by name. `values` is the key's from then on."""
     try:
-        values = _decode(row, KEY_COLUMNS, _KEY_TIMES)
+        _decode_times(values, _KEY_TIMES)
         values["scopes"] = _texts(values["scopes"])
         values["allowed_ips"] = _texts(values["allowed_ips"])
         values["metadata"] = json.loads(values["metadata"]) if values["metadata"] != "{}" else {}
     except (TypeError, ValueError, OverflowError):
-        raise RowDamaged(f"key {row['prefix']} ({row['id']}) was altered outside keyctl: it cannot be read") from None
+        raise RowDamaged(
+            f"key {values['prefix']} ({values['id']}) was altered outside keyctl: it cannot be read"
+        ) from None
     return Key.of(values)
 
 
 def decode_owner(row: Row) -> Owner:
     try:
-        values = _decode(row, OWNER_COLUMNS, _OWNER_TIMES)
+        values = {name: row[name] for name in OWNER_COLUMNS}
+        _decode_times(values, _OWNER_TIMES)
         values["attributes"] = json.loads(values["attributes"])
     except (TypeError, ValueError, OverflowError):
         raise RowDamaged(f"owner {row['handle']} was altered outside keyctl: it cannot be read") from None
@@ -79,12 +87,10 @@ def json_value(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _decode(row: Row, columns: tuple[str, ...], times: tuple[str, ...]) -> dict[str, Any]:
-    values = {name: row[name] for name in columns}
+def _decode_times(values: dict[str, Any], times: tuple[str, ...]) -> None:
     for name in times:
         if values[name] is not None:
             values[name] = from_milliseconds(values[name])
-    return values
 
 
 @lru_cache(maxsize=1024)

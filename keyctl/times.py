@@ -40,14 +40,15 @@ def to_milliseconds(moment: datetime) -> int:
     """Return Unix milliseconds. Raises ValueError if `moment` is naive."""
     if moment.tzinfo is None:
         raise ValueError("a naive datetime has no place here: give it a zone")
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def from_milliseconds(milliseconds: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=milliseconds)
+    return _EPOCH + milliseconds * _MILLISECOND
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def format_time(moment: datetime) -> str:

@@ -148,7 +148,12 @@ def show(
             ("only", narrowed or "everything"),
             *((f"keys {name}", f"{number:,}") for name, number in counts.items()),
             ("owners", f"{facts['owners']:,}"),
-            ("verifies", "no: not now" if refused else "yes: signature and every digest"),
+            (
+                "verifies",
+                "signature and every digest are right, but it is not in force"
+                if refused
+                else "yes: signature and every digest",
+            ),
         ]
     )
     if refused:

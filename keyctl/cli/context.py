@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -134,7 +135,12 @@ class CommandContext:
         from keyctl.store.database import Store
 
         self._warn_of_exposure()
-        return Store(self.existing_location, wait=self.wait, patient=self.patient)
+        store = Store(self.existing_location, wait=self.wait, patient=self.patient)
+        if self.location.file is None:
+            from keyctl.cli.guard import refuse_keys_of
+
+            refuse_keys_of(store.formats, sys.argv[1:])
+        return store
 
     @cached_property
     def database(self) -> Database:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -21,13 +21,18 @@ _SUSPICIOUS = re.compile(r"[0-9A-Za-z_.:~-]{12}", re.ASCII)
 def refuse_exposed_keys(arguments: Sequence[str]) -> None:
     """Raise UsageError if an argument holds a key, whole, cut short or in another case.
 
-    Only its length is told. Known are the formats of the built-in profiles and of the SQLite store in use.
+    Only its length is told. Known are the formats of the built-in profiles and of the SQLite store in use; those of
+    another store are looked for once it is open, before it is asked anything.
     """
     suspicious = [argument for argument in arguments if _SUSPICIOUS.search(argument)]
-    if not suspicious:
-        return
-    for key_format in _known_formats(arguments, suspicious):
-        for argument in suspicious:
+    if suspicious:
+        refuse_keys_of(_known_formats(arguments, suspicious), suspicious)
+
+
+def refuse_keys_of(formats: Iterable[KeyFormat], arguments: Sequence[str]) -> None:
+    """Raise UsageError if an argument holds a key of one of these formats, or part of one."""
+    for key_format in formats:
+        for argument in arguments:
             if match := key_format.exposed_pattern.search(argument):
                 raise UsageError(
                     f"an argument holds a key, or part of one ({len(match[0])} characters): "
@@ -44,7 +49,7 @@ def _known_formats(arguments: Sequence[str], suspicious: Sequence[str]) -> Itera
         yield read_profile(preset_document(name), source=name).key_format
     if value_of("--bundle", arguments) is not None:
         return  # verification offline opens no store, not even for this
-    from keyctl.sqlite_reader import known_formats
+    from keyctl.keyformat import known_formats
 
     settings = _settings_of_store(arguments)
     with suppress(KeyError, TypeError, ValueError, KeyctlError):

@@ -89,9 +89,11 @@ def ddl(dialect: str) -> str:
 
 
 def _fill(connection: Connection, profile: Profile, hash_parameters: Scheme, actor: Actor, now: datetime) -> bool:
-    # Asked inside the transaction: two first commands at once must not both create.
+    # Asked inside the transaction: two first commands at once must not both create. And in this order: whoever creates
+    # in between is then seen as a store, and not as somebody else's tables.
+    tables = set(inspect(connection).get_table_names())
     if schema_revision(connection) is None:
-        _refuse_strangers(connection)
+        _refuse_strangers(connection, tables)
         _migrate(connection)
     elif settings.read(connection):
         return False
@@ -105,11 +107,9 @@ def _fill(connection: Connection, profile: Profile, hash_parameters: Scheme, act
     return True
 
 
-def _refuse_strangers(connection: Connection) -> None:
-    strangers = set(inspect(connection).get_table_names())
-    if connection.dialect.name != "sqlite":
-        # A server's database may be shared, as long as nobody else's table has a name that keyctl needs.
-        strangers &= metadata.tables.keys()
+def _refuse_strangers(connection: Connection, tables: set[str]) -> None:
+    # A server's database may be shared, as long as nobody else's table has a name that keyctl needs.
+    strangers = tables if connection.dialect.name == "sqlite" else tables & metadata.tables.keys()
     if strangers:
         raise StoreUnavailable(
             f"the database holds tables that are not keyctl's: {', '.join(sorted(strangers)[:5])}",

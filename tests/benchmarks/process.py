@@ -31,7 +31,7 @@ from tests.benchmarks.stores import ACTOR, Kept, bundle_of, empty_store, store_o
 def rows(folder: Path, *, quick: bool) -> Iterator[Row]:
     """Yield the rows. The bundles are those that the rows at the shell have left."""
     few, many = (1_000, 100_000) if quick else (1_000, 1_000_000)
-    runs = 11 if quick else 31
+    runs = 7 if quick else 21
 
     store = store_of(folder, few)
     with closing(Verifier.from_store(str(store.path))) as verifier:
@@ -53,11 +53,11 @@ def rows(folder: Path, *, quick: bool) -> Iterator[Row]:
         name = f"a look-up in the bundle, {many:,} keys against {few:,}"
         yield Row(name, 1.3, in_huge, in_tiny, runs, by="cpu")
 
-    count = 200 if quick else 1_000
+    count = 200 if quick else 500
     hashing = prepared(lambda: count, _hash_on_all_cores)
     # Several threads compute at once, so only the clock tells.
     yield Row(
-        f"mint of {count:,} keys, argon2id", 1.15, _mint(folder, DEFAULT, count), hashing, 3 if quick else 7, by="wall"
+        f"mint of {count:,} keys, argon2id", 1.15, _mint(folder, DEFAULT, count), hashing, 3 if quick else 5, by="wall"
     )
     count = 10_000 if quick else 100_000
     yield Row(

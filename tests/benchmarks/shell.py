@@ -15,7 +15,7 @@ def rows(folder: Path, *, quick: bool) -> Iterator[Row]:
     """Yield the rows; each is measured before the next one's stores are made."""
     env = {"HOME": str(folder), "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
     few, some, many = (1_000, 10_000, 100_000) if quick else (1_000, 100_000, 1_000_000)
-    runs = 11 if quick else 31
+    runs = 7 if quick else 21
 
     floor_help = floor("help", "--help", env=env)
     yield Row("keyctl --help", 1.5, keyctl("--help", env=env), floor_help, runs)
@@ -46,7 +46,7 @@ def rows(folder: Path, *, quick: bool) -> Iterator[Row]:
     yield from _bundles(folder, few, some, many, runs=runs, env=env)
 
     # Several threads compute at once, so only the clock tells.
-    count = 200 if quick else 1_000
+    count = 200 if quick else 500
     bulk = keyctl("mint", "--count", str(count), "--store", mintable, env=env)
     yield Row(
         f"keyctl mint --count {count:,}", 1.15, bulk, floor("hashes", str(count), env=env), 3 if quick else 5, by="wall"
@@ -54,7 +54,7 @@ def rows(folder: Path, *, quick: bool) -> Iterator[Row]:
 
 
 def _bundles(folder: Path, few: int, some: int, many: int, *, runs: int, env: dict[str, str]) -> Iterator[Row]:
-    keyctl("bundle", "key", "--create", "--key", folder / "bundle.key", env=env)()
+    keyctl("bundle", "key", "--quiet", "--create", "--key", folder / "bundle.key", env=env)()
     trust = SigningKey.load(folder / "bundle.key").public_text
 
     def export(count: int) -> Run:

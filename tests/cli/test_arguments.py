@@ -66,7 +66,6 @@ def test_so_is_one_that_is_cut_short_or_mistyped(store: Cli, change: str):
         exposed(store, args, text, key)
 
 
-@pytest.mark.sqlite
 def test_a_key_of_the_stores_own_profile_is_known(empty: Cli):
     cli = with_profile(empty)
     key = mint(cli)["key"]

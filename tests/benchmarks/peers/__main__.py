@@ -36,7 +36,7 @@ def main() -> None:
     print("| what | keyctl | instead | | times as fast | |\n| --- | ---: | --- | ---: | ---: | --- |")
     with tempfile.TemporaryDirectory(prefix="keyctl-bench-") as folder:
         for pair in _pairs(Path(folder)):
-            result = measure(Row(pair.what, 1.0, pair.ours, pair.theirs, 3 if quick else 9, by="wall"))
+            result = measure(Row(pair.what, 1.0, pair.ours, pair.theirs, 3 if quick else 5, by="wall"))
             print(_line(pair, result), flush=True)
     print(
         f"\nMedians of runs in turn, on the clock; SQLite stores of {KEYS:,} keys; {os.cpu_count()} cores, Python ",
