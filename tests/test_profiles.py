@@ -46,7 +46,7 @@ required = true
 primary = "first"
 list."fruit:read" = { tag = "fr", description = "see fruit" }
 list."fruit:write" = { tag = "fw", plans = ["tree"], owner_kinds = ["farm"], implies = ["fruit:read"] }
-list.root = { tag = "rt", implies = ["*"] }
+list.top = { tag = "rt", implies = ["*"] }
 [[scopes.matrix]]
 name = "{action}_{resource}"
 read_write = ["bees"]
@@ -133,7 +133,7 @@ def test_everything_that_a_profile_says_is_read():
     assert read.scopes.catalogue["fruit:write"] == Scope(
         "fruit:write", tag="fw", owner_kinds=("farm",), plans=("tree",), implies=("fruit:read",)
     )
-    assert list(read.scopes.catalogue) == ["fruit:read", "fruit:write", "root", "read_bees", "write_bees", "read_soil"]
+    assert list(read.scopes.catalogue) == ["fruit:read", "fruit:write", "top", "read_bees", "write_bees", "read_soil"]
     assert read.scopes.catalogue["read_soil"] == Scope("read_soil", "acidity", plans=("tree",))
     assert (read.owners.default_kind, read.owners.required, read.owners.isolation) == ("farm", True, "subtree")
     assert read.owners.kinds["farm"].parent == "union"
@@ -216,7 +216,7 @@ UNKNOWN_KEYS = [
     ("ids/keys", 'ids.keys: unknown key: did you mean "key"?'),
     ("defaults/enviroment", 'defaults.enviroment: unknown key: did you mean "environment"?'),
     ("scopes/exlusive", 'scopes.exlusive: unknown key: did you mean "exclusive"?'),
-    ("scopes/list/root/tags", 'scopes.list.root.tags: unknown key: did you mean "tag"?'),
+    ("scopes/list/top/tags", 'scopes.list.top.tags: unknown key: did you mean "tag"?'),
     ("scopes/list/fruit:read/x", 'scopes.list."fruit:read".x: unknown key'),
     ("scopes/matrix/0/readonly", 'scopes.matrix[0].readonly: unknown key: did you mean "read_only"?'),
     ("owners/isolaton", 'owners.isolaton: unknown key: did you mean "isolation"?'),
@@ -260,8 +260,8 @@ WRONG_TYPES = [
     ("scopes/required", "yes", 'scopes.required: expected true or false, got "yes"'),
     ("scopes/required", 1, "scopes.required: expected true or false, got 1"),
     ("scopes/list", [], "scopes.list: expected a table, got a list"),
-    ("scopes/list/root", "all", 'scopes.list.root: expected a table, got "all"'),
-    ("scopes/list/root/implies", "*", 'scopes.list.root.implies: expected a list of texts, got "*"'),
+    ("scopes/list/top", "all", 'scopes.list.top: expected a table, got "all"'),
+    ("scopes/list/top/implies", "*", 'scopes.list.top.implies: expected a list of texts, got "*"'),
     ("scopes/matrix", {}, "scopes.matrix: expected an array of tables, got a table"),
     ("scopes/matrix/0", "bees", 'scopes.matrix[0]: expected a table, got "bees"'),
     ("owners/kinds/farm", 1, "owners.kinds.farm: expected a table, got 1"),
@@ -300,20 +300,20 @@ CONTRADICTIONS = [
     ("ids/key", "uuid", 'ids.key: "uuid" is not one of ulid, serial'),
     ("defaults/environment", "prod", 'defaults.environment: "prod" is not one of development, staging, production'),
     ("defaults/scopes", ["fruit:raed"], 'defaults.scopes: "fruit:raed" is not known: did you mean "fruit:read"?'),
-    ("defaults/scopes", ["root", "root"], "defaults.scopes: names something twice"),
+    ("defaults/scopes", ["top", "top"], "defaults.scopes: names something twice"),
     ("defaults/owner", "a b", 'defaults.owner: "a b" cannot be an owner\'s handle'),
     ("defaults/owner", "jo", "defaults.owner: is added as a farm, which needs a union above it"),
     ("defaults/plan", "", 'defaults.plan: "" is not known'),
     ("defaults/plan", "sead", 'defaults.plan: "sead" is not known: did you mean "seed"?'),
     ("scopes/list", {"a b": {}}, 'scopes.list."a b": a scope\'s name may hold only'),
-    ("scopes/list/root/tag", "fr", "scopes.list: gives one tag to two scopes"),
-    ("scopes/list/root/implies", ["meat:*"], 'scopes.list.root.implies: "meat:*" matches no other scope'),
-    ("scopes/list/root/implies", ["root"], 'scopes.list.root.implies: "root" matches no other scope'),
-    ("scopes/list/root/plans", ["bush"], 'scopes.list.root.plans: "bush" is not known'),
+    ("scopes/list/top/tag", "fr", "scopes.list: gives one tag to two scopes"),
+    ("scopes/list/top/implies", ["meat:*"], 'scopes.list.top.implies: "meat:*" matches no other scope'),
+    ("scopes/list/top/implies", ["top"], 'scopes.list.top.implies: "top" matches no other scope'),
+    ("scopes/list/top/plans", ["bush"], 'scopes.list.top.plans: "bush" is not known'),
     (
-        "scopes/list/root/owner_kinds",
+        "scopes/list/top/owner_kinds",
         ["form"],
-        'scopes.list.root.owner_kinds: "form" is not known: did you mean "farm"?',
+        'scopes.list.top.owner_kinds: "form" is not known: did you mean "farm"?',
     ),
     ("scopes/matrix/0/name", "{resource}", "scopes.matrix[0].name: needs {resource} and {action}"),
     ("scopes/matrix/0/read_only", ["bees"], 'scopes.matrix[0].name: gives "read_bees" a second time'),
@@ -353,7 +353,7 @@ def test_a_value_that_cannot_be_meant_is_told_with_its_path(path: str, value: ob
 
 
 def test_several_default_scopes_contradict_exclusive_ones():
-    data = changed("scopes/exclusive", value=True) | {"defaults": {"scopes": ["root", "fruit:read"]}}
+    data = changed("scopes/exclusive", value=True) | {"defaults": {"scopes": ["top", "fruit:read"]}}
 
     assert faults(data) == ("defaults.scopes: names several, and scopes.exclusive allows one",)
 
@@ -376,7 +376,7 @@ def test_every_fault_is_told_at_once_each_with_its_path():
         ("key/environments/d", "a b"),
         ("ids/key", "uuid"),
         ("defaults/plan", "sead"),
-        ("scopes/list/root/implies", ["meat:*"]),
+        ("scopes/list/top/implies", ["meat:*"]),
         ("scopes/matrix/0/name", "{resource}"),
         ("owners/isolation", "none"),
         ("owners/kinds/farm/attributes/valley/type", "string"),
