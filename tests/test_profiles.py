@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from keyctl.errors import NotFound, ProfileInvalid
 from keyctl.keyformat import Field
-from keyctl.profiles.files import load_profile, preset_document, preset_names
+from keyctl.profiles.beginnings import preset_names
+from keyctl.profiles.files import load_profile, preset_document
 from keyctl.profiles.model import Attribute, Limit, Plan, Profile, Scope, read_profile
 from tests.samples import document, profile
 

@@ -176,7 +176,8 @@ def _plans(context: CommandContext, _: str) -> Iterable[Item]:
 
 
 def _profiles(_context: CommandContext, _: str) -> Iterable[Item]:
-    from keyctl.profiles.files import preset_document, preset_names
+    from keyctl.profiles.beginnings import preset_names
+    from keyctl.profiles.files import preset_document
 
     return [Item(name, help=str(preset_document(name).get("description", ""))) for name in preset_names()]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.cli.config import locate_store, read_config
 from keyctl.errors import KeyctlError, UsageError
+from keyctl.profiles.beginnings import presets_beginning_in, stands_in
 
 if TYPE_CHECKING:
     from keyctl.keyformat import KeyFormat
@@ -42,19 +43,24 @@ def refuse_keys_of(formats: Iterable[KeyFormat], arguments: Sequence[str]) -> No
 
 
 def _known_formats(arguments: Sequence[str], suspicious: Sequence[str]) -> Iterator[KeyFormat]:
-    from keyctl.profiles.files import preset_document, presets_beginning_in
-    from keyctl.profiles.model import read_profile
-
     for name in presets_beginning_in(suspicious):
+        from keyctl.profiles.files import preset_document
+        from keyctl.profiles.model import read_profile
+
         yield read_profile(preset_document(name), source=name).key_format
     if value_of("--bundle", arguments) is not None:
         return  # verification offline opens no store, not even for this
-    from keyctl.keyformat import known_formats
-
     settings = _settings_of_store(arguments)
-    with suppress(KeyError, TypeError, ValueError, KeyctlError):
-        current = read_profile(json.loads(settings["profile"]), source="the store's profile").key_format
-        yield from known_formats(current, settings.get("earlier_formats"))
+    with suppress(AttributeError, KeyError, TypeError, ValueError, KeyctlError):
+        document = json.loads(settings["profile"])
+        earlier = json.loads(settings.get("earlier_formats", "[]"))
+        shapes = [document["key"], *earlier]
+        if any(stands_in(shape["template"], shape.get("brand", ""), suspicious) for shape in shapes):
+            from keyctl.keyformat import KeyFormat
+            from keyctl.profiles.model import read_profile
+
+            yield read_profile(document, source="the store's profile").key_format
+            yield from map(KeyFormat.from_dict, earlier)
 
 
 def _settings_of_store(arguments: Sequence[str]) -> dict[str, str]:

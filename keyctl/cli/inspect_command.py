@@ -12,7 +12,8 @@ from keyctl.cli.context import context_of
 from keyctl.cli.presented import read_presented_key
 from keyctl.errors import CheckFailed
 from keyctl.keyformat import MalformedKey
-from keyctl.profiles.files import load_profile, preset_names
+from keyctl.profiles.beginnings import preset_names
+from keyctl.profiles.files import load_profile
 from keyctl.profiles.model import Profile
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -11,7 +11,8 @@ import typer
 from keyctl.cli.command import Command, Group
 from keyctl.cli.context import DryRunOption, ReasonOption, context_of
 from keyctl.cli.output import Column
-from keyctl.profiles.files import load_profile, preset_names
+from keyctl.profiles.beginnings import preset_names
+from keyctl.profiles.files import load_profile
 from keyctl.profiles.model import Profile
 from keyctl.times import NEVER, format_duration
 from keyctl.visible import visible

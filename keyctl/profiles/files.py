@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
-from collections.abc import Iterable
 from pathlib import Path
 
 from keyctl.errors import NotFound, ProfileInvalid, suggestion
+from keyctl.profiles.beginnings import PRESETS, preset_names
 from keyctl.profiles.http import read_http
 from keyctl.profiles.model import Profile, read_profile
 from keyctl.visible import brief
 
-_PRESETS = Path(__file__).parent / "presets"
 _MAX_BYTES = 1024 * 1024
-_TEMPLATE = re.compile(r'^template *= *"([^"]*)"', re.MULTILINE)
-_BRAND = re.compile(r'^brand *= *"([^"]*)"', re.MULTILINE)
-
-
-def preset_names() -> list[str]:
-    return sorted(path.stem for path in _PRESETS.glob("*.toml"))
-
-
-def presets_beginning_in(texts: Iterable[str]) -> list[str]:
-    """Return the presets whose keys' first fixed characters stand in one of `texts`, in any case.
-
-    Looks for them in the files as they are: to read every preset whole would take longer than most commands do.
-    """
-    lowered = [text.lower() for text in texts]
-    found = []
-    for name in preset_names():
-        raw = (_PRESETS / f"{name}.toml").read_text(encoding="utf-8")
-        template, brand = _TEMPLATE.search(raw), _BRAND.search(raw)
-        beginning = template[1].replace("{brand}", brand[1] if brand else "").partition("{")[0] if template else ""
-        if any(beginning.lower() in text for text in lowered):
-            found.append(name)
-    return found
 
 
 def load_profile(name: str) -> Profile:
@@ -52,7 +28,7 @@ def load_profile(name: str) -> Profile:
 
 
 def preset_document(name: str) -> dict[str, object]:
-    return _parse(_PRESETS / f"{name}.toml")
+    return _parse(PRESETS / f"{name}.toml")
 
 
 def _parse(path: Path) -> dict[str, object]:

@@ -46,7 +46,7 @@ def rows(folder: Path, *, quick: bool) -> Iterator[Row]:
     yield from _bundles(folder, few, some, many, runs=runs, env=env)
 
     # Several threads compute at once, so only the clock tells.
-    count = 200 if quick else 500
+    count = 200 if quick else 1_000
     bulk = keyctl("mint", "--count", str(count), "--store", mintable, env=env)
     yield Row(
         f"keyctl mint --count {count:,}", 1.15, bulk, floor("hashes", str(count), env=env), 3 if quick else 5, by="wall"

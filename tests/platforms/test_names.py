@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import keyctl
-from keyctl.profiles.files import load_profile, preset_names
+from keyctl.profiles.beginnings import preset_names
+from keyctl.profiles.files import load_profile
 from keyctl.profiles.http import rules_of
 
 SOURCES = sorted(Path(keyctl.__file__).parent.rglob("*.py"))

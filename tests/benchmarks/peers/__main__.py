@@ -47,7 +47,8 @@ def main() -> None:
 
 def _line(pair: Pair, result: Result) -> str:
     ours, theirs = (statistics.median(seconds) for seconds in (result.ours, result.floor))
-    return f"| {pair.what} | {_seconds(ours)} | {pair.peer} | {_seconds(theirs)} | {theirs / ours:,.2g} | {pair.note} |"
+    faster = f"{theirs / ours:.2g}" if theirs < 10 * ours else f"{theirs / ours:,.0f}"
+    return f"| {pair.what} | {_seconds(ours)} | {pair.peer} | {_seconds(theirs)} | {faster} | {pair.note} |"
 
 
 def _seconds(seconds: float) -> str:
