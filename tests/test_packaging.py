@@ -56,8 +56,8 @@ def test_the_wheel_has_completion_for_both_commands_where_the_shells_look(wheel:
 def test_the_wheel_has_both_commands(wheel: dict[str, bytes]):
     entry_points = wheel[f"apikeyctl-{keyctl.__version__}.dist-info/entry_points.txt"].decode()
 
-    assert "keyctl = keyctl.cli.app:main" in entry_points.splitlines()
-    assert "apikeyctl = keyctl.cli.app:main" in entry_points.splitlines()
+    assert "keyctl = keyctl.__main__:run" in entry_points.splitlines()
+    assert "apikeyctl = keyctl.__main__:run" in entry_points.splitlines()
 
 
 def test_the_lock_pins_every_requirement_by_hash_and_names_no_address():
