@@ -93,9 +93,17 @@ status = 204
 """
 
 
+@pytest.fixture(scope="module")
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    cli = Cli(tmp_path_factory.mktemp("teahouse"))
+    Platform(cli, profile(cli.home, TEAPOT))
+    cli.close()
+    return cli.home
+
+
 @pytest.fixture
-def teahouse(cli: Cli) -> Platform:
-    return Platform(cli, profile(cli.home, TEAPOT))
+def teahouse(cli: Cli, _home: Path) -> Platform:
+    return Platform.copied(cli, _home)
 
 
 def profile(folder: Path, text: str) -> Path:

@@ -39,12 +39,19 @@ UNRECOGNIZED = Response(
 ORIGIN = "https://app.acme.example"
 
 
-@pytest.fixture
-def vantaprism(cli: Cli) -> Platform:
-    """VantaPrism with one customer of the tier ultra, who may use browsers."""
+@pytest.fixture(scope="module")
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    cli = Cli(tmp_path_factory.mktemp("vantaprism"))
     platform = Platform(cli, "vantaprism")
     platform.owner("acme", "--plan", "ultra", "--attr", f"allowed_origins={ORIGIN},https://acme.example")
-    return platform
+    cli.close()
+    return cli.home
+
+
+@pytest.fixture
+def vantaprism(cli: Cli, _home: Path) -> Platform:
+    """VantaPrism with one customer of the tier ultra, who may use browsers."""
+    return Platform.copied(cli, _home)
 
 
 def api_key(key: dict[str, Any]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,12 +23,18 @@ EVERYTHING = ",".join(
 )
 
 
+@pytest.fixture(scope="module")
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    cli = Cli(tmp_path_factory.mktemp("voxpria"))
+    Platform(cli, "voxpria").owner("acme", "--plan", "starter")
+    cli.close()
+    return cli.home
+
+
 @pytest.fixture
-def voxpria(cli: Cli) -> Platform:
+def voxpria(cli: Cli, _home: Path) -> Platform:
     """VoxPria with one account, on the plan Starter."""
-    platform = Platform(cli, "voxpria")
-    platform.owner("acme", "--plan", "starter")
-    return platform
+    return Platform.copied(cli, _home)
 
 
 def x_api_key(key: dict[str, Any]) -> dict[str, str]:
