@@ -20,7 +20,6 @@ import json
 import os
 import pkgutil
 import runpy
-import select
 import signal
 import socket
 import sys
@@ -55,58 +54,35 @@ def preload() -> None:
 
 
 def serve() -> dict[str, Any] | None:
-    """Fork for every request, and report how each child ends.
-
-    Returns in the child, with the request, and in the zygote when all is over.
-    """
-    clients: dict[int, socket.socket] = {}
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    """Fork for every request. Returns in the child, with the request, and in the zygote when all is over."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the supervisors
     with socket.socket(fileno=0) as requests:
-        while True:
-            ready = select.select([requests, woken], [], [])[0]
-            if woken in ready:
-                os.read(woken, 4096)
-            report_ends(clients)
-            if requests not in ready:
-                continue
-            fds = socket.recv_fds(requests, 1, 4)[1]
-            if not fds:
-                return None
-            client = socket.socket(fileno=fds[0])
-            request: dict[str, Any] = json.loads(b"".join(iter(lambda: client.recv(1 << 20), b"")))  # noqa: B023
-            pid = os.fork()
-            if pid == 0:
+        while fds := socket.recv_fds(requests, 1, 4)[1]:
+            if os.fork() == 0:
                 requests.detach()  # or the child's descriptor 0 would be closed with it
-                client.detach()
-                become_child(fds[1:])
-                return request
-            for fd in fds[1:]:
+                return supervise(fds)
+            for fd in fds:
                 os.close(fd)
-            clients[pid] = client
+    return None
+
+
+def supervise(fds: list[int]) -> dict[str, Any]:
+    """Start the child, report how it ends, and exit. Returns in the child only."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with socket.socket(fileno=fds[0]) as client:
+        request = json.loads(b"".join(iter(lambda: client.recv(1 << 20), b"")))
+        pid = os.fork()
+        if pid:
+            for fd in [0, *fds[1:]]:
+                os.close(fd)
             with contextlib.suppress(BrokenPipeError):
                 client.sendall(b"%d\n" % pid)
-
-
-def report_ends(clients: dict[int, socket.socket]) -> None:
-    """Tell whoever waits for a child how it ended."""
-    while clients:
-        pid, status = os.waitpid(-1, os.WNOHANG)
-        if pid == 0:
-            return
-        with clients.pop(pid) as client, contextlib.suppress(BrokenPipeError):
-            client.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
-
-
-def become_child(fds: list[int]) -> None:
-    """Take over the three descriptors, and let go of everything that is the zygote's."""
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    for number, fd in enumerate(fds):
+                client.sendall(b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+            os._exit(0)
+    for number, fd in enumerate(fds[1:]):
         os.dup2(fd, number)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    return request
 
 
 def become_keyctl(args: list[str], env: dict[str, str], cwd: str) -> None:
