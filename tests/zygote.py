@@ -1,8 +1,7 @@
 """Runs keyctl in real processes that need not import SQLAlchemy first: `tests.runner` starts one zygote and asks it.
 
-A process that has imported everything forks for each request: a supervisor, which reports the process id and the wait
-status, and below it the child, which becomes `python -P -m keyctl` and ends as the interpreter ends. Only what happens
-while Python starts (PYTHON* variables, the locale, imports themselves) is out of its reach: `Cli.cold` is for that.
+A process that has imported everything forks for each request, and reports the process id and the wait status. The
+child becomes `python -P -m keyctl` and ends as the interpreter ends. Only what happens while Python starts (PYTHON* variables, the locale, imports themselves) is out of its reach: `Cli.cold` is for that.
 
 Standard input is a socket. Each byte on it comes with four descriptors: a socket on which the request is read, as JSON,
 and answered in lines, then the child's standard streams. When its other end closes, the zygote ends.
@@ -20,6 +19,7 @@ import json
 import os
 import pkgutil
 import runpy
+import select
 import signal
 import socket
 import sys
@@ -54,35 +54,61 @@ def preload() -> None:
 
 
 def serve() -> dict[str, Any] | None:
-    """Fork for every request. Returns in the child, with the request, and in the zygote when all is over."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the supervisors
-    with socket.socket(fileno=0) as requests:
-        while fds := socket.recv_fds(requests, 1, 4)[1]:
-            if os.fork() == 0:
-                requests.detach()  # or the child's descriptor 0 would be closed with it
-                return supervise(fds)
-            for fd in fds:
-                os.close(fd)
-    return None
+    """Fork for every request, and report how each child ends.
+
+    Returns in the child, with the request, and in the zygote when all is over.
+    """
+    answers: dict[int, int] = {}  # a child's process id -> the descriptor on which its end is awaited
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    with socket.socket(fileno=os.dup(0)) as requests:
+        while True:
+            ready = select.select([requests, woken], [], [])[0]
+            if woken in ready:
+                os.read(woken, 4096)
+                report_ends(answers)
+            if requests in ready:
+                fds = socket.recv_fds(requests, 1, 4)[1]
+                if not fds:
+                    return None
+                with open(fds[0], "rb", closefd=False) as written:
+                    request: dict[str, Any] = json.load(written)
+                pid = os.fork()
+                if pid == 0:
+                    requests.detach()
+                    become_child(fds[1:])
+                    return request
+                for fd in fds[1:]:
+                    os.close(fd)
+                answers[pid] = fds[0]
+                tell(fds[0], pid)
 
 
-def supervise(fds: list[int]) -> dict[str, Any]:
-    """Start the child, report how it ends, and exit. Returns in the child only."""
+def report_ends(answers: dict[int, int]) -> None:
+    """Tell whoever waits for a child how it ended."""
+    while answers:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        fd = answers.pop(pid)
+        tell(fd, os.waitstatus_to_exitcode(status))
+        os.close(fd)
+
+
+def tell(fd: int, number: int) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        os.write(fd, b"%d\n" % number)
+
+
+def become_child(fds: list[int]) -> None:
+    """Take over the three descriptors, and let go of everything that is the zygote's."""
+    signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    with socket.socket(fileno=fds[0]) as client:
-        request = json.loads(b"".join(iter(lambda: client.recv(1 << 20), b"")))
-        pid = os.fork()
-        if pid:
-            for fd in [0, *fds[1:]]:
-                os.close(fd)
-            with contextlib.suppress(BrokenPipeError):
-                client.sendall(b"%d\n" % pid)
-                client.sendall(b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-            os._exit(0)
-    for number, fd in enumerate(fds[1:]):
+    for number, fd in enumerate(fds):
         os.dup2(fd, number)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    return request
 
 
 def become_keyctl(args: list[str], env: dict[str, str], cwd: str) -> None:
