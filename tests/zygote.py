@@ -32,12 +32,14 @@ from typing import Any
 PRELOADED = [
     "alembic.command",
     "argon2",
+    "platformdirs.unix",
     "psycopg",
     "rich.console",
     "rich.progress",
     "rich.table",
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
+    "typer._click.decorators",
     "typer.main",
 ]
 

@@ -137,13 +137,17 @@ class Store(Database):
 
     def __init__(self, location: StoreLocation, *, wait: float = DEFAULT_WAIT, patient: bool = False) -> None:
         super().__init__(location, wait=wait, patient=patient)
-        sqlite_reader.check_revision(str(location), self.revision())
-        self.reload()
+        with self.read() as connection:
+            sqlite_reader.check_revision(str(location), schema_revision(connection))
+            self._read_settings(connection)
 
     def reload(self) -> None:
         """Read the store's settings again."""
         with self.read() as connection:
-            found = settings.read(connection)
+            self._read_settings(connection)
+
+    def _read_settings(self, connection: Connection) -> None:
+        found = settings.read(connection)
         if not found:
             raise ConfigurationInvalid(
                 f"the store at {self.location} has tables, and is not initialised", hint="keyctl init"

@@ -48,6 +48,7 @@ def postgres_engine(location: StoreLocation, *, wait: float, patient: bool) -> E
                     tcp_user_timeout=UNACKNOWLEDGED_TIMEOUT * 1000,
                     application_name="keyctl",
                     prepare_threshold=None,
+                    autocommit=True,
                 )
             except psycopg.OperationalError as error:
                 if not (patient and _may_come_up(str(error)) and time.monotonic() < give_up):
@@ -57,7 +58,7 @@ def postgres_engine(location: StoreLocation, *, wait: float, patient: bool) -> E
             f"set lock_timeout = {max(1, int(wait * 1000))}; set statement_timeout = {STATEMENT_TIMEOUT * 1000}; "
             f"set idle_in_transaction_session_timeout = {IDLE_TIMEOUT * 1000}"
         )
-        connection.commit()
+        connection.autocommit = False
         return connection
 
     engine = create_engine(
