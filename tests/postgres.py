@@ -34,6 +34,7 @@ UNSAFE_BUT_QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off
 _WHO_MAY_CONNECT = "local all guarded scram-sha-256\nlocal all all trust\n"
 _START_TIMEOUT = 60.0  # seconds
 _keepers: list[subprocess.Popen[bytes]] = []
+_connections: dict[str, psycopg.Connection] = {}  # by the URL of the schema that each has made
 
 
 def find_programs(version: str) -> Path:
@@ -64,11 +65,24 @@ def shared_server(folder: Path, version: str, settings: Sequence[str] = UNSAFE_B
 def schema(server: str, *statements: str) -> Iterator[str]:
     """Make a schema and run statements in it; yield the URL of a store there. Afterwards all of it is gone."""
     name = f"t_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute("; ".join([f"create schema {name}", f"set search_path = {name}", *statements]))
-    yield with_parameters(server, options=f"-csearch_path%3D{name}")
-    with psycopg.connect(server, autocommit=True) as connection:
+    url = with_parameters(server, options=f"-csearch_path%3D{name}")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("; ".join([f"create schema {name}", *statements]))
+        _connections[url] = connection
+        yield url
+        del _connections[url]
         connection.execute(f"set lock_timeout = '20s'; drop schema {name} cascade")
+
+
+@contextlib.contextmanager
+def transaction(store: str) -> Iterator[psycopg.Connection]:
+    """Run one transaction, where a schema is on the connection that made it: a new one would take far longer."""
+    if connection := _connections.get(store):
+        with connection.transaction():
+            yield connection
+    else:
+        with psycopg.connect(store) as connection:
+            yield connection
 
 
 def contents(store: str) -> str:
@@ -76,7 +90,7 @@ def contents(store: str) -> str:
     from keyctl.store.tables import metadata  # the keeper runs this file, and does without
 
     statements = [f"delete from {table.name}" for table in reversed(metadata.sorted_tables)]
-    with psycopg.connect(store) as connection:
+    with transaction(store) as connection:
         for table in (*(table.name for table in metadata.sorted_tables), "alembic_version"):
             for row in connection.execute(f"select * from {table}"):
                 values = ", ".join(sql.Literal(value).as_string(connection) for value in row)
@@ -86,7 +100,7 @@ def contents(store: str) -> str:
 
 def run(store: str, statements: str) -> None:
     """Run statements in one transaction."""
-    with psycopg.connect(store) as connection:
+    with transaction(store) as connection:
         connection.execute(statements)
 
 

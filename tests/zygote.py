@@ -1,7 +1,8 @@
 """Runs keyctl in real processes that need not import SQLAlchemy first: `tests.runner` starts one zygote and asks it.
 
-A process that has imported everything forks for each request, and reports the process id and the wait status. The
-child becomes `python -P -m keyctl` and ends as the interpreter ends. Only what happens while Python starts (PYTHON* variables, the locale, imports themselves) is out of its reach: `Cli.cold` is for that.
+A process that has imported everything forks for each request, and reports the process id and how it ended. The child
+becomes `python -P -m keyctl` and ends as the interpreter ends. Only what happens while Python starts (its variables,
+the locale, imports themselves) is out of its reach: `Cli.cold` is for that.
 
 Standard input is a socket. Each byte on it comes with four descriptors: a socket on which the request is read, as JSON,
 and answered in lines, then the child's standard streams. When its other end closes, the zygote ends.

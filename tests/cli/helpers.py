@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, text
+import psycopg
+from sqlalchemy import text
 
 from keyctl.location import StoreLocation
 from keyctl.store.database import Database
 from keyctl.store.tables import metadata
+from tests import postgres
 from tests.runner import Cli, Result
 
 CHEAP = ("--argon2", "m=8,t=1,p=1")
@@ -36,6 +39,12 @@ fields.secret = {{ alphabet = "base62", length = 32 }}
 """
 
 
+EVERY_ROW = {
+    table.name: f"select {', '.join(table.columns.keys())} from {table.name} "
+    f"order by {', '.join(table.primary_key.columns.keys())}"
+    for table in metadata.sorted_tables
+}
+
 # ── the store, whatever database holds it ────────────────────────────────────────────────────────────────────────────
 
 
@@ -46,21 +55,19 @@ def location(cli: Cli) -> str:
 
 def dump(cli: Cli) -> dict[str, list[tuple[Any, ...]]] | None:
     """Return every row of every table; None if there is no store."""
-    with _database(cli) as database:
-        if database is None or database.revision() is None:
+    with _connection(cli) as connection:
+        try:
+            connection.execute("select version_num from alembic_version")
+        except (sqlite3.OperationalError, psycopg.errors.UndefinedTable):
             return None
-        with database.read() as connection:
-            return {
-                table.name: [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key))]
-                for table in metadata.sorted_tables
-            }
+        return {name: [tuple(row) for row in connection.execute(query)] for name, query in EVERY_ROW.items()}
 
 
 def execute(cli: Cli, statement: str, **values: Any) -> None:
     """Change the database behind keyctl's back."""
-    with _database(cli) as database:
-        assert database is not None
-        database.write(lambda connection: connection.execute(text(statement), values))
+    database = Database(StoreLocation.parse(location(cli)))
+    database.write(lambda connection: connection.execute(text(statement), values))
+    database.close()
 
 
 def set_key(cli: Cli, prefix: str, /, **values: Any) -> None:
@@ -75,16 +82,14 @@ def ago(**length: float) -> int:
 
 
 @contextmanager
-def _database(cli: Cli) -> Iterator[Database | None]:
+def _connection(cli: Cli) -> Iterator[sqlite3.Connection | psycopg.Connection]:
     place = StoreLocation.parse(location(cli))
-    if place.file is not None and not place.file.exists():
-        yield None
-        return
-    database = Database(place)
-    try:
-        yield database
-    finally:
-        database.close()
+    if place.file is None:
+        with postgres.transaction(place.url) as connection:
+            yield connection
+    else:
+        with closing(sqlite3.connect(place.file if place.file.exists() else ":memory:")) as file:
+            yield file
 
 
 # ── what a test begins with ──────────────────────────────────────────────────────────────────────────────────────────

@@ -229,7 +229,7 @@ def test_whatever_is_altered_by_hand_on_postgres_is_found_as_well(postgres_schem
         if alteration.split(" where ")[0].endswith("'soon'"):
             continue  # no number, and no such column takes it
         # as a superuser who knows how to get round foreign keys
-        postgres.run(postgres_schema, f"set session_replication_role = replica; {alteration}")
+        postgres.run(postgres_schema, f"set local session_replication_role = replica; {alteration}")
         assert check(opened.store).fault is not None, alteration
         postgres.run(postgres_schema, contents)
         assert check(opened.store).fault is None
