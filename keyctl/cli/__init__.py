@@ -1,4 +1,8 @@
-"""The command line. Nothing outside this folder knows Typer or Rich."""
+"""The command line. Nothing outside this folder knows Typer or Rich.
+
+A module with commands does without `from __future__ import annotations`: Typer would compile and evaluate every
+annotation of the command twice, at each start.
+"""
 
 import gc
 

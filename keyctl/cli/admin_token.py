@@ -1,7 +1,5 @@
 """`keyctl admin-token …`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

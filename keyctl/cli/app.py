@@ -1,7 +1,5 @@
 """The command line's top: a static table of commands, so that only the one that is called is imported."""
 
-from __future__ import annotations
-
 import os
 import re
 import sys

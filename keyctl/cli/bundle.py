@@ -1,7 +1,5 @@
 """`keyctl bundle …`."""
 
-from __future__ import annotations
-
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -199,7 +197,7 @@ def _default_key() -> Path:
     return default_folder("config") / "bundle.key"
 
 
-def _refused(bundle: Bundle, now: datetime) -> BundleUntrusted | None:
+def _refused(bundle: "Bundle", now: datetime) -> BundleUntrusted | None:
     try:
         bundle.check_age(now)
     except BundleUntrusted as error:
@@ -207,7 +205,7 @@ def _refused(bundle: Bundle, now: datetime) -> BundleUntrusted | None:
     return None
 
 
-def _counts(bundle: Bundle) -> dict[str, int]:
+def _counts(bundle: "Bundle") -> dict[str, int]:
     from keyctl.models import Status
 
     now = utc_now()
@@ -216,7 +214,7 @@ def _counts(bundle: Bundle) -> dict[str, int]:
 
 
 @contextmanager
-def _progress(output: Output) -> Iterator[Callable[[], None]]:
+def _progress(output: "Output") -> Iterator[Callable[[], None]]:
     """Show on a terminal's stderr how many keys are written."""
     if output.quiet or sys.stderr is None or not sys.stderr.isatty():
         yield lambda: None

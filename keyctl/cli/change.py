@@ -1,7 +1,5 @@
 """`keyctl scope` and `keyctl update`."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -92,7 +90,7 @@ def update(
     report(context, changes, "changed", already="is so already", dry_run=dry_run, jsonl=jsonl)
 
 
-def _update(name: str | None, networks: list[str] | None, pairs: list[str]) -> Update:
+def _update(name: str | None, networks: list[str] | None, pairs: list[str]) -> "Update":
     from keyctl.admin import Update
 
     if name is None and networks is None and not pairs:

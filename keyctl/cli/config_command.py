@@ -1,7 +1,5 @@
 """`keyctl config …`."""
 
-from __future__ import annotations
-
 import typer
 
 from keyctl.cli.command import Command, Group

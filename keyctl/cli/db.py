@@ -1,7 +1,5 @@
 """`keyctl db …`."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`keyctl list`."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`keyctl mint`."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -94,7 +92,7 @@ def mint(
     if http and (many or out):
         raise UsageError("--http is the answer to one key, on standard output", hint="leave out --count and --out")
 
-    def render(minted: Sequence[Minted]) -> str:
+    def render(minted: Sequence["Minted"]) -> str:
         if http:
             return administration_answer(context, "minted", minted[0].record, text=minted[0].text)
         if not (output.json or jsonl):
@@ -162,11 +160,11 @@ def _as_json(objects: list[dict[str, Any]], *, many: bool, lines: bool) -> str:
     return to_json({"keys": objects} if many else objects[0])
 
 
-def _masked(record: KeyRecord) -> str:
+def _masked(record: "KeyRecord") -> str:
     return f"{record.key.prefix}…"
 
 
-def _tell(context: CommandContext, records: Sequence[KeyRecord], *, out: str | None) -> None:
+def _tell(context: CommandContext, records: Sequence["KeyRecord"], *, out: str | None) -> None:
     """Tell a person at a terminal what was made; the key itself is on stdout, or in the file."""
     if len(records) > 1:
         context.output.aside([("minted", f"{len(records):,} keys"), *([("in", out)] if out else [])])

@@ -1,7 +1,5 @@
 """`keyctl owner …`."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -203,7 +201,7 @@ def enable(
     _report(context, change, "enabled", already="is active already", dry_run=dry_run)
 
 
-def _report(context: CommandContext, change: OwnerChange, done: str, *, already: str, dry_run: bool) -> None:
+def _report(context: CommandContext, change: "OwnerChange", done: str, *, already: str, dry_run: bool) -> None:
     owner: Owner = change.owner
     output = context.output
     if dry_run:

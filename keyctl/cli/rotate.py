@@ -1,7 +1,5 @@
 """`keyctl rotate`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,13 +56,13 @@ def rotate(
     context = context_of(ctx)
     output = context.output
 
-    def as_object(minted: Minted, **more: Any) -> str:
+    def as_object(minted: "Minted", **more: Any) -> str:
         now = utc_now()
         old: dict[str, Any] = key_object(minted.previous, context.store.profile, now=now) if minted.previous else {}
         previous = {name: old.get(name) for name in ("id", "prefix", "expires_at", "status")}
         return to_json({**key_object(minted.record, context.store.profile, now=now), **more, "previous": previous})
 
-    def render(minted: Sequence[Minted]) -> str:
+    def render(minted: Sequence["Minted"]) -> str:
         return as_object(minted[0], key=minted[0].text) if output.json else minted[0].text
 
     delivery = FileDelivery(out, replace=force) if out else StreamDelivery(output.answer, render)
@@ -92,7 +90,7 @@ def rotate(
     )
 
 
-def _end(old: Key, *, now: datetime) -> str:
+def _end(old: "Key", *, now: datetime) -> str:
     if old.revoked_at is not None:
         return "is revoked"
     if old.expires_at is None:

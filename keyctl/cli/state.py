@@ -1,7 +1,5 @@
 """`keyctl revoke`, `lock`, `unlock` and `expire`."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Annotated
 

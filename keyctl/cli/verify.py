@@ -1,7 +1,5 @@
 """`keyctl verify`."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -124,7 +122,7 @@ def verify(
 def _answer(
     context: CommandContext,
     decision: Decision,
-    profile: Profile,
+    profile: "Profile",
     *,
     http: bool,
     bundle: dict[str, Any] | None = None,
@@ -144,7 +142,7 @@ def _answer(
     raise typer.Exit(decision.code.exit_code)
 
 
-def _bundle_facts(keyring: Keyring) -> dict[str, Any]:
+def _bundle_facts(keyring: "Keyring") -> dict[str, Any]:
     from keyctl.bundle import bundle_facts
     from keyctl.bundle_reload import FollowedBundle
 
