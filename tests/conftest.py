@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 
 from keyctl.store.schema import ddl
 from tests import postgres
+from tests.cli.helpers import CHEAP, Filled
 from tests.runner import Cli
 
 if not os.environ.get("CI"):  # in CI hypothesis has a profile of its own: no deadline, and the same examples each time
     hypothesis.settings.register_profile("keyctl", deadline=None)
     hypothesis.settings.load_profile("keyctl")
 
-_CHEAP = ("--argon2", "m=8,t=1,p=1")
+_filled: dict[tuple[str, Callable[[Cli], Any]], tuple[Path, str, Any]] = {}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -75,10 +77,33 @@ def store(cli: Cli, database: str, request: pytest.FixtureRequest) -> Iterator[C
     cli.close()  # before the next test empties the schema
 
 
+@pytest.fixture
+def filled(store: Cli, database: str, tmp_path_factory: pytest.TempPathFactory) -> Filled:
+    """`filled(fill)` fills the store as `fill(store)` does, and returns what it returned.
+
+    It runs for the first test that wants it; every later one gets a copy: running the commands again takes far longer.
+    """
+
+    def copy_or_fill(fill: Callable[[Cli], Any]) -> Any:
+        url = store.env["KEYCTL_STORE"] if database == "postgres" else None
+        if (database, fill) in _filled:
+            home, contents, result = _filled[database, fill]
+            shutil.copytree(home, store.home, dirs_exist_ok=True)
+            if url:
+                postgres.run(url, contents)
+            return result
+        result = fill(store)
+        home = shutil.copytree(store.home, tmp_path_factory.mktemp("filled") / "home")
+        _filled[database, fill] = home, postgres.contents(url) if url else "", result
+        return result
+
+    return copy_or_fill
+
+
 @pytest.fixture(scope="session")
 def _home_with_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cli = Cli(tmp_path_factory.mktemp("store"))
-    cli("init", *_CHEAP, check=0)
+    cli("init", *CHEAP, check=0)
     cli.close()
     return cli.home
 
@@ -87,7 +112,7 @@ def _home_with_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _schema_with_store(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> str:
     cli = Cli(tmp_path_factory.mktemp("store"))
     with postgres.schema(postgres_server) as url:
-        cli("init", "--store", url, *_CHEAP, check=0)
+        cli("init", "--store", url, *CHEAP, check=0)
         cli.close()
         return postgres.contents(url)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from keyctl.store.tables import metadata
 from tests import postgres
 from tests.runner import Cli, Result
 
+Filled = Callable[[Callable[[Cli], Any]], Any]  # the fixture `filled`
 CHEAP = ("--argon2", "m=8,t=1,p=1")
 
 # What scripts rely on: fields may be added, never renamed.

@@ -7,15 +7,20 @@ import re
 
 import pytest
 
-from tests.cli.helpers import dump, execute, mint, mint_many, refused, set_key, with_profile
+from tests.cli.helpers import Filled, dump, execute, mint, mint_many, refused, set_key, with_profile
 from tests.runner import Cli
 
 FIELDS = {"seq", "at", "actor", "claimed_actor", "action", "reason", "detail", "previous_hash", "hash"}
 
 
 @pytest.fixture
-def history(store: Cli) -> dict[str, str]:
+def history(filled: Filled) -> dict[str, str]:
     """A store in which something has happened; returns prefixes."""
+    prefixes: dict[str, str] = filled(some_history)
+    return prefixes
+
+
+def some_history(store: Cli) -> dict[str, str]:
     store("owner", "add", "acme", "--reason", "a customer", check=0)
     one, two = mint(store, "--owner", "acme")["prefix"], mint(store, "--name", "b")["prefix"]
     store("lock", one, "--reason", "odd [/x] traffic", check=0, env={"KEYCTL_ACTOR": "ci job 7"})

@@ -10,15 +10,20 @@ from typing import Any
 
 import pytest
 
-from tests.cli.helpers import CHEAP, dump, mint, refused, seconds_from_now, show
+from tests.cli.helpers import CHEAP, Filled, dump, mint, refused, seconds_from_now, show
 from tests.imports import imported_by, packages
 from tests.runner import Cli, Result
 from tests.second_reader import SecondReader
 
 
 @pytest.fixture
-def signer(store: Cli) -> str:
+def signer(filled: Filled) -> str:
     """The public key of who signs; the private one is in the configuration folder."""
+    public: str = filled(a_signing_key)
+    return public
+
+
+def a_signing_key(store: Cli) -> str:
     return store("bundle", "key", "--create", check=0).out.strip()
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.cli.helpers import KEY_FIELDS, ago, mint, mint_many, refused, set_key
+from tests.cli.helpers import KEY_FIELDS, Filled, ago, mint, mint_many, refused, set_key
 from tests.runner import Cli
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -19,8 +19,13 @@ def names(cli: Cli, *args: str) -> list[str]:
 
 
 @pytest.fixture
-def variety(store: Cli) -> Cli:
+def variety(store: Cli, filled: Filled) -> Cli:
     """One key of each status, made hours apart, the first one first; two owners, two environments."""
+    filled(a_key_of_each_status)
+    return store
+
+
+def a_key_of_each_status(store: Cli) -> None:
     store("owner", "add", "acme", check=0)
     store("owner", "add", "below", "--parent", "acme", check=0)
     keys = {
@@ -38,7 +43,6 @@ def variety(store: Cli) -> Cli:
         set_key(store, key["prefix"], created_at=ago(hours=10 - i))
         if name in {"active", "locked"}:
             set_key(store, key["prefix"], last_used_at=ago(hours=1 + i))
-    return store
 
 
 FILTERS = [

@@ -6,13 +6,18 @@ import time
 
 import pytest
 
-from tests.cli.helpers import KEY_FIELDS, ago, dump, mint, refused, set_key, show, with_profile
+from tests.cli.helpers import KEY_FIELDS, Filled, ago, dump, mint, refused, set_key, show, with_profile
 from tests.runner import Cli
 
 
 @pytest.fixture
-def keys(store: Cli) -> dict[str, str]:
+def keys(filled: Filled) -> dict[str, str]:
     """The texts of keys in every state."""
+    texts: dict[str, str] = filled(keys_in_every_state)
+    return texts
+
+
+def keys_in_every_state(store: Cli) -> dict[str, str]:
     store("owner", "add", "acme", check=0)
     store("owner", "add", "below", "--parent", "acme", check=0)
     store("owner", "add", "gone", check=0)
