@@ -11,7 +11,7 @@ from keyctl import lifecycle, policy
 from keyctl.audit import key_entry
 from keyctl.delivery import Delivery, Minted
 from keyctl.errors import Refused, UsageError
-from keyctl.issuing import Issuer
+from keyctl.issuing import Entry, Issuer
 from keyctl.models import Actor, Key, KeyRecord, Owner
 from keyctl.networks import parse_networks
 from keyctl.owner_admin import NewOwner, create_owner, imagine_owner
@@ -115,7 +115,7 @@ class KeyAdmin:
         texts = self._issuer.draw(template, count)
         hashes = {} if dry_run else self._issuer.hash(texts)
 
-        def work(connection: Connection) -> list[Minted]:
+        def work(connection: Connection) -> tuple[list[Minted], list[Entry]]:
             key = template
             chain: tuple[Owner, ...] = ()
             if new.owner is not None:
@@ -134,24 +134,26 @@ class KeyAdmin:
                 for key_id, one in zip(ids, texts, strict=True)
             ]
             minted = [Minted(KeyRecord(one, chain), text.text) for one, text in zip(made, texts, strict=True)]
+            entries = [key_entry(one) for one in made]
             if not dry_run:
                 keys.add_alike(connection, key, made)
-                self._issuer.record_minted(connection, key, made, now=now, reason=reason)
+                self._issuer.note_minted(connection, entries, key, at=now, reason=reason)
                 delivery.prepare(minted)
-            return minted
+            return minted, entries
 
-        minted: list[Minted] = []
-        while not minted:
+        committed = None
+        while committed is None:
             try:
-                minted = self._issuer.commit(work, delivery, dry_run=dry_run)
+                committed = self._issuer.commit(work, delivery, dry_run=dry_run)
             except _PrefixTaken:
                 texts = self._issuer.draw(template, count)
                 hashes = self._issuer.hash(texts)
+        minted, entries = committed
         records = [one.record for one in minted]
         if not dry_run:
             self._issuer.hand_over(delivery, records)
             self._issuer.after_delivery(
-                records, lambda connection: self._issuer.note_delivered(connection, records, now)
+                records, lambda connection: self._issuer.note_delivered(connection, entries, at=now)
             )
         return records
 
@@ -206,7 +208,7 @@ class KeyAdmin:
             )
             if not dry_run:
                 keys.add(connection, [successor])
-                self._issuer.record_minted(connection, successor, [successor], now=now, reason=reason)
+                self._issuer.note_minted(connection, [key_entry(successor)], successor, at=now, reason=reason)
                 delivery.prepare([minted])
             return minted
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from keyctl.audit import key_entry, key_state
 from keyctl.delivery import Delivery
@@ -20,6 +20,7 @@ from keyctl.store import events, keys
 from keyctl.store.database import Connection, Store
 
 T = TypeVar("T")
+Entry = dict[str, Any]  # of `key_entry`
 _DRAWS = 2000  # of prefixes, before a format's room counts as used up
 _ROOMY = 1 << 64  # prefixes: among a million keys, a million more meet one with odds of one in ten million
 
@@ -120,16 +121,19 @@ class Issuer:
             )
             raise
 
-    def note_delivered(self, connection: Connection, records: Sequence[KeyRecord], now: datetime) -> None:
-        keys.set_for_all(connection, [one.key.id for one in records], delivered_at=now)
+    def note_minted(
+        self, connection: Connection, entries: Sequence[Entry], like: Key, *, at: datetime, reason: str | None
+    ) -> None:
+        """Append the events of new keys, all of which are as `like` is."""
         events.append_for_keys(
-            connection,
-            [key_entry(one.key) for one in records],
-            {"delivered_at": json_value(now)},
-            at=now,
-            actor=self._actor,
-            action="key.delivered",
-            reason=None,
+            connection, entries, key_state(like), at=at, actor=self._actor, action="key.minted", reason=reason
+        )
+
+    def note_delivered(self, connection: Connection, entries: Sequence[Entry], *, at: datetime) -> None:
+        keys.set_for_all(connection, [entry["id"] for entry in entries], delivered_at=at)
+        common = {"delivered_at": json_value(at)}
+        events.append_for_keys(
+            connection, entries, common, at=at, actor=self._actor, action="key.delivered", reason=None
         )
 
     def revoke_in(self, connection: Connection, records: Sequence[KeyRecord], *, now: datetime, reason: str) -> None:
@@ -139,20 +143,6 @@ class Issuer:
         entries = [key_entry(one.key) for one in records]
         events.append_for_keys(
             connection, entries, common, at=now, actor=self._actor, action="key.revoked", reason=reason
-        )
-
-    def record_minted(
-        self, connection: Connection, like: Key, new: Sequence[Key], *, now: datetime, reason: str | None
-    ) -> None:
-        """Append the events of new keys, all of which are as `like` is now."""
-        events.append_for_keys(
-            connection,
-            [key_entry(key) for key in new],
-            key_state(like),
-            at=now,
-            actor=self._actor,
-            action="key.minted",
-            reason=reason,
         )
 
 
