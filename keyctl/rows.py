@@ -89,8 +89,8 @@ def json_value(value: Any) -> Any:
 
 def _decode_times(values: dict[str, Any], times: tuple[str, ...]) -> None:
     for name in times:
-        if values[name] is not None:
-            values[name] = from_milliseconds(values[name])
+        if (milliseconds := values[name]) is not None:
+            values[name] = from_milliseconds(milliseconds)
 
 
 @lru_cache(maxsize=1024)

@@ -6,40 +6,43 @@ Opens the file read-only, and writes nothing.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from keyctl.errors import ConfigurationInvalid, StoreBusy, StoreUnavailable
 from keyctl.hashing import Scheme, parameters_from_dict
 from keyctl.keyformat import KeyFormat, known_formats
 from keyctl.models import KeyRecord, Owner
 from keyctl.profiles.model import Profile, read_profile
-from keyctl.rows import KEY_COLUMNS, RowDamaged, decode_owner, key_of_columns
+from keyctl.rows import KEY_COLUMNS, OWNER_COLUMNS, RowDamaged, decode_owner, key_of_columns
 from keyctl.sqlite_file import file_uri
 
+T = TypeVar("T")
 # The revision of the schema this version reads and writes. A test compares it with the newest migration.
 SCHEMA_REVISION = "0001"
 _CACHE_KIB = 16 * 1024  # of the file, at most: with SQLite's 2 MiB a look-up among many keys takes a sixth longer
 
 _KEY = f"select {', '.join(KEY_COLUMNS)} from keys where prefix = ?"  # noqa: S608 - names of our own
-_ANCESTORS = """
+_ANCESTORS = f"""
 with recursive chain(id, depth) as (
-    select id, 0 from owners where {start}
+    select id, 0 from owners where {{start}}
     union all
     select owners.parent_id, depth + 1 from chain join owners on owners.id = chain.id
         where owners.parent_id is not null and depth < 1000
 )
-select owners.* from chain join owners on owners.id = chain.id order by depth
-"""
+select {", ".join(f"owners.{name}" for name in OWNER_COLUMNS)}
+    from chain join owners on owners.id = chain.id order by depth
+"""  # noqa: S608 - names of our own
 
 
 class SqliteReader:
     """A keyring over a SQLite file. `wait` is how many seconds to wait for a writer to finish.
+
+    It looks into the file that stood there when it was opened or, since then, refreshed.
 
     Raises StoreUnavailable if the file is no store or cannot be read, StoreBusy, and ConfigurationInvalid for another
     schema than this version's.
@@ -47,116 +50,109 @@ class SqliteReader:
 
     def __init__(self, path: Path, *, wait: float = 5.0) -> None:
         self._path = path
-        self._file = str(path)
         self._wait = wait
         # The connection is one thread's at a time; SQLite's own locks are between processes.
         self._lock = threading.RLock()
-        self._explained = _Explained(path, self._lock)
         self._settings: dict[str, str] = {}
         self._open()
 
+    def find(self, prefix: str) -> KeyRecord | None:
+        return self._explained(self._find, prefix)
+
+    def find_owners(self, handle: str) -> tuple[Owner, ...]:
+        return self._explained(self._ancestors, "handle = ?", handle)
+
+    def owners_mentioning(self, text: str) -> list[tuple[Owner, ...]]:
+        return self._explained(self._owners_mentioning, text)
+
+    def check(self, now: datetime) -> None:
+        """Do nothing: a store is never too old."""
+
+    def refresh(self, now: datetime) -> bool:  # noqa: ARG002 - bundles need it
+        """Turn to the file that stands there now, and read the rules again; tell whether either changed."""
+        with self._lock:
+            before = self._settings
+            # A file that was replaced or removed stays readable to whoever has it open, as it was then.
+            another = _identity(self._path) != self._identity
+            if another:
+                self._connection.close()
+                self._open()
+            else:
+                self._read_settings()
+            return another or self._settings is not before
+
+    def close(self) -> None:
+        self._connection.close()
+
+    # ── the file ─────────────────────────────────────────────────────────────────────────────────────────────────
+
     def _open(self) -> None:
-        self._identity: tuple[int, int] | None = None  # until all went well: nothing is looked up in the wrong file
-        identity = _identity(self._file)
-        with self._explained:
-            self._connection = sqlite3.connect(
-                file_uri(self._path, mode="ro"),
-                uri=True,
-                timeout=self._wait,
-                isolation_level=None,
-                check_same_thread=False,
-            )
+        self._identity: tuple[int, int] | None = None  # until all went well: the next refresh tries again
+        identity = _identity(self._path)
+        self._connection = self._explained(self._connect)
         try:
-            with self._explained:
-                self._connection.row_factory = sqlite3.Row
-                self._connection.execute(f"pragma cache_size = -{_CACHE_KIB}")
-                check_revision(str(self._path), _revision(self._connection))
+            check_revision(str(self._path), self._explained(_revision, self._connection))
             self._read_settings()
         except BaseException:
             self._connection.close()
             raise
         self._identity = identity
 
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            file_uri(self._path, mode="ro"),
+            uri=True,
+            timeout=self._wait,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.execute(f"pragma cache_size = -{_CACHE_KIB}")
+        return connection
+
     def _read_settings(self) -> None:
-        with self._explained:
-            settings = dict(iter(self._connection.execute("select name, value from settings")))
+        settings = self._explained(lambda: dict(self._connection.execute("select name, value from settings")))
         if settings != self._settings:
             self.profile, self.formats, self.hash_parameters = read_rules(str(self._path), settings)
             self.store_id = settings.get("store_id", "")
             self._settings = settings  # last: rules that cannot be read are not taken for read
 
-    def find(self, prefix: str) -> KeyRecord | None:
-        with self._explained:
-            self._follow_file()
-            row = self._connection.execute(_KEY, (prefix,)).fetchone()
-            if row is None:
-                return None
-            key = key_of_columns(dict(zip(KEY_COLUMNS, row, strict=True)))
-            above = self._ancestors("id = ?", key.owner_id) if key.owner_id else ()
-            if (key.owner_id and not above) or (above and above[-1].parent_id):
-                # To go on would pass over an owner that may be disabled.
-                raise RowDamaged(f"an owner of key {key.prefix} is gone, or stands above itself")
-            return KeyRecord(key, above)
-
-    def find_owners(self, handle: str) -> tuple[Owner, ...]:
-        with self._explained:
-            self._follow_file()
-            return self._ancestors("handle = ?", handle)
-
-    def owners_mentioning(self, text: str) -> list[tuple[Owner, ...]]:
-        with self._explained:
-            self._follow_file()
-            rows = self._connection.execute(
-                "select id from owners where instr(attributes, ?)", (json.dumps(text, ensure_ascii=False),)
-            )
-            return [self._ancestors("id = ?", row["id"]) for row in rows.fetchall()]
-
-    def check(self, now: datetime) -> None:
-        """Do nothing: a store is never too old."""
-
-    def refresh(self, now: datetime) -> bool:  # noqa: ARG002 - bundles need it
-        """Read the rules again; tell whether they changed."""
-        with self._lock:
-            before = self._settings
-            self._follow_file()
-            self._read_settings()
-            return self._settings is not before
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def _ancestors(self, start: str, value: str) -> tuple[Owner, ...]:
-        rows = self._connection.execute(_ANCESTORS.format(start=start), (value,))
-        return tuple(decode_owner(row) for row in rows)
-
-    def _follow_file(self) -> None:
-        # A file that was replaced or removed stays readable to whoever has it open, as it was then.
-        if _identity(self._file) != self._identity:
-            self._connection.close()
-            self._open()
-
-
-class _Explained:
-    """Holds the lock, and says what an error of the database's means. A class: every look-up pays for it."""
-
-    def __init__(self, path: Path, lock: threading.RLock) -> None:
-        self._path = path
-        self._lock = lock
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        self._lock.release()
-        if isinstance(error, sqlite3.Error):
+    def _explained(self, look: Callable[..., T], *args: Any) -> T:
+        """Run `look` with the connection to itself, and say what an error of the database's means."""
+        try:
+            with self._lock:
+                return look(*args)
+        except sqlite3.Error as error:
             if "readonly" in str(error):  # said to one who only reads: SQLite would have to roll back
                 raise StoreUnavailable(
                     f"a write to the store {self._path} was cut off, and must be undone first",
                     hint="any command that may write to the store undoes it: keyctl list",
                 ) from error
             raise explain(self._path, str(error)) from error
-        if isinstance(error, RowDamaged):
+        except RowDamaged as error:
             raise damaged(str(self._path), str(error)) from error
+
+    # ── its rows ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _find(self, prefix: str) -> KeyRecord | None:
+        row = self._connection.execute(_KEY, (prefix,)).fetchone()
+        if row is None:
+            return None
+        key = key_of_columns(dict(zip(KEY_COLUMNS, row, strict=True)))
+        above = self._ancestors("id = ?", key.owner_id) if key.owner_id else ()
+        if (key.owner_id and not above) or (above and above[-1].parent_id):
+            # To go on would pass over an owner that may be disabled.
+            raise RowDamaged(f"an owner of key {key.prefix} is gone, or stands above itself")
+        return KeyRecord(key, above)
+
+    def _ancestors(self, start: str, value: str) -> tuple[Owner, ...]:
+        rows = self._connection.execute(_ANCESTORS.format(start=start), (value,))
+        return tuple(decode_owner(dict(zip(OWNER_COLUMNS, row, strict=True))) for row in rows)
+
+    def _owners_mentioning(self, text: str) -> list[tuple[Owner, ...]]:
+        rows = self._connection.execute(
+            "select id from owners where instr(attributes, ?)", (json.dumps(text, ensure_ascii=False),)
+        )
+        return [self._ancestors("id = ?", owner_id) for (owner_id,) in rows.fetchall()]
 
 
 class Rules(NamedTuple):
@@ -224,9 +220,9 @@ def explain(path: Path, message: str) -> StoreUnavailable:
     return StoreUnavailable(f"the store {path} cannot be used: {message}")
 
 
-def _identity(file: str) -> tuple[int, int]:
+def _identity(path: Path) -> tuple[int, int]:
     try:
-        status = os.stat(file)  # noqa: PTH116 - a Path takes a quarter longer, on every look-up
+        status = path.stat()
     except OSError:
         return 0, 0
     return status.st_dev, status.st_ino

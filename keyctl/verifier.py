@@ -67,7 +67,7 @@ class Keyring(Protocol):
         """Raise BundleUntrusted if this is a bundle, and too old by now."""
 
     def refresh(self, now: datetime) -> bool:
-        """Follow a changed profile or a replaced bundle; tell whether there was one."""
+        """Follow a changed profile or a replaced file; tell whether there was one."""
 
     def close(self) -> None: ...
 
@@ -119,6 +119,7 @@ class Verifier:
         self._lock = threading.Lock()
         self._cores = threading.BoundedSemaphore(os.cpu_count() or 1)
         self._refreshed = timer()
+        self._refreshed_in = 0  # which generation
 
     @classmethod
     def from_store(cls, url: str, *, wait: float = 5.0, **options: Any) -> Verifier:
@@ -254,15 +255,16 @@ class Verifier:
                 self._wrong_secrets[prefix] += 1
 
     def _refresh(self, now: datetime) -> None:
-        """Follow a profile that was changed, or a bundle that was replaced; look everything up again if so.
+        """Follow a profile that was changed, or a file that was replaced; look everything up again if so.
 
         Raises BundleUntrusted if what is in force then is a bundle, and too old.
         """
-        timer = self._timer()
-        if timer - self._refreshed >= self._keyring.profile.refresh_seconds:
+        generation, timer = self._generation, self._timer()
+        late = timer - self._refreshed >= self._keyring.profile.refresh_seconds
+        if late or generation != self._refreshed_in:
             if self._keyring.refresh(now):
                 self.invalidate()
-            self._refreshed = timer
+            self._refreshed, self._refreshed_in = timer, generation
         self._keyring.check(now)
 
     def _digest(self, key: str) -> bytes:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import doctest
 import gc
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,10 +25,12 @@ from keyctl.decision import Code, Request
 from keyctl.errors import StoreUnavailable, VerifierBusy
 from keyctl.hashing import Argon2id, HashInvalid
 from keyctl.keyformat import KeyFormat
+from keyctl.location import StoreLocation
 from keyctl.models import KeyRecord, Owner
 from keyctl.owner_admin import NewOwner
 from keyctl.profile_admin import ProfileAdmin
 from keyctl.profiles.model import read_profile
+from keyctl.store.database import Store
 from keyctl.verifier import Verifier
 from tests.samples import CHEAP, NOW, document, key, owner, profile
 from tests.stores import ACTOR, Opened, new_store
@@ -695,6 +698,26 @@ def test_a_store_that_is_moved_away_and_back_is_found_again(opened: Opened):
         away.rename(opened.path)
 
         assert one.verify(minted.text)
+
+
+@pytest.mark.parametrize("invalidated", [False, True])
+def test_another_store_in_its_place_counts_within_the_refresh_time(opened: Opened, tmp_path: Path, invalidated: bool):
+    [minted] = opened.mint()
+    later = Opened(Store(StoreLocation.of_file(shutil.copy(opened.path, tmp_path / "later.db"))), opened.clock)
+    later.admin.revoke([minted.record.key.prefix])
+    later.store.close()
+    timer = Timer()
+    with over(opened, clock=timer.now, timer=timer) as one:
+        timer.seconds = 0.8  # what is looked up now would be believed until 1.8
+        assert one.verify(minted.text)
+
+        later.path.replace(opened.path)
+        if invalidated:
+            one.invalidate()
+        else:
+            timer.seconds = 1.0
+
+        assert one.verify(minted.text).code is Code.KEY_REVOKED
 
 
 def test_a_file_that_is_put_in_the_stores_place_is_never_half_believed(opened: Opened, tmp_path: Path):
