@@ -6,7 +6,7 @@ Times are kept as Unix milliseconds and lists as JSON text: neither database can
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Protocol
@@ -23,7 +23,6 @@ class Row(Protocol):
 
 KEY_COLUMNS = tuple(Key.__dataclass_fields__)
 OWNER_COLUMNS = tuple(Owner.__dataclass_fields__)
-_KEY_TIMES = tuple(name for name in KEY_COLUMNS if name.endswith(("_at", "_until")))
 _OWNER_TIMES = tuple(name for name in OWNER_COLUMNS if name.endswith("_at"))
 
 
@@ -49,27 +48,66 @@ def encode_owner(owner: Owner) -> dict[str, Any]:
 
 
 def decode_key(row: Row) -> Key:
-    return key_of_columns({name: row[name] for name in KEY_COLUMNS})
+    return key_of_columns([row[name] for name in KEY_COLUMNS])
 
 
-def key_of_columns(values: dict[str, Any]) -> Key:
-    """Decode a key's columns, given all of them by name. `values` is the key's from then on."""
+def key_of_columns(columns: Sequence[Any]) -> Key:
+    """Decode a key's columns, in the order of KEY_COLUMNS. One by one: in a loop it would take half as long again."""
+    (
+        key_id,
+        prefix,
+        phc,
+        name,
+        owner_id,
+        environment,
+        scopes,
+        allowed_ips,
+        metadata,
+        created_at,
+        created_by,
+        delivered_at,
+        expires_at,
+        locked_at,
+        locked_until,
+        revoked_at,
+        revoked_reason,
+        replaces,
+        replaced_by,
+        last_used_at,
+    ) = columns
     try:
-        _decode_times(values, _KEY_TIMES)
-        values["scopes"] = _texts(values["scopes"])
-        values["allowed_ips"] = _texts(values["allowed_ips"])
-        values["metadata"] = json.loads(values["metadata"]) if values["metadata"] != "{}" else {}
+        return Key.of(
+            {
+                "id": key_id,
+                "prefix": prefix,
+                "phc": phc,
+                "name": name,
+                "owner_id": owner_id,
+                "environment": environment,
+                "scopes": _texts(scopes),
+                "allowed_ips": _texts(allowed_ips),
+                "metadata": json.loads(metadata) if metadata != "{}" else {},
+                "created_at": from_milliseconds(created_at),
+                "created_by": created_by,
+                "delivered_at": _moment(delivered_at),
+                "expires_at": _moment(expires_at),
+                "locked_at": _moment(locked_at),
+                "locked_until": _moment(locked_until),
+                "revoked_at": _moment(revoked_at),
+                "revoked_reason": revoked_reason,
+                "replaces": replaces,
+                "replaced_by": replaced_by,
+                "last_used_at": _moment(last_used_at),
+            }
+        )
     except (TypeError, ValueError, OverflowError):
-        raise RowDamaged(
-            f"key {values['prefix']} ({values['id']}) was altered outside keyctl: it cannot be read"
-        ) from None
-    return Key.of(values)
+        raise RowDamaged(f"key {prefix} ({key_id}) was altered outside keyctl: it cannot be read") from None
 
 
 def decode_owner(row: Row) -> Owner:
     try:
         values = {name: row[name] for name in OWNER_COLUMNS}
-        _decode_times(values, _OWNER_TIMES)
+        values |= {name: _moment(values[name]) for name in _OWNER_TIMES}
         values["attributes"] = json.loads(values["attributes"])
     except (TypeError, ValueError, OverflowError):
         raise RowDamaged(f"owner {row['handle']} was altered outside keyctl: it cannot be read") from None
@@ -87,10 +125,8 @@ def json_value(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _decode_times(values: dict[str, Any], times: tuple[str, ...]) -> None:
-    for name in times:
-        if (milliseconds := values[name]) is not None:
-            values[name] = from_milliseconds(milliseconds)
+def _moment(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else from_milliseconds(milliseconds)
 
 
 @lru_cache(maxsize=1024)

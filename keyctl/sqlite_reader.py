@@ -90,6 +90,7 @@ class SqliteReader:
         self._identity: tuple[int, int] | None = None  # until all went well: the next refresh tries again
         identity = _identity(self._path)
         self._connection = self._explained(self._connect)
+        self._cursor = self._connection.cursor()  # for `_find`: it ends its statement with the only row
         try:
             check_revision(str(self._path), self._explained(_revision, self._connection))
             self._read_settings()
@@ -134,10 +135,10 @@ class SqliteReader:
     # ── its rows ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _find(self, prefix: str) -> KeyRecord | None:
-        row = self._connection.execute(_KEY, (prefix,)).fetchone()
+        row = self._cursor.execute(_KEY, (prefix,)).fetchone()
         if row is None:
             return None
-        key = key_of_columns(dict(zip(KEY_COLUMNS, row, strict=True)))
+        key = key_of_columns(row)
         above = self._ancestors("id = ?", key.owner_id) if key.owner_id else ()
         if (key.owner_id and not above) or (above and above[-1].parent_id):
             # To go on would pass over an owner that may be disabled.
