@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Status(StrEnum):
@@ -91,8 +91,7 @@ class Key:
         return Status.RETIRING if self.replaced_by else Status.ACTIVE
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRecord:
+class KeyRecord(NamedTuple):
     """A key with its owner and those above it, nearest first; no owners if the key has none."""
 
     key: Key

@@ -57,7 +57,11 @@ class SqliteReader:
         self._open()
 
     def find(self, prefix: str) -> KeyRecord | None:
-        return self._explained(self._find, prefix)
+        try:  # what `_explained` does: one call more would take every look-up a twentieth longer
+            with self._lock:
+                return self._find(prefix)
+        except (sqlite3.Error, RowDamaged) as error:
+            raise self._meaning(error) from error
 
     def find_owners(self, handle: str) -> tuple[Owner, ...]:
         return self._explained(self._ancestors, "handle = ?", handle)
@@ -122,15 +126,18 @@ class SqliteReader:
         try:
             with self._lock:
                 return look(*args)
-        except sqlite3.Error as error:
-            if "readonly" in str(error):  # said to one who only reads: SQLite would have to roll back
-                raise StoreUnavailable(
-                    f"a write to the store {self._path} was cut off, and must be undone first",
-                    hint="any command that may write to the store undoes it: keyctl list",
-                ) from error
-            raise explain(self._path, str(error)) from error
-        except RowDamaged as error:
-            raise damaged(str(self._path), str(error)) from error
+        except (sqlite3.Error, RowDamaged) as error:
+            raise self._meaning(error) from error
+
+    def _meaning(self, error: sqlite3.Error | RowDamaged) -> StoreUnavailable:
+        if isinstance(error, RowDamaged):
+            return damaged(str(self._path), str(error))
+        if "readonly" in str(error):  # said to one who only reads: SQLite would have to roll back
+            return StoreUnavailable(
+                f"a write to the store {self._path} was cut off, and must be undone first",
+                hint="any command that may write to the store undoes it: keyctl list",
+            )
+        return explain(self._path, str(error))
 
     # ── its rows ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -63,11 +63,11 @@ class Memory:
 
     def change(self, prefix: str, **changes: Any) -> None:
         record = self._records[prefix]
-        self._records[prefix] = replace(record, key=replace(record.key, **changes))
+        self._records[prefix] = record._replace(key=replace(record.key, **changes))
 
     def change_owner(self, prefix: str, **changes: Any) -> None:
         record = self._records[prefix]
-        self._records[prefix] = replace(record, owners=tuple(replace(one, **changes) for one in record.owners))
+        self._records[prefix] = record._replace(owners=tuple(replace(one, **changes) for one in record.owners))
 
     def forget(self, prefix: str) -> None:
         del self._records[prefix]
@@ -308,8 +308,8 @@ def test_a_hash_copied_into_another_row_never_verifies():
     mine, record = mint()
     theirs, other = mint(scopes=("admin",))
     swapped = Memory(
-        replace(record, key=replace(record.key, phc=other.key.phc)),
-        replace(other, key=replace(other.key, phc=record.key.phc)),
+        record._replace(key=replace(record.key, phc=other.key.phc)),
+        other._replace(key=replace(other.key, phc=record.key.phc)),
     )
 
     for text in (mine, theirs):
@@ -319,7 +319,7 @@ def test_a_hash_copied_into_another_row_never_verifies():
 def test_a_row_whose_prefix_was_changed_never_verifies():
     text, record = mint()
     old, new = record.key.prefix, FORMAT.generate(1, env="live")[0].prefix
-    moved = Memory(replace(record, key=replace(record.key, prefix=new)))
+    moved = Memory(record._replace(key=replace(record.key, prefix=new)))
 
     assert verifier(moved).verify(text).reason == "unknown prefix"
     assert verifier(moved).verify(closed(text.replace(old, new))).reason == "wrong secret"
