@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from keyctl import lifecycle, policy
-from keyctl.audit import key_entry
+from keyctl.audit import Entry, key_entry
 from keyctl.delivery import Delivery, Minted
 from keyctl.errors import Refused, UsageError
-from keyctl.issuing import Entry, Issuer
+from keyctl.issuing import Issuer
 from keyctl.models import Actor, Key, KeyRecord, Owner
 from keyctl.networks import parse_networks
 from keyctl.owner_admin import NewOwner, create_owner, imagine_owner

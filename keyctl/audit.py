@@ -18,6 +18,7 @@ from keyctl.models import Actor, Event, Key, Owner
 from keyctl.rows import json_value
 from keyctl.times import to_milliseconds
 
+Entry = dict[str, Any]  # how an event names a key
 GENESIS = "0" * 64
 KEYS_PER_EVENT = 1000
 _CONTEXT = "keyctl-audit-v1"
@@ -53,9 +54,9 @@ def phc_digest(phc: str) -> str:
     return sha256(phc.encode()).hexdigest()
 
 
-def key_entry(key: Key, changed: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def key_entry(key: Key, changed: Mapping[str, Any] | None = None) -> Entry:
     """Return how an event names a key; `changed` is what was set on this key alone."""
-    entry: dict[str, Any] = {"id": key.id, "prefix": key.prefix, "hash": phc_digest(key.phc)}
+    entry: Entry = {"id": key.id, "prefix": key.prefix, "hash": phc_digest(key.phc)}
     if changed:
         entry["set"] = {name: json_value(value) for name, value in changed.items()}
     return entry

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from keyctl.audit import key_entry, key_state
+from keyctl.audit import Entry, key_entry, key_state
 from keyctl.delivery import Delivery
 from keyctl.errors import KeyctlError, NotDelivered, Refused
 from keyctl.hashing import Sha256
@@ -20,7 +20,6 @@ from keyctl.store import events, keys
 from keyctl.store.database import Connection, Store
 
 T = TypeVar("T")
-Entry = dict[str, Any]  # of `key_entry`
 _DRAWS = 2000  # of prefixes, before a format's room counts as used up
 _ROOMY = 1 << 64  # prefixes: among a million keys, a million more meet one with odds of one in ten million
 

@@ -23,7 +23,6 @@ class Row(Protocol):
 
 KEY_COLUMNS = tuple(Key.__dataclass_fields__)
 OWNER_COLUMNS = tuple(Owner.__dataclass_fields__)
-_OWNER_TIMES = tuple(name for name in OWNER_COLUMNS if name.endswith("_at"))
 
 
 class RowDamaged(ValueError):
@@ -107,7 +106,8 @@ def key_of_columns(columns: Sequence[Any]) -> Key:
 def decode_owner(row: Row) -> Owner:
     try:
         values = {name: row[name] for name in OWNER_COLUMNS}
-        values |= {name: _moment(values[name]) for name in _OWNER_TIMES}
+        values["created_at"] = from_milliseconds(values["created_at"])
+        values["disabled_at"] = _moment(values["disabled_at"])
         values["attributes"] = json.loads(values["attributes"])
     except (TypeError, ValueError, OverflowError):
         raise RowDamaged(f"owner {row['handle']} was altered outside keyctl: it cannot be read") from None

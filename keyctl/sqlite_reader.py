@@ -42,7 +42,7 @@ select {", ".join(f"owners.{name}" for name in OWNER_COLUMNS)}
 class SqliteReader:
     """A keyring over a SQLite file. `wait` is how many seconds to wait for a writer to finish.
 
-    It looks into the file that stood there when it was opened or, since then, refreshed.
+    It reads the file that stood at `path` when it was opened or last refreshed: a Verifier refreshes it.
 
     Raises StoreUnavailable if the file is no store or cannot be read, StoreBusy, and ConfigurationInvalid for another
     schema than this version's.
@@ -94,8 +94,10 @@ class SqliteReader:
         self._identity: tuple[int, int] | None = None  # until all went well: the next refresh tries again
         identity = _identity(self._path)
         self._connection = self._explained(self._connect)
-        self._cursor = self._connection.cursor()  # for `_find`: it ends its statement with the only row
+        # Kept: to make one would cost each look-up. `prefix` is unique: after the only row, no lock is held.
+        self._cursor = self._connection.cursor()
         try:
+            self._explained(self._connection.execute, f"pragma cache_size = -{_CACHE_KIB}")
             check_revision(str(self._path), self._explained(_revision, self._connection))
             self._read_settings()
         except BaseException:
@@ -104,15 +106,13 @@ class SqliteReader:
         self._identity = identity
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
+        return sqlite3.connect(
             file_uri(self._path, mode="ro"),
             uri=True,
             timeout=self._wait,
             isolation_level=None,
             check_same_thread=False,
         )
-        connection.execute(f"pragma cache_size = -{_CACHE_KIB}")
-        return connection
 
     def _read_settings(self) -> None:
         settings = self._explained(lambda: dict(self._connection.execute("select name, value from settings")))
@@ -153,7 +153,8 @@ class SqliteReader:
         return KeyRecord(key, above)
 
     def _ancestors(self, start: str, value: str) -> tuple[Owner, ...]:
-        rows = self._connection.execute(_ANCESTORS.format(start=start), (value,))
+        # All at once: a statement left half way would keep its lock as long as somebody keeps the error.
+        rows = self._connection.execute(_ANCESTORS.format(start=start), (value,)).fetchall()
         return tuple(decode_owner(dict(zip(OWNER_COLUMNS, row, strict=True))) for row in rows)
 
     def _owners_mentioning(self, text: str) -> list[tuple[Owner, ...]]:

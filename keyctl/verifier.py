@@ -92,8 +92,9 @@ class Verifier:
     raises StoreUnavailable: answer 503, never 401.
 
     `cache_size` bounds how many proven keys are remembered, and `max_wait` how many seconds a call waits for a core to
-    hash on before it raises VerifierBusy. `keyring` is a store, a SQLite reader or a bundle; see `from_store` and
-    `from_bundle`. Close the verifier when it is no longer used.
+    hash on before it raises VerifierBusy. `keyring` is a SQLite reader, a store (which does not notice that a file of
+    SQLite's was replaced) or a bundle, and `opened` is when it was opened, by `timer`: now, if None; see `from_store`
+    and `from_bundle`. Close the verifier when it is no longer used.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Verifier:
         timer: Callable[[], float] = time.monotonic,
         cache_size: int = 10_000,
         max_wait: float = 2.0,
+        opened: float | None = None,
     ) -> None:
         self._keyring = keyring
         self._clock = clock
@@ -118,7 +120,8 @@ class Verifier:
         self._generation = 0
         self._lock = threading.Lock()
         self._cores = threading.BoundedSemaphore(os.cpu_count() or 1)
-        self._refreshed = timer()
+        self._refreshing = threading.Lock()
+        self._refreshed = timer() if opened is None else opened
         self._refreshed_in = 0  # which generation
 
     @classmethod
@@ -128,13 +131,14 @@ class Verifier:
         `wait` is how many seconds to wait for a writer; `options` are those of the constructor.
         """
         location = StoreLocation.parse(url)
+        opened = options.get("timer", time.monotonic)()
         if location.file is not None:
             from keyctl.sqlite_reader import SqliteReader  # noqa: PLC0415 - each keyring loads its own library
 
-            return cls(SqliteReader(location.file, wait=wait), **options)
+            return cls(SqliteReader(location.file, wait=wait), opened=opened, **options)
         from keyctl.store.database import Store  # noqa: PLC0415 - SQLAlchemy, for those alone who need it
 
-        return cls(Store(location, wait=wait), **options)
+        return cls(Store(location, wait=wait), opened=opened, **options)
 
     @classmethod
     def from_bundle(
@@ -149,7 +153,9 @@ class Verifier:
         from keyctl.signing import parse_trust  # noqa: PLC0415
 
         clock = {"clock": options["clock"]} if "clock" in options else {}
-        return cls(FollowedBundle(Path(path), trust=map(parse_trust, trust), max_age=max_age, **clock), **options)
+        opened = options.get("timer", time.monotonic)()
+        bundle = FollowedBundle(Path(path), trust=map(parse_trust, trust), max_age=max_age, **clock)
+        return cls(bundle, opened=opened, **options)
 
     def verify(
         self,
@@ -181,7 +187,10 @@ class Verifier:
         return decide(profile, proven.record, request, now=now, resource_owners=owners, in_force=proven.in_force)
 
     def invalidate(self) -> None:
-        """Look everything up again from now on. Proven secrets stay proven, as long as the stored hash is the same."""
+        """Look everything up again from now on, and read the rules again, from another file if it was replaced.
+
+        Proven secrets stay proven, as long as the stored hash is the same.
+        """
         with self._lock:
             self._generation += 1
 
@@ -259,13 +268,20 @@ class Verifier:
 
         Raises BundleUntrusted if what is in force then is a bundle, and too old.
         """
-        generation, timer = self._generation, self._timer()
-        late = timer - self._refreshed >= self._keyring.profile.refresh_seconds
-        if late or generation != self._refreshed_in:
-            if self._keyring.refresh(now):
-                self.invalidate()
-            self._refreshed, self._refreshed_in = timer, generation
+        asked = self._timer()
+        if self._is_due(asked):
+            # Others who are due wait: what was looked up before counts until `invalidate`, and not for them.
+            with self._refreshing:
+                if self._is_due(asked):
+                    generation, timer = self._generation, self._timer()
+                    if self._keyring.refresh(now):
+                        self.invalidate()
+                    self._refreshed, self._refreshed_in = timer, generation
         self._keyring.check(now)
+
+    def _is_due(self, asked: float) -> bool:
+        late = asked - self._refreshed >= self._keyring.profile.refresh_seconds
+        return late or self._generation != self._refreshed_in
 
     def _digest(self, key: str) -> bytes:
         return blake2b(key.encode("utf-8", "surrogatepass"), key=self._cache_key, digest_size=32).digest()

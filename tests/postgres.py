@@ -76,7 +76,7 @@ def schema(server: str, *statements: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def transaction(store: str) -> Iterator[psycopg.Connection]:
-    """Run one transaction, where a schema is on the connection that made it: a new one would take far longer."""
+    """Run one transaction; in a schema of `schema`, on the connection that made it: a new one takes far longer."""
     if connection := _connections.get(store):
         with connection.transaction():
             yield connection

@@ -129,6 +129,7 @@ def test_a_naive_time_of_an_owner_never_reaches_a_row(name: str):
         ("metadata", "{"),
         ("metadata", None),
         ("created_at", "yesterday"),
+        ("created_at", None),
         ("expires_at", 10**30),
         ("revoked_at", "1782907200000"),
     ],

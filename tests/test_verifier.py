@@ -22,6 +22,7 @@ import keyctl
 import keyctl.verifier
 from keyctl import hashing
 from keyctl.decision import Code, Request
+from keyctl.delivery import Minted
 from keyctl.errors import StoreUnavailable, VerifierBusy
 from keyctl.hashing import Argon2id, HashInvalid
 from keyctl.keyformat import KeyFormat
@@ -30,6 +31,7 @@ from keyctl.models import KeyRecord, Owner
 from keyctl.owner_admin import NewOwner
 from keyctl.profile_admin import ProfileAdmin
 from keyctl.profiles.model import read_profile
+from keyctl.sqlite_reader import SqliteReader
 from keyctl.store.database import Store
 from keyctl.verifier import Verifier
 from tests.samples import CHEAP, NOW, document, key, owner, profile
@@ -653,6 +655,15 @@ def over(opened: Opened, **options: Any) -> Any:
     return closing(Verifier.from_store(str(opened.path), **options))
 
 
+def copy_with_revoked(opened: Opened, minted: Minted) -> Path:
+    """Return a copy of the store's file in which this key is revoked."""
+    path = Path(shutil.copy(opened.path, opened.path.with_name("later.db")))
+    later = Opened(Store(StoreLocation.of_file(path)), opened.clock)
+    later.admin.revoke([minted.record.key.prefix])
+    later.store.close()
+    return path
+
+
 def test_many_threads_share_a_verifier(opened: Opened, computed: list[str]):
     opened.owners.add(NewOwner("acme"))
     minted = opened.mint(owner="acme", count=8, scopes=["read"])
@@ -701,22 +712,60 @@ def test_a_store_that_is_moved_away_and_back_is_found_again(opened: Opened):
 
 
 @pytest.mark.parametrize("invalidated", [False, True])
-def test_another_store_in_its_place_counts_within_the_refresh_time(opened: Opened, tmp_path: Path, invalidated: bool):
+def test_another_store_in_its_place_counts_within_the_refresh_time(opened: Opened, invalidated: bool):
     [minted] = opened.mint()
-    later = Opened(Store(StoreLocation.of_file(shutil.copy(opened.path, tmp_path / "later.db"))), opened.clock)
-    later.admin.revoke([minted.record.key.prefix])
-    later.store.close()
+    later = copy_with_revoked(opened, minted)
     timer = Timer()
     with over(opened, clock=timer.now, timer=timer) as one:
         timer.seconds = 0.8  # what is looked up now would be believed until 1.8
         assert one.verify(minted.text)
 
-        later.path.replace(opened.path)
+        later.replace(opened.path)
         if invalidated:
             one.invalidate()
         else:
             timer.seconds = 1.0
 
+        assert one.verify(minted.text).code is Code.KEY_REVOKED
+
+
+def test_nobody_goes_on_while_a_change_is_noticed_and_not_yet_counted(opened: Opened):
+    [minted] = opened.mint()
+    later = copy_with_revoked(opened, minted)
+    timer = Timer()
+    answers: list[Code] = []
+    meanwhile = threading.Thread(target=lambda: answers.append(one.verify(minted.text).code))
+
+    class Watched(SqliteReader):
+        def refresh(self, now: datetime) -> bool:
+            changed = super().refresh(now)
+            if changed:
+                meanwhile.start()
+                meanwhile.join(0.2)  # it waits for us, or goes on with what was looked up before
+            return changed
+
+    with closing(Verifier(Watched(opened.path), clock=timer.now, timer=timer)) as one:
+        timer.seconds = 0.95
+        assert one.verify(minted.text)
+        later.replace(opened.path)
+        timer.seconds = 1.0
+
+        answers.append(one.verify(minted.text).code)
+        meanwhile.join()
+
+    assert answers == [Code.KEY_REVOKED] * 2
+
+
+def test_a_store_opened_long_before_is_read_again(opened: Opened):
+    [minted] = opened.mint()
+    later = copy_with_revoked(opened, minted)
+    reader = SqliteReader(opened.path)
+    later.replace(opened.path)
+
+    timer = Timer()
+    timer.seconds = 1.0
+
+    with closing(Verifier(reader, clock=timer.now, timer=timer, opened=0.0)) as one:
         assert one.verify(minted.text).code is Code.KEY_REVOKED
 
 
