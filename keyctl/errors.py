@@ -121,9 +121,12 @@ class VerifierBusy(KeyctlError):
     code = "VERIFIER_BUSY"
 
 
-def suggestion(word: str, known: Iterable[str], *, otherwise: str | None = None) -> str | None:
-    """Return a hint naming the known word nearest to `word`, or `otherwise` if none is near."""
-    near = get_close_matches(word[:100], list(known), n=1, cutoff=0.6)
+def suggestion(word: str, known: Iterable[str], *, otherwise: str | None = None, likeness: float = 0.6) -> str | None:
+    """Return a hint naming the known word nearest to `word`, or `otherwise` if none is near.
+
+    `likeness` is how near it must be, from 0 to 1.
+    """
+    near = get_close_matches(word[:100], list(known), n=1, cutoff=likeness)
     if not near:
         return otherwise
     return f'did you mean "{near[0]}"?' + (f" {otherwise}" if otherwise else "")

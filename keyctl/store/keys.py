@@ -253,7 +253,9 @@ def _unknown(connection: Connection, selector: str) -> NotFound:
     head = selector[: max(4, len(selector) // 2)]
     query = select(keys.c.prefix).where(keys.c.prefix.startswith(head, autoescape=True)).limit(100)
     near: list[str] = list(connection.execute(query).scalars())
-    return NotFound(f'no key "{brief(selector)}"', hint=suggestion(selector, near, otherwise="see: keyctl list"))
+    # The brand and the environment are alike in all of them: to be that near is no reason to name somebody else's key.
+    hint = suggestion(selector, near, otherwise="see: keyctl list", likeness=0.8)
+    return NotFound(f'no key "{brief(selector)}"', hint=hint)
 
 
 def _write_cursor(sort: str, value: Any, key_id: str) -> str:

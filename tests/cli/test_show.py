@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.helpers import KEY_FIELDS, ago, full_disk, mint, refused, set_key
+from tests.cli.helpers import KEY_FIELDS, ago, full_disk, mint, mint_many, refused, set_key
 from tests.runner import Cli
 
 
@@ -44,6 +44,13 @@ def test_a_near_miss_is_suggested(store: Cli):
     typo = prefix[:-2] + prefix[-1] + prefix[-2] + "x"
 
     refused(store, "show", typo, code=3, says=[f'no key "{typo}"', f'did you mean "{prefix}"?'])
+
+
+@pytest.mark.parametrize("beginning", ["kc_live_nope", "kc_live_" + "_" * 12])
+def test_another_key_of_the_same_environment_is_no_suggestion(store: Cli, beginning: str):
+    mint_many(store, 50)
+
+    assert "did you mean" not in refused(store, "show", beginning, code=3, says="no key").err
 
 
 def test_every_other_command_takes_whole_selectors_only(store: Cli):
