@@ -57,7 +57,7 @@ all: $(VENV)/.ready ## bring keyctl up: install, create the store, mint a first 
 
 define WELCOME
 import json, os, sys
-from keyctl.visible import visible
+from keyctl.text import visible
 config, profile = map(json.loads, sys.argv[1:])
 print()
 if "KEYCTL_MAKE_OUT" not in os.environ:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface, ip_network
 
 from keyctl.errors import UsageError
-from keyctl.visible import brief
+from keyctl.text import brief
 
 
 def contain(networks: Iterable[str], ip: str) -> bool:

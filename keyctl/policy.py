@@ -7,7 +7,6 @@ profile does not allow.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -15,30 +14,12 @@ from typing import Any
 from keyctl.errors import Refused, UsageError, suggestion
 from keyctl.models import Owner
 from keyctl.profiles.model import ATTRIBUTE_TYPES, HANDLE, OwnerKind, Profile, parse_limit
+from keyctl.text import brief, checked_text
 from keyctl.times import format_duration, parse_when
-from keyctl.visible import BIDIRECTIONAL, brief
 
-LONGEST_NAME = 200
-LONGEST_REASON = 500
 _LONGEST_VALUE = 1000
 _METADATA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}", re.ASCII)
 _TRUE_AND_FALSE = {"true": True, "yes": True, "false": False, "no": False}
-
-
-def text(label: str, value: str, *, longest: int = LONGEST_NAME) -> str:
-    """Check a text that people supply. It is stored as given, and always shown literally."""
-    if not value.strip():
-        raise UsageError(f"the {label} is empty")
-    if len(value) > longest:
-        raise UsageError(f"the {label} has {len(value):,} characters: at most {longest}")
-    for character in value:
-        # Cc: controls (line breaks, escapes); Cs: what remains of bytes that were not UTF-8; Zl, Zp: separators
-        if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or character in BIDIRECTIONAL:
-            raise UsageError(
-                f"the {label} holds the character U+{ord(character):04X}",
-                hint="leave out line breaks, control characters and marks that change the direction of writing",
-            )
-    return value
 
 
 def handle(value: str) -> str:
@@ -57,7 +38,7 @@ def metadata(pairs: Iterable[str]) -> dict[str, str]:
         name, separator, value = pair.partition("=")
         if not separator or not _METADATA_NAME.fullmatch(name):
             raise UsageError(f'"{brief(pair)}" is not NAME=VALUE', hint="for example: --meta team=billing")
-        read[name] = text(f"value of {name}", value, longest=_LONGEST_VALUE) if value else ""
+        read[name] = checked_text(f"value of {name}", value, longest=_LONGEST_VALUE) if value else ""
     return read
 
 
@@ -205,7 +186,7 @@ def attributes(kind: OwnerKind, pairs: Iterable[str], current: Mapping[str, Any]
 
 def _attribute(name: str, type_name: str, value: str) -> Any:
     if ATTRIBUTE_TYPES[type_name] is list:
-        items = [text(f"attribute {name}", item.strip()) for item in value.split(",") if item.strip()]
+        items = [checked_text(f"attribute {name}", item.strip()) for item in value.split(",") if item.strip()]
         for item in items if type_name == "limits" else ():
             parse_limit(item)
         return items
@@ -217,7 +198,7 @@ def _attribute(name: str, type_name: str, value: str) -> Any:
         if value not in _TRUE_AND_FALSE:
             raise UsageError(f'attribute {name} is true or false, not "{brief(value)}"')
         return _TRUE_AND_FALSE[value]
-    return text(f"attribute {name}", value, longest=_LONGEST_VALUE)
+    return checked_text(f"attribute {name}", value, longest=_LONGEST_VALUE)
 
 
 def _article(noun: str) -> str:

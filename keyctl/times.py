@@ -9,7 +9,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from keyctl.errors import UsageError
-from keyctl.visible import brief
+from keyctl.text import brief
 
 NEVER = "never"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}

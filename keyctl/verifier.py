@@ -33,9 +33,9 @@ from keyctl.decision import Decision, Request, decide, scopes_in_force
 from keyctl.errors import BundleUntrusted, VerifierBusy
 from keyctl.hashing import Scheme
 from keyctl.keyformat import KeyFormat, MalformedKey, possible_prefixes
-from keyctl.location import StoreLocation
 from keyctl.models import KeyRecord, Owner
 from keyctl.profiles.model import Profile
+from keyctl.store.location import StoreLocation
 
 if TYPE_CHECKING:
     from keyctl.profiles.http import HttpRules
@@ -133,7 +133,7 @@ class Verifier:
         location = StoreLocation.parse(url)
         opened = options.get("timer", time.monotonic)()
         if location.file is not None:
-            from keyctl.sqlite_reader import SqliteReader  # noqa: PLC0415 - each keyring loads its own library
+            from keyctl.store.sqlite_reader import SqliteReader  # noqa: PLC0415 - each keyring loads its own library
 
             return cls(SqliteReader(location.file, wait=wait), opened=opened, **options)
         from keyctl.store.database import Store  # noqa: PLC0415 - SQLAlchemy, for those alone who need it
@@ -149,8 +149,8 @@ class Verifier:
         The file is read again when it was replaced. Raises BundleUntrusted if it may not be believed to begin with;
         later on that is a Decision. `options` are those of the constructor.
         """
-        from keyctl.bundle_reload import FollowedBundle  # noqa: PLC0415 - needs cryptography
-        from keyctl.signing import parse_trust  # noqa: PLC0415
+        from keyctl.bundles.reload import FollowedBundle  # noqa: PLC0415 - needs cryptography
+        from keyctl.bundles.signing import parse_trust  # noqa: PLC0415
 
         clock = {"clock": options["clock"]} if "clock" in options else {}
         opened = options.get("timer", time.monotonic)()
@@ -305,8 +305,8 @@ class Verifier:
         address: what a header says counts only if the peer is in `trusted_proxies` (CIDR). `asked` adds to what the
         route asks for; its `ip` is not used. Nothing about identity is taken from the request.
         """
-        from keyctl import http_rules  # noqa: PLC0415 - a key at the shell comes without a request
-        from keyctl.http_request import HttpRequest  # noqa: PLC0415
+        from keyctl.http import admission  # noqa: PLC0415 - a key at the shell comes without a request
+        from keyctl.http.request import HttpRequest  # noqa: PLC0415
 
         try:
             self._refresh(self._clock())
@@ -314,14 +314,14 @@ class Verifier:
             return Decision(Code.UNTRUSTED_BUNDLE, error.reason)
         rules = self._http_rules()
         request = HttpRequest(method, path, tuple((name.lower(), value) for name, value in headers))
-        connection = http_rules.Connection(scheme, ip, trusted_proxies)
-        admitted = http_rules.admit(rules, request, connection, self._keyring.formats)
-        if isinstance(admitted, http_rules.Preflight):
+        connection = admission.Connection(scheme, ip, trusted_proxies)
+        admitted = admission.admit(rules, request, connection, self._keyring.formats)
+        if isinstance(admitted, admission.Preflight):
             return self._answer_preflight(rules, admitted.origin)
         origin = next(iter(request.values("origin")), None)
         if isinstance(admitted, Decision):
             return replace(admitted, origin=origin)
-        address = http_rules.client_address(request, connection)
+        address = admission.client_address(request, connection)
         decision = self.judge(admitted.text, replace(asked, scopes=(*admitted.scopes, *asked.scopes), ip=address))
         if decision and admitted.route is None and rules.unmatched == "refuse":
             decision = Decision(Code.NO_ROUTE, "no route matches", decision.record)
@@ -329,7 +329,7 @@ class Verifier:
 
     def _answer_preflight(self, rules: HttpRules, origin: str) -> Decision:
         """A preflight carries no key: it is allowed if any active owner lists the origin."""
-        from keyctl.http_responses import lists_origin  # noqa: PLC0415
+        from keyctl.http.responses import lists_origin  # noqa: PLC0415
 
         try:
             chains = self._keyring.owners_mentioning(origin)

@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from keyctl.admin import KeyAdmin, NewKey
-from keyctl.delivery import Minted
+from keyctl.admin.delivery import Minted
+from keyctl.admin.keys import KeyAdmin, NewKey
+from keyctl.admin.owners import NewOwner, OwnerAdmin
 from keyctl.hashing import Argon2id
-from keyctl.location import StoreLocation
 from keyctl.models import Actor
-from keyctl.owner_admin import NewOwner, OwnerAdmin
 from keyctl.profiles.files import load_profile
 from keyctl.store.database import Store
+from keyctl.store.location import StoreLocation
 from keyctl.store.schema import create
 
 ACTOR = Actor("tester@host", "somebody")

@@ -11,6 +11,7 @@ from keyctl import policy
 from keyctl.errors import Refused, UsageError
 from keyctl.models import Owner
 from keyctl.profiles.model import Profile
+from keyctl.text import LONGEST_REASON, checked_text
 from tests.samples import NOW, document, owner, profile
 
 TAGGED = document()["key"] | {"template": "{brand}_{scope}_{prefix}{secret}{checksum}"}
@@ -69,13 +70,13 @@ FOLLOWING = profile(
     ],
 )
 def test_a_text_is_kept_as_it_was_given(value: str):
-    assert policy.text("name", value) == value
+    assert checked_text("name", value) == value
 
 
 @pytest.mark.parametrize("value", ["", " ", "\n", "\t \u3000", "\u2003"])
 def test_an_empty_text_is_refused(value: str):
     with pytest.raises(UsageError) as error:
-        policy.text("name", value)
+        checked_text("name", value)
 
     assert error.value.message == "the name is empty"
 
@@ -101,17 +102,17 @@ def test_an_empty_text_is_refused(value: str):
 )
 def test_what_could_act_on_a_terminal_is_refused_by_its_number(value: str, told: str):
     with pytest.raises(UsageError) as error:
-        policy.text("name", value)
+        checked_text("name", value)
 
     assert error.value.message == f"the name holds the character {told}"
 
 
 def test_a_long_text_is_refused_by_its_length():
     with pytest.raises(UsageError) as error:
-        policy.text("name", "x" * 10_000)
+        checked_text("name", "x" * 10_000)
 
     assert error.value.message == "the name has 10,000 characters: at most 200"
-    assert policy.text("reason", "x" * 500, longest=policy.LONGEST_REASON)
+    assert checked_text("reason", "x" * 500, longest=LONGEST_REASON)
 
 
 @pytest.mark.parametrize("value", ["acme", "jane@acme.com", "a", "0", "A.b_c-d:e+f", "x" * 200])

@@ -25,10 +25,13 @@ import pytest
 
 import keyctl
 import keyctl.cli
-from keyctl import decision, http_rules, verifier
-from keyctl.cli import app
+from keyctl import decision, verifier
+from keyctl.cli.command_groups import LazyCommands
+from keyctl.cli.commands import HELP_LINES, below
+from keyctl.cli.global_options import global_options
 from keyctl.decision import Code
 from keyctl.errors import KeyctlError
+from keyctl.http import admission
 from keyctl.profiles.http import read_http
 from keyctl.profiles.model import read_profile
 from keyctl.profiles.reader import Table
@@ -158,17 +161,11 @@ def prefix_of(value: str) -> str:
 def test_every_command_is_in_the_table_with_its_help():
     documented = {plain(name): text for name, text in table("Commands")}
 
-    commands: dict[str, str] = {}
-    for name, entry in app.COMMANDS.items():
-        commands[name] = entry.help
-        for below, command in getattr(app.LazyCommands()[name], "commands", {}).items():
-            commands[f"{name} {below}"] = command.help.splitlines()[0]
-    assert documented == commands
-    assert list(documented) == list(commands)
+    assert list(documented.items()) == list(HELP_LINES.items())
 
 
 def test_every_command_that_is_mentioned_exists():
-    groups = "|".join(name for name in app.COMMANDS if hasattr(app.LazyCommands()[name], "commands"))
+    groups = "|".join(name for name in below("") if below(name))
     mentioned = set(re.findall(rf"\bkeyctl ((?:(?:{groups}) )?[a-z]+(?:-[a-z]+)*)(?=\s|$)", "\n".join(code_spans())))
 
     assert mentioned
@@ -181,7 +178,7 @@ def test_every_option_that_is_mentioned_exists():
         if "keyctl" not in words or "-P" in words:
             continue
         words = words[words.index("keyctl") + 1 :]
-        command: Any = app.LazyCommands().get(words[0]) if words else None
+        command: Any = LazyCommands().get(words[0]) if words else None
         if command is None:
             continue
         for word in words[1:]:
@@ -194,7 +191,7 @@ def test_every_option_that_is_mentioned_exists():
 def test_every_global_option_is_in_the_table():
     documented = {re.findall(r"--[a-z-]+", cells[0])[0] for cells in table("Global options")}
 
-    assert documented == {option.opts[0] for option in app._global_options()}
+    assert documented == {option.opts[0] for option in global_options()}
 
 
 def test_every_exit_code_is_in_the_table():
@@ -221,8 +218,8 @@ def test_the_conditions_stand_in_the_order_of_the_code():
 def test_what_a_request_must_pass_stands_in_the_order_of_the_code():
     documented = [(number, plain(code)) for number, _, code in table("What a request must pass first") if number]
 
-    source = inspect.getsource(http_rules.admit).replace(
-        "presented = _presented(", inspect.getsource(http_rules._presented)
+    source = inspect.getsource(admission.admit).replace(
+        "presented = _presented(", inspect.getsource(admission._presented)
     )
     codes = re.findall(r"\bCode\.([A-Z_]+)", source)
     assert [code for _, code in documented] == [code for code in codes if code != "VALID"]

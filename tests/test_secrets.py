@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from keyctl.delivery import FileDelivery, StreamDelivery
+from keyctl.admin.delivery import FileDelivery, StreamDelivery
 from keyctl.errors import KeyctlError
 from keyctl.verifier import Verifier
 from tests.runner import Cli, Result
@@ -297,7 +297,7 @@ def test_an_error_of_keyctl_can_be_passed_on_without_a_secret(tmp_path: Path):
         def abandon(self) -> None:
             pass
 
-    from keyctl.admin import NewKey
+    from keyctl.admin.keys import NewKey
 
     broken = Broken()
     with pytest.raises(KeyctlError) as error:

@@ -21,18 +21,18 @@ from hypothesis import strategies as st
 import keyctl
 import keyctl.verifier
 from keyctl import hashing
+from keyctl.admin.delivery import Minted
+from keyctl.admin.owners import NewOwner
+from keyctl.admin.profile import ProfileAdmin
 from keyctl.decision import Code, Request
-from keyctl.delivery import Minted
 from keyctl.errors import StoreUnavailable, VerifierBusy
 from keyctl.hashing import Argon2id, HashInvalid
 from keyctl.keyformat import KeyFormat
-from keyctl.location import StoreLocation
 from keyctl.models import KeyRecord, Owner
-from keyctl.owner_admin import NewOwner
-from keyctl.profile_admin import ProfileAdmin
 from keyctl.profiles.model import read_profile
-from keyctl.sqlite_reader import SqliteReader
 from keyctl.store.database import Store
+from keyctl.store.location import StoreLocation
+from keyctl.store.sqlite_reader import SqliteReader
 from keyctl.verifier import Verifier
 from tests.samples import CHEAP, NOW, document, key, owner, profile
 from tests.stores import ACTOR, Opened, new_store

@@ -1,147 +1,32 @@
-"""The command line's top: a static table of commands, so that only the one that is called is imported."""
+"""The top of the command line: runs one command, and turns every outcome into an exit code."""
 
 import os
 import re
 import sys
-from collections.abc import Iterator, MutableMapping
-from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
 import typer
-from typer import core
-
-# Typer bundles Click since 0.26, without public names for its errors; the range in pyproject.toml is narrow for it.
-from typer._click.core import Command as ClickCommand
-from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOption
 
 from keyctl import __version__
-from keyctl.cli.command import Group
+from keyctl.cli.argument_guard import refuse_exposed_keys
+from keyctl.cli.command_groups import LazyGroup
 from keyctl.cli.context import CommandContext
-from keyctl.cli.guard import refuse_exposed_keys
-from keyctl.cli.output import AnswerLost, Output, debug_traceback
+from keyctl.cli.global_options import global_options
+from keyctl.cli.output import AnswerLost, debug_traceback
+from keyctl.cli.typer_internals import ClickException, NoArgsIsHelpError, NoSuchOption
 from keyctl.errors import KeyctlError, NotDelivered, UsageError
 
 
-class Entry(NamedTuple):
-    section: str
-    module: str
-    help: str
+class TopLevel(LazyGroup):
+    """The top level: its options come first in its help, and `--version` last."""
 
-
-# A test compares the help lines with the commands' own.
-COMMANDS: dict[str, Entry] = {
-    "init": Entry("Set up", "setup", "Create a store with the rules of a profile."),
-    "profile": Entry("Set up", "profile", "List, show, check and apply profiles."),
-    "config": Entry("Set up", "config_command", "Show which store and settings are in force."),
-    "admin-token": Entry("Set up", "admin_token", "Protect every change with a token."),
-    "db": Entry("Set up", "db", "Look after the database: its schema, its hashes."),
-    "mint": Entry("Keys", "mint", "Make a key and print it, once."),
-    "list": Entry("Keys", "list_command", "List keys by their prefixes."),
-    "show": Entry("Keys", "show", "Show one key."),
-    "rotate": Entry("Keys", "rotate", "Replace a key by a new one."),
-    "revoke": Entry("Keys", "state", "End keys for good."),
-    "lock": Entry("Keys", "state", "Suspend keys, for a time or until unlocked."),
-    "unlock": Entry("Keys", "state", "Lift a lock."),
-    "expire": Entry("Keys", "state", "Set or clear when keys end."),
-    "scope": Entry("Keys", "change", "Add, remove or replace scopes."),
-    "update": Entry("Keys", "change", "Change names, allowed networks and metadata."),
-    "owner": Entry("Owners", "owner", "Add, list and change owners."),
-    "verify": Entry("Verification", "verify", "Decide whether a key is good for something."),
-    "inspect": Entry("Verification", "inspect_command", "Take a key apart without any store."),
-    "bundle": Entry("Verification", "bundle", "Export signed copies for verification offline."),
-    "audit": Entry("Watch", "audit", "Read and verify the log of changes."),
-}
-_ELSEWHERE = "--store, --json and the other global options work here too: keyctl --help"
-
-
-class LazyCommands(MutableMapping[str, ClickCommand]):
-    """The commands by name, each imported when it is asked for."""
-
-    def __init__(self) -> None:
-        self._loaded: dict[str, ClickCommand] = {}
-
-    def __getitem__(self, name: str) -> ClickCommand:
-        if name not in self._loaded:
-            module = import_module(f"keyctl.cli.{COMMANDS[name].module}")
-            built = typer.main.get_command(module.app)
-            command = getattr(built, "commands", {}).get(name, built)
-            command.name = name
-            self._loaded[name] = _with_global_options(command)
-        return self._loaded[name]
-
-    def __setitem__(self, name: str, command: ClickCommand) -> None:
-        self._loaded[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        raise TypeError("the table of commands is fixed")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(COMMANDS)
-
-    def __len__(self) -> int:
-        return len(COMMANDS)
-
-
-class LazyGroup(Group):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = LazyCommands()
-        self.params = [*_global_options(), *self.params]
-
-    def help_lines(self) -> dict[str, str]:
-        return {name: entry.help for name, entry in COMMANDS.items()}
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the base class's signature
-        for section in dict.fromkeys(entry.section for entry in COMMANDS.values()):
-            rows = [(name, entry.help) for name, entry in COMMANDS.items() if entry.section == section]
-            with formatter.section(section):
-                formatter.write_dl(rows, col_max=12, col_spacing=2)
-
-
-def _set(ctx: typer.Context, param: Any, value: Any) -> Any:
-    """Keep a global option. The side nearer to the command wins."""
-    found = ctx.find_root().obj
-    if value == "":
-        raise typer.BadParameter("it is empty")
-    if value and isinstance(found, CommandContext):
-        setattr(found.settings, param.name, value)
-    return value
-
-
-def _global_options(*, hidden: bool = False) -> list[Any]:
-    def option(*names: str, flag: bool = False, metavar: str | None = None, text: str) -> core.TyperOption:
-        return core.TyperOption(
-            param_decls=list(names),
-            type=None if flag else str,
-            is_flag=flag or None,
-            metavar=metavar,
-            help=text,
-            callback=_set,
-            expose_value=False,
-            hidden=hidden,
-        )
-
-    return [
-        option("--store", metavar="URL|NAME", text="The store: a URL, a file, or a name from the configuration."),
-        option("--config", metavar="FILE", text="The configuration file."),
-        option("--json", flag=True, text="Print JSON, errors too."),
-        option("--quiet", "-q", flag=True, text="Leave out notes."),
-        option("--no-color", flag=True, text="Print without colours; so does NO_COLOR=1."),
-        option("--admin-token-file", metavar="FILE", text="The admin token, where the store needs one."),
-        option("--wait", metavar="TIME", text="How long to wait for another writer. [default: 5s]"),
-    ]
-
-
-def _with_global_options(command: ClickCommand) -> ClickCommand:
-    for child in getattr(command, "commands", {}).values():
-        _with_global_options(child)
-    command.params = [*command.params, *_global_options(hidden=True)]
-    command.epilog = _ELSEWHERE
-    return command
+        self.params = [*global_options(), *self.params]
 
 
 app = typer.Typer(
-    cls=LazyGroup,
+    cls=TopLevel,
     name="keyctl",
     no_args_is_help=True,
     add_completion=False,
@@ -216,7 +101,7 @@ def _run(context: CommandContext) -> int:
     context.settings.json = "--json" in arguments
     _keep_closed_streams_closed()
     if instruction := os.environ.get("_KEYCTL_COMPLETE"):
-        from keyctl.cli.completion import respond
+        from keyctl.cli.completion.answers import respond
 
         return respond(instruction, typer.main.get_command(app), context)
     if sys.stdout is None:
@@ -255,6 +140,3 @@ def _keep_closed_streams_closed() -> None:
 def _forget_stdout() -> None:
     """Point stdout at nothing, so that what could not be written is not tried again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-
-
-__all__ = ["COMMANDS", "Output", "app", "main"]

@@ -10,44 +10,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from keyctl.cli import config as configuration
-from keyctl.cli.config import Config, locate_store, read_config
 from keyctl.cli.output import Output
-from keyctl.errors import StoreUnavailable, UsageError
-from keyctl.location import StoreLocation
-from keyctl.times import parse_duration
+from keyctl.errors import StoreUnavailable
+from keyctl.text import checked_text
 
 if TYPE_CHECKING:
-    from keyctl.admin import KeyAdmin
-    from keyctl.admin_token import AdminToken
+    from keyctl.admin.keys import KeyAdmin
+    from keyctl.admin.owners import OwnerAdmin
+    from keyctl.admin.profile import ProfileAdmin
+    from keyctl.admin.token import AdminToken
+    from keyctl.cli.configuration import Config
     from keyctl.hashing import Scheme
     from keyctl.models import Actor
-    from keyctl.owner_admin import OwnerAdmin
-    from keyctl.profile_admin import ProfileAdmin
     from keyctl.store.database import Database, Store
+    from keyctl.store.location import StoreLocation
     from keyctl.verifier import Keyring
 
 DEFAULT_WAIT = 5.0  # seconds
 LONGEST_WAIT = 86400.0
 DEFAULT_PROFILE = "standard"
 _DEVELOPMENT_TOKEN = "dev-admin-token"  # noqa: S105 - what example files hold until somebody changes it
-
-# Options that several commands share, named once.
-SelectorArgument = Annotated[str, typer.Argument(metavar="SELECTOR", help="A key's id or its whole prefix.")]
-SelectorsArgument = Annotated[list[str], typer.Argument(metavar="SELECTOR...", help="Keys' ids or whole prefixes.")]
-ReasonOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for the audit log.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything, change nothing.")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-OutOption = Annotated[
-    Path | None, typer.Option("--out", metavar="FILE", help="Write the key to a new file (0600), not to stdout.")
-]
-ForceOption = Annotated[bool, typer.Option("--force", help="Let --out replace a file.")]
-HttpOption = Annotated[bool, typer.Option("--http", help="Print the platform's own answer, as a response.")]
-JsonLinesOption = Annotated[bool, typer.Option("--jsonl", help="Print JSON Lines: one object a line.")]
 
 
 @dataclass
@@ -77,10 +63,14 @@ class CommandContext:
 
     @cached_property
     def config(self) -> Config:
+        from keyctl.cli.configuration import read_config
+
         return read_config(self.settings.config)
 
     @cached_property
     def _located(self) -> tuple[StoreLocation, str]:
+        from keyctl.cli.configuration import locate_store
+
         return locate_store(self.settings.store, self.config)
 
     @property
@@ -90,8 +80,8 @@ class CommandContext:
     @property
     def existing_location(self) -> StoreLocation:
         """The same, for commands that need a store: a newcomer's default one is made by `init`, not by `mkdir`."""
-        location, origin = self._located
-        if origin == configuration.DEFAULT and location.file is not None and not os.path.lexists(location.file):
+        location = self.location
+        if self._uses_default_store and location.file is not None and not os.path.lexists(location.file):
             raise StoreUnavailable(f"there is no keyctl store at {location}", hint="create it: keyctl init")
         return location
 
@@ -100,9 +90,17 @@ class CommandContext:
         """Where the choice of the store comes from."""
         return self._located[1]
 
+    @property
+    def _uses_default_store(self) -> bool:
+        from keyctl.cli.configuration import DEFAULT_STORE
+
+        return self.store_origin == DEFAULT_STORE
+
     @cached_property
     def wait(self) -> float:
         """How many seconds to wait for another writer."""
+        from keyctl.times import parse_duration
+
         given = self._wait_given
         return min(parse_duration(given).total_seconds(), LONGEST_WAIT) if given else DEFAULT_WAIT
 
@@ -120,7 +118,6 @@ class CommandContext:
         """The operating system's user and host; what KEYCTL_ACTOR claims stands beside it, not instead."""
         import socket
 
-        from keyctl import policy
         from keyctl.models import Actor
 
         try:
@@ -128,7 +125,7 @@ class CommandContext:
         except KeyError:
             user = f"uid {os.getuid()}"
         claimed = os.environ.get("KEYCTL_ACTOR")
-        return Actor(f"{user}@{socket.gethostname()}", policy.text("KEYCTL_ACTOR", claimed) if claimed else None)
+        return Actor(f"{user}@{socket.gethostname()}", checked_text("KEYCTL_ACTOR", claimed) if claimed else None)
 
     @cached_property
     def store(self) -> Store:
@@ -137,7 +134,7 @@ class CommandContext:
         self._warn_of_exposure()
         store = Store(self.existing_location, wait=self.wait, patient=self.patient)
         if self.location.file is None:
-            from keyctl.cli.guard import refuse_keys_of
+            from keyctl.cli.argument_guard import refuse_keys_of
 
             refuse_keys_of(store.formats, sys.argv[1:])
         return store
@@ -156,7 +153,7 @@ class CommandContext:
         file = self.existing_location.file
         if file is None:
             return self.store
-        from keyctl.sqlite_reader import SqliteReader
+        from keyctl.store.sqlite_reader import SqliteReader
 
         return SqliteReader(file, wait=self.wait)
 
@@ -171,28 +168,28 @@ class CommandContext:
         return self.admin_with(lambda: None)
 
     def admin_with(self, on_hashed: Callable[[], None]) -> KeyAdmin:
-        from keyctl.admin import KeyAdmin
+        from keyctl.admin.keys import KeyAdmin
 
         self.authorise()
         return KeyAdmin(self.store, self.actor, on_hashed=on_hashed)
 
     @property
     def owner_admin(self) -> OwnerAdmin:
-        from keyctl.owner_admin import OwnerAdmin
+        from keyctl.admin.owners import OwnerAdmin
 
         self.authorise()
         return OwnerAdmin(self.store, self.actor)
 
     @property
     def profile_admin(self) -> ProfileAdmin:
-        from keyctl.profile_admin import ProfileAdmin
+        from keyctl.admin.profile import ProfileAdmin
 
         self.authorise()
         return ProfileAdmin(self.store, self.actor)
 
     @cached_property
     def admin_token(self) -> AdminToken:
-        from keyctl.admin_token import AdminToken
+        from keyctl.admin.token import AdminToken
 
         return AdminToken(self.store, self.actor)
 
@@ -203,7 +200,7 @@ class CommandContext:
             self.output.warn("the admin token is the development default: change it before exposing anything")
         if "admin_token" not in self.store.settings:
             return
-        from keyctl.cli.presented import read_admin_token
+        from keyctl.cli.secret_input import read_admin_token
 
         self.admin_token.authorise(given or read_admin_token(self.settings.admin_token_file))
 
@@ -215,7 +212,7 @@ class CommandContext:
         from keyctl.times import utc_now
 
         profile = load_profile(profile_name or DEFAULT_PROFILE)
-        if self.store_origin == configuration.DEFAULT:
+        if self._uses_default_store:
             self._create_default_folder()
         self._warn_of_exposure()
         self.store, created = create(
@@ -232,7 +229,7 @@ class CommandContext:
 
     def create_store_if_missing(self, profile_name: str | None, *, asked: bool) -> None:
         """Create the store before a first key: the default one unasked, any other only if asked."""
-        if not asked and self.store_origin != configuration.DEFAULT:
+        if not asked and not self._uses_default_store:
             return
         if profile_name is None and self.location.file is not None and _has_content(self.location.file):
             return
@@ -260,16 +257,6 @@ class CommandContext:
             raise StoreUnavailable(
                 f"cannot create the folder {file.parent}: {error.strerror}", hint="choose a store: --store FILE.db"
             ) from None
-
-
-def split_commas(values: list[str] | None) -> list[str] | None:
-    """Return the values of a repeatable option that also takes commas; None if it was not given."""
-    if not values:
-        return None
-    parts = [part.strip() for value in values for part in value.split(",")]
-    if not all(parts):
-        raise UsageError("a value between commas is empty", hint="leave the option out, or name something")
-    return parts
 
 
 def context_of(ctx: typer.Context) -> CommandContext:

@@ -59,3 +59,11 @@ def when(moment: datetime | None, now: datetime, *, never: str = "never") -> str
 
 def _text(value: object) -> str:
     return ",".join(value) if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def example_prefix(profile: Profile) -> str:
+    """Return the prefix of a made-up key, with the secret left out."""
+    key_format = profile.key_format
+    env = next(iter(profile.environments))
+    scope = key_format.scopes[0] if key_format.has("scope") else None
+    return f"{key_format.generate(env=env, scope=scope)[0].prefix}…"

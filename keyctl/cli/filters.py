@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from keyctl import policy
 from keyctl.errors import UsageError, suggestion
 from keyctl.models import Status
+from keyctl.text import brief
 from keyctl.times import parse_duration
-from keyctl.visible import brief
 
 if TYPE_CHECKING:
     from keyctl.cli.context import CommandContext

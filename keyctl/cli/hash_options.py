@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keyctl.errors import UsageError, suggestion
-from keyctl.visible import brief
+from keyctl.text import brief
 
 if TYPE_CHECKING:
     from keyctl.hashing import Scheme

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from keyctl.errors import Aborted, KeyctlError, Refused
-from keyctl.visible import visible
+from keyctl.text import visible
 
 _ELASTIC = 4  # characters that even a column which gives way keeps
 STATUS_STYLES = {
@@ -66,6 +66,13 @@ class Output:
 
     def answer_json(self, value: Any) -> None:
         self.answer(to_json(value))
+
+    def result(self, text: str, value: Any) -> None:
+        """Print `value` as JSON where that was asked for, else `text`."""
+        if self.json:
+            self.answer_json(value)
+        else:
+            self.answer(text)
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]], plain: Iterable[Sequence[str]]) -> None:
         """Print `rows` as a table on a terminal, and `plain` tab-separated elsewhere."""

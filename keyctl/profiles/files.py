@@ -6,10 +6,10 @@ import tomllib
 from pathlib import Path
 
 from keyctl.errors import NotFound, ProfileInvalid, suggestion
-from keyctl.profiles.beginnings import PRESETS, preset_names
+from keyctl.profiles.builtin import PRESETS, preset_names
 from keyctl.profiles.http import read_http
 from keyctl.profiles.model import Profile, read_profile
-from keyctl.visible import brief
+from keyctl.text import brief
 
 _MAX_BYTES = 1024 * 1024
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from keyctl.codes import Code
 from keyctl.errors import ProfileInvalid
-from keyctl.placeholders import SAMPLE, PlaceholderError, check_names, fill_json
 from keyctl.profiles.model import Profile
+from keyctl.profiles.placeholders import SAMPLE, PlaceholderError, check_names, fill_json
 from keyctl.profiles.reader import Table
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)

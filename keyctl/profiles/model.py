@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 from keyctl.errors import ProfileInvalid, UsageError, suggestion
 from keyctl.keyformat import ALPHABETS, Field, FormatError, KeyFormat
 from keyctl.profiles.reader import Table
+from keyctl.text import brief
 from keyctl.times import NEVER, parse_duration
-from keyctl.visible import brief
 
 _SCOPE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._/-]{0,99}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)

@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Select, column, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
-from keyctl import sqlite_reader
 from keyctl.errors import ConfigurationInvalid, StoreUnavailable, UsageError
-from keyctl.location import StoreLocation
 from keyctl.models import KeyRecord, Owner
 from keyctl.rows import RowDamaged
-from keyctl.store import keys, owners, postgres, settings, tables
-from keyctl.store.sqlite import sqlite_engine
+from keyctl.store import keys, owners, postgres, settings, sqlite_file, tables
+from keyctl.store.location import StoreLocation
+from keyctl.store.opening import check_revision, damaged, read_rules
+from keyctl.store.sqlite_engine import sqlite_engine
 from keyctl.store.transaction import last_event, write_options
 
 __all__ = ["DEFAULT_WAIT", "Connection", "Database", "Store", "schema_revision"]
@@ -119,12 +119,12 @@ class Database:
         try:
             yield
         except RowDamaged as error:
-            raise sqlite_reader.damaged(str(self.location), str(error)) from error
+            raise damaged(str(self.location), str(error)) from error
         except UnicodeEncodeError:  # arguments may hold bytes that are not UTF-8
             raise UsageError("an argument is not UTF-8 text: nothing in a store is called so") from None
         except DBAPIError as error:
             if self.location.file is not None:
-                raise sqlite_reader.explain(self.location.file, str(error.orig)) from error
+                raise sqlite_file.explain(self.location.file, str(error.orig)) from error
             postgres.forget_detail(error)
             raise postgres.explain(self.location, error.orig) from error
 
@@ -138,7 +138,7 @@ class Store(Database):
     def __init__(self, location: StoreLocation, *, wait: float = DEFAULT_WAIT, patient: bool = False) -> None:
         super().__init__(location, wait=wait, patient=patient)
         with self.read() as connection:
-            sqlite_reader.check_revision(str(location), schema_revision(connection))
+            check_revision(str(location), schema_revision(connection))
             self._read_settings(connection)
 
     def reload(self) -> None:
@@ -152,7 +152,7 @@ class Store(Database):
             raise ConfigurationInvalid(
                 f"the store at {self.location} has tables, and is not initialised", hint="keyctl init"
             )
-        self.profile, self.formats, self.hash_parameters = sqlite_reader.read_rules(str(self.location), found)
+        self.profile, self.formats, self.hash_parameters = read_rules(str(self.location), found)
         self.settings = found  # last: rules that cannot be read are not taken for read
 
     def find(self, prefix: str) -> KeyRecord | None:

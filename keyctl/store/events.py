@@ -10,12 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, or_, select, update
 
-from keyctl import policy
 from keyctl.audit import KEYS_PER_EVENT, chain
 from keyctl.models import Actor, Event
 from keyctl.rows import Row, RowDamaged
 from keyctl.store.tables import audit_head, events
 from keyctl.store.transaction import note_event
+from keyctl.text import LONGEST_REASON, checked_text
 from keyctl.times import from_milliseconds, to_milliseconds
 
 
@@ -33,7 +33,7 @@ def append(
     Raises UsageError for a `reason` that would not fit on a line.
     """
     if reason is not None:
-        policy.text("reason", reason, longest=policy.LONGEST_REASON)
+        checked_text("reason", reason, longest=LONGEST_REASON)
     head = connection.execute(select(audit_head).with_for_update()).one()
     event = chain(head.hash, seq=head.seq + 1, at=at, actor=actor, action=action, reason=reason, detail=detail)
     connection.execute(insert(events), _encode(event))

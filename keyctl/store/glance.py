@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from keyctl.location import StoreLocation
 from keyctl.store.database import Database
+from keyctl.store.location import StoreLocation
 
 
 def glance(

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from keyctl.audit import History
 from keyctl.rows import RowDamaged
-from keyctl.sqlite_reader import check_revision
 from keyctl.store import events, keys, owners, settings
 from keyctl.store.database import Connection, Database
+from keyctl.store.opening import check_revision
 
 _AUDITED_SETTINGS = ("profile", "hash", "earlier_formats", "admin_token")
 

@@ -18,8 +18,8 @@ from keyctl.rows import RowDamaged, decode_key, encode, encode_key
 from keyctl.store import owners
 from keyctl.store.chunks import chunks
 from keyctl.store.tables import keys
+from keyctl.text import brief
 from keyctl.times import to_milliseconds
-from keyctl.visible import brief
 
 _END_OF_TIME = 2**62
 

@@ -13,7 +13,7 @@ from keyctl.models import Key, KeyRecord, Owner
 from keyctl.rows import RowDamaged, decode_owner, encode, encode_owner
 from keyctl.store.chunks import chunks
 from keyctl.store.tables import owners
-from keyctl.visible import brief
+from keyctl.text import brief
 
 
 def get(connection: Connection, handle: str, *, lock: bool = False) -> Owner:

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from keyctl.errors import ConfigurationInvalid, StoreBusy, StoreUnavailable, UsageError
-from keyctl.location import StoreLocation
+from keyctl.store.location import StoreLocation
 
 CONNECT_TIMEOUT = 5  # seconds, for one attempt
 STATEMENT_TIMEOUT = 60  # seconds

@@ -15,12 +15,12 @@ from sqlalchemy import Connection, insert, inspect
 from keyctl.audit import GENESIS, phc_digest
 from keyctl.errors import Refused, StoreBusy, StoreUnavailable
 from keyctl.hashing import Scheme
-from keyctl.location import StoreLocation
 from keyctl.models import Actor
 from keyctl.profiles.model import Profile
-from keyctl.sqlite_reader import SCHEMA_REVISION, check_revision
 from keyctl.store import events, settings
 from keyctl.store.database import DEFAULT_WAIT, Database, Store, schema_revision
+from keyctl.store.location import StoreLocation
+from keyctl.store.opening import SCHEMA_REVISION, check_revision
 from keyctl.store.tables import audit_head, metadata
 from keyctl.times import format_time
 from keyctl.ulid import ulids

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from keyctl import hashing
-from keyctl.bundle import Bundle
-from keyctl.bundle_export import BundleExporter
-from keyctl.signing import SigningKey, Trust
-from keyctl.sqlite_reader import SqliteReader
+from keyctl.admin.bundle_export import BundleExporter
+from keyctl.bundles.bundle import Bundle
+from keyctl.bundles.signing import SigningKey, Trust
 from keyctl.store.database import Store
 from keyctl.store.keys import Filters
+from keyctl.store.sqlite_reader import SqliteReader
 from keyctl.verifier import Verifier
 from tests.imports import imported_by, packages
 from tests.stores import ACTOR, Opened, new_store

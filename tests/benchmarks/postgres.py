@@ -14,14 +14,14 @@ from pathlib import Path
 
 import psycopg
 
-from keyctl.admin import KeyAdmin, NewKey
+from keyctl.admin.keys import KeyAdmin, NewKey
 from keyctl.hashing import DEFAULT, Argon2id
-from keyctl.location import StoreLocation
 from keyctl.models import Actor, Status
 from keyctl.profiles.files import load_profile
 from keyctl.store import keys
 from keyctl.store.database import Store
 from keyctl.store.keys import Filters
+from keyctl.store.location import StoreLocation
 from keyctl.store.schema import create
 from keyctl.times import utc_now
 from keyctl.verifier import Verifier

@@ -14,14 +14,14 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from keyctl.admin import KeyAdmin, NewKey
-from keyctl.bundle import Bundle
-from keyctl.bundle_format import read_first_line
+from keyctl.admin.keys import KeyAdmin, NewKey
+from keyctl.bundles.bundle import Bundle
+from keyctl.bundles.format import read_first_line
+from keyctl.bundles.signing import Trust
 from keyctl.hashing import DEFAULT, Scheme, Sha256
-from keyctl.location import StoreLocation
-from keyctl.signing import Trust
-from keyctl.sqlite_reader import SqliteReader
 from keyctl.store.database import Store
+from keyctl.store.location import StoreLocation
+from keyctl.store.sqlite_reader import SqliteReader
 from keyctl.store.tables import keys
 from keyctl.verifier import Verifier
 from tests.benchmarks.measure import Row, Run, calls, prepared

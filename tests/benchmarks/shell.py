@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from keyctl.signing import SigningKey
+from keyctl.bundles.signing import SigningKey
 from tests.benchmarks.measure import Row, Run, Took, floor, keyctl, times
 from tests.benchmarks.stores import bundle_of, make_store, store_of
 

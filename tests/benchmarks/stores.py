@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Index
 
-from keyctl.admin import KeyAdmin, NewKey
-from keyctl.delivery import Minted
+from keyctl.admin.delivery import Minted
+from keyctl.admin.keys import KeyAdmin, NewKey
 from keyctl.hashing import DEFAULT, Scheme
-from keyctl.location import StoreLocation
 from keyctl.models import Actor
 from keyctl.profiles.files import load_profile
 from keyctl.store.database import Store
+from keyctl.store.location import StoreLocation
 from keyctl.store.schema import create
 from keyctl.store.tables import keys
 from keyctl.times import utc_now

@@ -14,8 +14,8 @@ from typing import Any
 import psycopg
 from sqlalchemy import text
 
-from keyctl.location import StoreLocation
 from keyctl.store.database import Database
+from keyctl.store.location import StoreLocation
 from keyctl.store.tables import metadata
 from tests import postgres
 from tests.runner import Cli, Result

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import keyctl
-from keyctl.profiles.beginnings import preset_names
+from keyctl.profiles.builtin import preset_names
 from keyctl.profiles.files import load_profile
 from keyctl.profiles.http import rules_of
 

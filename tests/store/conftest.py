@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from keyctl.location import StoreLocation
 from keyctl.profiles.files import load_profile
 from keyctl.store.database import Store
+from keyctl.store.location import StoreLocation
 from keyctl.store.schema import create
 from tests import postgres
 from tests.stores import ACTOR, CHEAP, NOW, Opened, new_store

@@ -12,7 +12,7 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-from keyctl.owner_admin import NewOwner
+from keyctl.admin.owners import NewOwner
 from keyctl.verifier import Verifier
 from tests.stores import Opened, new_store
 

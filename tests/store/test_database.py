@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import text
 
 from keyctl.errors import StoreBusy, StoreUnavailable
-from keyctl.location import StoreLocation
 from keyctl.store import keys
 from keyctl.store.database import Database, Store
+from keyctl.store.location import StoreLocation
 from tests.runner import Cli
 from tests.stores import CHEAP, Opened, names
 

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keyctl.admin import ScopeChange, Update
-from keyctl.delivery import Delivery
+from keyctl.admin.delivery import Delivery
+from keyctl.admin.keys import ScopeChange, Update
+from keyctl.admin.owners import NewOwner
 from keyctl.errors import KeyctlError, NotDelivered
-from keyctl.location import StoreLocation
 from keyctl.models import Key, Owner
-from keyctl.owner_admin import NewOwner
 from keyctl.store import keys, usage
 from keyctl.store.database import Store
 from keyctl.store.integrity import check
+from keyctl.store.location import StoreLocation
 from tests import postgres
 from tests.runner import Cli
 from tests.stores import Kept, Opened, new_store
@@ -261,7 +261,7 @@ def _mint(opened: Opened, known: list[str], data: st.DataObject) -> None:
 
 
 def _mint_in_vain(opened: Opened, known: list[str], data: st.DataObject) -> None:
-    from keyctl.admin import NewKey
+    from keyctl.admin.keys import NewKey
 
     refusing: Delivery = Refusing()
     with pytest.raises(NotDelivered):

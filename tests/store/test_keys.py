@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keyctl.errors import NotFound, UsageError
-from keyctl.location import StoreLocation
 from keyctl.models import Key, Owner, Status
 from keyctl.store import keys, owners
 from keyctl.store.database import Store
 from keyctl.store.keys import Filters
+from keyctl.store.location import StoreLocation
 from keyctl.store.schema import ddl
 from keyctl.times import to_milliseconds
 from tests import postgres

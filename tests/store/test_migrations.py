@@ -13,12 +13,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect
 
 from keyctl.errors import ConfigurationInvalid, KeyctlError, StoreUnavailable
-from keyctl.location import StoreLocation
 from keyctl.profiles.files import load_profile
-from keyctl.sqlite_reader import SCHEMA_REVISION, SqliteReader
 from keyctl.store import schema
 from keyctl.store.database import Database, Store
 from keyctl.store.integrity import check
+from keyctl.store.location import StoreLocation
+from keyctl.store.opening import SCHEMA_REVISION
+from keyctl.store.sqlite_reader import SqliteReader
 from keyctl.store.tables import metadata
 from keyctl.verifier import Verifier
 from tests.runner import Cli

@@ -21,11 +21,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from keyctl.errors import StoreBusy, StoreUnavailable, UsageError
-from keyctl.location import StoreLocation
 from keyctl.store import postgres as driver
 from keyctl.store import schema
 from keyctl.store.database import Connection, Database, Store
 from keyctl.store.integrity import check
+from keyctl.store.location import StoreLocation
 from keyctl.store.schema import ddl
 from keyctl.store.tables import metadata
 from tests import postgres
@@ -522,7 +522,7 @@ def test_of_several_creations_at_once_one_makes_the_store_and_all_have_it(
 
 UPGRADE = """
 import sys
-from keyctl.location import StoreLocation
+from keyctl.store.location import StoreLocation
 from keyctl.store import schema
 from keyctl.store.database import Database
 schema.__file__, schema.SCHEMA_REVISION = sys.argv[1], "0002"

@@ -1,0 +1,195 @@
+"""Writes bundles of a store: in a stream, and in one step that no reader sees half of."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from keyctl.bundles.bundle import Header, key_row, owner_row
+from keyctl.bundles.format import Piece, TableWriter, signed_bytes, to_json, write_first_line
+from keyctl.bundles.signing import SigningKey
+from keyctl.errors import UsageError
+from keyctl.models import Actor
+from keyctl.store import events, keys, owners, settings
+from keyctl.store.database import Connection, Store
+from keyctl.times import format_time, to_milliseconds, truncate, utc_now
+
+SEQUENCE = "bundle_sequence"
+VALID_UNTIL = "bundle_valid_until"
+_PAGE = 5000
+
+
+class BundleExporter:
+    """Exports bundles, each with its audit event: which are valid for how long is known to whoever revokes a key."""
+
+    def __init__(
+        self,
+        store: Store,
+        actor: Actor,
+        signing_key: SigningKey,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        on_key: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._actor = actor
+        self._signing_key = signing_key
+        self._clock = clock
+        self._on_key = on_key
+
+    def export(
+        self,
+        path: Path,
+        *,
+        filters: keys.Filters,
+        described: Mapping[str, Any],
+        valid_for: timedelta,
+        with_names: bool = False,
+        reason: str | None = None,
+    ) -> Header:
+        """Write a bundle to `path`, in the place of what is there. `described` is how `filters` stand in the header.
+
+        Every row is as new as the bundle's time or newer: rows are read in short transactions, so that nobody waits.
+        Raises UsageError if the file cannot be written.
+        """
+        now = truncate(self._clock())
+        if path.exists() and not path.is_file():
+            raise UsageError(f"cannot write the bundle {path}: what is there is not a file")
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        try:
+            _create(_body_of(temporary)).close()  # before anybody is told that there is a bundle
+            sequence = self._store.write(
+                lambda connection: self._reserve(connection, now, valid_for, described, with_names, reason)
+            )
+            header = Header(
+                store_id=self._store.settings["store_id"],
+                sequence=sequence,
+                made_at=now,
+                valid_until=now + valid_for,
+                filter=described,
+                with_names=with_names,
+                rules=Piece("", 0, 0, ""),  # this and the tables are known once the body is written
+                tables={},
+            )
+            return self._write(path, temporary, header, filters)
+        except OSError as error:
+            raise UsageError(f"cannot write the bundle {path}: {error.strerror}") from None
+        finally:
+            for left in (temporary, _body_of(temporary)):
+                with suppress(OSError):
+                    left.unlink()
+
+    def _reserve(
+        self,
+        connection: Connection,
+        now: datetime,
+        valid_for: timedelta,
+        described: Mapping[str, Any],
+        with_names: bool,
+        reason: str | None,
+    ) -> int:
+        kept = settings.read(connection)
+        sequence = max(int(kept.get(SEQUENCE, "0")) + 1, to_milliseconds(now))
+        valid_until = format_time(now + valid_for)
+        settings.put(connection, SEQUENCE, str(sequence))
+        settings.put(connection, VALID_UNTIL, max(kept.get(VALID_UNTIL, ""), valid_until))
+        detail = {
+            "bundle": {
+                "sequence": sequence,
+                "valid_until": valid_until,
+                "filter": dict(described),
+                "with_names": with_names,
+                "signer": self._signing_key.public_text,
+            }
+        }
+        events.append(connection, at=now, actor=self._actor, action="bundle.exported", reason=reason, detail=detail)
+        return sequence
+
+    def _write(self, path: Path, temporary: Path, header: Header, filters: keys.Filters) -> Header:
+        body_path = _body_of(temporary)
+        with body_path.open("wb") as body:
+            writer = TableWriter(body)
+            only = None if filters == keys.Filters() else set[str]()
+            tables = {"keys": writer.write_table(self._key_rows(filters, header, only))}
+            with_ancestors = self._with_ancestors(only) if only is not None else None
+            tables["owners"] = writer.write_table(self._owner_rows(header, with_ancestors))
+            tables["handles"] = writer.write_table(self._handle_rows(with_ancestors) if header.with_names else ())
+            rules = writer.write("", to_json(self._rules()))
+        header = replace(header, rules=rules, tables=tables)
+        signed = to_json(header.to_dict())
+        signature = self._signing_key.sign(signed_bytes(signed))
+        line = write_first_line(self._signing_key.public_bytes, signature, signed)
+        with _create(temporary) as file, body_path.open("rb") as body:
+            file.write(line)
+            shutil.copyfileobj(body, file, 1024 * 1024)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        return header
+
+    def _rules(self) -> dict[str, Any]:
+        earlier = [key_format.to_dict() for key_format in self._store.formats[1:]]
+        return {
+            "profile": self._store.profile.document,
+            "hash": self._store.hash_parameters.to_dict(),
+            "earlier_formats": earlier,
+        }
+
+    def _key_rows(
+        self, filters: keys.Filters, header: Header, owner_ids: set[str] | None
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        after = ""
+        while True:
+            with self._store.read() as connection:
+                page = keys.by_prefix(connection, filters, now=header.made_at, after=after, limit=_PAGE)
+            for key in page:
+                if owner_ids is not None and key.owner_id:
+                    owner_ids.add(key.owner_id)
+                yield key.prefix, key_row(key, with_names=header.with_names)
+                self._on_key()
+            if len(page) < _PAGE:
+                return
+            after = page[-1].prefix
+
+    def _owner_rows(self, header: Header, only: set[str] | None) -> Iterator[tuple[str, dict[str, Any]]]:
+        after = ""
+        while True:
+            with self._store.read() as connection:
+                page = owners.page(connection, by="id", after=after, limit=_PAGE)
+            for owner in page:
+                if only is None or owner.id in only:
+                    yield owner.id, owner_row(owner, self._store.profile, with_names=header.with_names)
+            if len(page) < _PAGE:
+                return
+            after = page[-1].id
+
+    def _handle_rows(self, only: set[str] | None) -> Iterator[tuple[str, dict[str, Any]]]:
+        after = ""
+        while True:
+            with self._store.read() as connection:
+                page = owners.page(connection, by="handle", after=after, limit=_PAGE)
+            for owner in page:
+                if only is None or owner.id in only:
+                    yield owner.handle, {"id": owner.id}
+            if len(page) < _PAGE:
+                return
+            after = page[-1].handle
+
+    def _with_ancestors(self, owner_ids: set[str]) -> set[str]:
+        with self._store.read() as connection:
+            return owners.ids_with_ancestors(connection, owner_ids)
+
+
+def _create(path: Path) -> Any:
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600), "wb")
+
+
+def _body_of(temporary: Path) -> Path:
+    return temporary.with_name(f"{temporary.name}.body")

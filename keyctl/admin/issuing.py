@@ -1,0 +1,149 @@
+"""Makes the texts of new keys, and hands them over: a key is delivered, or it is dead."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import TypeVar
+
+from keyctl.admin.delivery import Delivery
+from keyctl.audit import Entry, key_entry, key_state
+from keyctl.errors import KeyctlError, NotDelivered, Refused
+from keyctl.hashing import Sha256
+from keyctl.keyformat import GeneratedKey
+from keyctl.lifecycle import UNDELIVERED
+from keyctl.models import Actor, Key, KeyRecord
+from keyctl.rows import json_value
+from keyctl.store import events, keys
+from keyctl.store.database import Connection, Store
+
+T = TypeVar("T")
+_DRAWS = 2000  # of prefixes, before a format's room counts as used up
+_ROOMY = 1 << 64  # prefixes: among a million keys, a million more meet one with odds of one in ten million
+
+
+class Issuer:
+    """What minting and rotation share. `on_hashed` is called after each hash, from any thread."""
+
+    def __init__(
+        self, store: Store, actor: Actor, *, clock: Callable[[], datetime], on_hashed: Callable[[], None]
+    ) -> None:
+        self._store = store
+        self._actor = actor
+        self._clock = clock
+        self._on_hashed = on_hashed
+
+    def draw(self, like: Key, count: int) -> list[GeneratedKey]:
+        """Draw keys whose prefixes nobody has. Raises Refused if the format has no room for them."""
+        profile = self._store.profile
+        key_format = profile.key_format
+        env = profile.tag_of_environment(like.environment)
+        scope = profile.scopes.catalogue[like.scopes[0]].tag if key_format.has("scope") else None
+        no_room = Refused(
+            f'the key format of profile "{profile.name}" has no room for {count:,} more: '
+            f"it has {key_format.prefix_space:,} prefixes",
+            hint="give it a longer {prefix}",
+        )
+        if count > key_format.prefix_space:
+            raise no_room
+        drawn: dict[str, GeneratedKey] = {}
+        with self._store.read() as connection:
+            for _ in range(_DRAWS):
+                fresh = {one.prefix: one for one in key_format.generate(count - len(drawn), env=env, scope=scope)}
+                # In so much room nobody meets, and whoever inserts looks again.
+                for prefix in keys.taken(connection, fresh) if key_format.prefix_space < _ROOMY else ():
+                    del fresh[prefix]
+                drawn = fresh | drawn
+                if len(drawn) == count:
+                    return list(drawn.values())
+        raise no_room
+
+    def hash(self, texts: Sequence[GeneratedKey]) -> dict[str, str]:
+        """Hash on all cores: Argon2's function lets other threads run."""
+        parameters = self._store.hash_parameters
+
+        def hash_one(one: GeneratedKey) -> tuple[str, str]:
+            phc = parameters.hash(one.text)
+            self._on_hashed()
+            return one.prefix, phc
+
+        if len(texts) == 1 or isinstance(parameters, Sha256):  # to give work to a thread costs more than a SHA-256
+            return dict(map(hash_one, texts))
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            try:
+                return dict(pool.map(hash_one, texts))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    # ── delivered, or dead ───────────────────────────────────────────────────────────────────────────────────────
+
+    def commit(self, work: Callable[[Connection], T], delivery: Delivery, *, dry_run: bool) -> T:
+        try:
+            return self._store.write(work, dry_run=dry_run)
+        except BaseException:
+            delivery.abandon()
+            raise
+
+    def hand_over(self, delivery: Delivery, records: Sequence[KeyRecord]) -> None:
+        try:
+            delivery.hand_over()
+        except BaseException as error:
+            delivery.abandon()
+            named = _count(records)
+            try:
+                self._store.write(
+                    lambda connection: self.revoke_in(connection, records, now=self._clock(), reason=UNDELIVERED)
+                )
+            except KeyctlError as failure:
+                raise NotDelivered(
+                    f"{named} could not be written out, and could not be revoked either: {failure.message}",
+                    hint=f"revoke by hand: keyctl revoke {' '.join(one.key.prefix for one in records)}",
+                ) from error
+            if isinstance(error, OSError):
+                raise NotDelivered(
+                    f"{named} could not be written out and is revoked: {error.strerror or error}",
+                    hint="mend the output, and run the command again",
+                ) from error
+            raise
+
+    def after_delivery(self, records: Sequence[KeyRecord], work: Callable[[Connection], None]) -> None:
+        try:
+            self._store.write(work)
+        except Refused:
+            raise
+        except KeyctlError as error:
+            error.message = (
+                f"{_count(records)} was written out and works, but the store could not note it: {error.message}"
+            )
+            raise
+
+    def note_minted(
+        self, connection: Connection, entries: Sequence[Entry], like: Key, *, at: datetime, reason: str | None
+    ) -> None:
+        """Append the events of new keys, all of which are as `like` is."""
+        events.append_for_keys(
+            connection, entries, key_state(like), at=at, actor=self._actor, action="key.minted", reason=reason
+        )
+
+    def note_delivered(self, connection: Connection, entries: Sequence[Entry], *, at: datetime) -> None:
+        keys.set_for_all(connection, [entry["id"] for entry in entries], delivered_at=at)
+        common = {"delivered_at": json_value(at)}
+        events.append_for_keys(
+            connection, entries, common, at=at, actor=self._actor, action="key.delivered", reason=None
+        )
+
+    def revoke_in(self, connection: Connection, records: Sequence[KeyRecord], *, now: datetime, reason: str) -> None:
+        values = {"revoked_at": now, "revoked_reason": reason}
+        keys.set_for_all(connection, [one.key.id for one in records], **values)
+        common = {name: json_value(value) for name, value in values.items()}
+        entries = [key_entry(one.key) for one in records]
+        events.append_for_keys(
+            connection, entries, common, at=now, actor=self._actor, action="key.revoked", reason=reason
+        )
+
+
+def _count(records: Sequence[KeyRecord]) -> str:
+    return f"the key {records[0].key.prefix}" if len(records) == 1 else f"each of the {len(records)} keys"

@@ -1,0 +1,429 @@
+"""The life of keys: every change is one transaction and one audit event, checked against the profile first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from keyctl import lifecycle, policy
+from keyctl.admin.delivery import Delivery, Minted
+from keyctl.admin.issuing import Issuer
+from keyctl.admin.owners import NewOwner, create_owner, imagine_owner
+from keyctl.audit import Entry, key_entry
+from keyctl.errors import Refused, UsageError
+from keyctl.models import Actor, Key, KeyRecord, Owner
+from keyctl.networks import parse_networks
+from keyctl.store import counters, events, keys, owners, usage
+from keyctl.store.database import Connection, Store
+from keyctl.text import checked_text
+from keyctl.times import format_time, parse_when, utc_now
+
+LARGEST_BATCH = 1_000_000
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A key to be minted. None takes the profile's default; `expires` is a time as people write it.
+
+    With `create_owner` an owner that is not there is added; without it, only its handle counts.
+    """
+
+    name: str | None = None
+    owner: NewOwner | None = None
+    create_owner: bool = False
+    environment: str | None = None
+    scopes: Sequence[str] | None = None
+    expires: str | None = None
+    allowed_ips: Sequence[str] = ()
+    metadata: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class ScopeChange:
+    """What to do to a key's scopes: replace them all (`only`), else add and remove."""
+
+    add: Sequence[str] = ()
+    remove: Sequence[str] = ()
+    only: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class Update:
+    """What to change beside state, scopes and expiry. None leaves a thing alone; an empty `name` clears it."""
+
+    name: str | None = None
+    allowed_ips: Sequence[str] | None = None
+    metadata: Sequence[str] = field(default=())
+
+
+@dataclass(frozen=True)
+class Change:
+    """A key after a change, or as it was if there was nothing to change."""
+
+    record: KeyRecord
+    changed: bool
+
+
+class _PrefixTaken(Exception):
+    """Another process took a prefix between the draw and the insert."""
+
+
+class KeyAdmin:
+    """Mints, rotates, revokes, locks and changes keys.
+
+    Raises NotFound for an unknown selector, UsageError for what means nothing, Refused for what is not allowed; then
+    nothing is changed. With `dry_run` all is checked, and nothing is changed either.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        actor: Actor,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        on_hashed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._actor = actor
+        self._clock = clock
+        self._issuer = Issuer(store, actor, clock=clock, on_hashed=on_hashed)
+
+    # ── new keys ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def mint(
+        self,
+        new: NewKey,
+        delivery: Delivery,
+        *,
+        count: int = 1,
+        reason: str | None = None,
+        dry_run: bool = False,
+    ) -> list[KeyRecord]:
+        """Make keys and hand them over: all of them, or none.
+
+        Their texts go to `delivery` and nowhere else. Raises NotDelivered if they could not be written out; they are
+        then revoked.
+        """
+        if not 1 <= count <= LARGEST_BATCH:
+            raise UsageError(f"{count:,} keys cannot be minted at once", hint=f"give 1 to {LARGEST_BATCH:,}")
+        now = self._clock()
+        if new.owner is None and self._store.profile.default_owner is not None:
+            new = replace(new, owner=NewOwner(self._store.profile.default_owner), create_owner=True)
+        judged = self._owner(new, now)
+        template = self._template(new, judged, now)
+        texts = self._issuer.draw(template, count)
+        hashes = {} if dry_run else self._issuer.hash(texts)
+
+        def work(connection: Connection) -> tuple[list[Minted], list[Entry]]:
+            key = template
+            chain: tuple[Owner, ...] = ()
+            if new.owner is not None:
+                owner = owners.find(connection, new.owner.handle) or create_owner(
+                    connection, self._store.profile, new.owner, actor=self._actor, now=now, reason=reason
+                )
+                key = replace(template, owner_id=owner.id)
+                chain = owners.with_ancestors(connection, owner.handle)
+                lifecycle.refuse_inactive(KeyRecord(key, chain))
+            if keys.taken(connection, [one.prefix for one in texts]):
+                raise _PrefixTaken
+            ids = counters.new_ids(connection, "key", self._store.profile.key_ids, now=now, count=count)
+            delivered = vars(replace(key, delivered_at=now))
+            made = [
+                Key.of({**delivered, "id": key_id, "prefix": one.prefix, "phc": hashes.get(one.prefix, "")})
+                for key_id, one in zip(ids, texts, strict=True)
+            ]
+            minted = [Minted(KeyRecord(one, chain), text.text) for one, text in zip(made, texts, strict=True)]
+            entries = [key_entry(one) for one in made]
+            if not dry_run:
+                keys.add_alike(connection, key, made)
+                self._issuer.note_minted(connection, entries, key, at=now, reason=reason)
+                delivery.prepare(minted)
+            return minted, entries
+
+        committed = None
+        while committed is None:
+            try:
+                committed = self._issuer.commit(work, delivery, dry_run=dry_run)
+            except _PrefixTaken:
+                texts = self._issuer.draw(template, count)
+                hashes = self._issuer.hash(texts)
+        minted, entries = committed
+        records = [one.record for one in minted]
+        if not dry_run:
+            self._issuer.hand_over(delivery, records)
+            self._issuer.after_delivery(
+                records, lambda connection: self._issuer.note_delivered(connection, entries, at=now)
+            )
+        return records
+
+    def rotate(
+        self,
+        selector: str,
+        delivery: Delivery,
+        *,
+        grace: timedelta | None = None,
+        expires: str | None = None,
+        reason: str | None = None,
+        dry_run: bool = False,
+    ) -> Minted:
+        """Replace a key by a successor with the same owner, environment, scopes, networks and metadata.
+
+        The old key ends only after the new one was handed over: at once with `grace` 0, else after it (the profile's
+        grace if None), and never later than it would have. The result holds no text. Raises NotDelivered as `mint`.
+        """
+        now = self._clock()
+        if grace is None:
+            grace = self._store.profile.lifetime.grace
+        with self._store.read() as connection:
+            before = keys.get(connection, selector)
+        lifecycle.refuse_unrotatable(before, now)
+        [text] = self._issuer.draw(before.key, 1)
+        phc = "" if dry_run else self._issuer.hash([text])[text.prefix]
+
+        def work(connection: Connection) -> Minted:
+            [old] = keys.select_for_change(connection, [selector])
+            lifecycle.refuse_unrotatable(old, now)
+            if old.key.scopes != before.key.scopes or keys.taken(connection, [text.prefix]):
+                raise Refused(f"{old.key.prefix} was changed by somebody else meanwhile", hint="run the command again")
+            for abandoned in keys.undelivered_successors(connection, old.key.id):
+                self._issuer.revoke_in(connection, [abandoned], now=now, reason=lifecycle.UNDELIVERED)
+            successor = replace(
+                old.key,
+                id=counters.new_ids(connection, "key", self._store.profile.key_ids, now=now)[0],
+                prefix=text.prefix,
+                phc=phc,
+                created_at=now,
+                created_by=str(self._actor),
+                delivered_at=None,
+                expires_at=self._successor_expiry(old.key, expires, now),
+                locked_at=None,
+                locked_until=None,
+                replaces=old.key.id,
+                last_used_at=None,
+            )
+            retired = replace(old.key, **lifecycle.end_of_replaced(old.key, successor.id, grace, now))
+            minted = Minted(
+                KeyRecord(replace(successor, delivered_at=now), old.owners), text.text, KeyRecord(retired, old.owners)
+            )
+            if not dry_run:
+                keys.add(connection, [successor])
+                self._issuer.note_minted(connection, [key_entry(successor)], successor, at=now, reason=reason)
+                delivery.prepare([minted])
+            return minted
+
+        minted = self._issuer.commit(work, delivery, dry_run=dry_run)
+        if minted.previous is None:
+            raise RuntimeError("a rotation without a previous key")
+        if not dry_run:
+            self._issuer.hand_over(delivery, [minted.record])
+            self._issuer.after_delivery(
+                [minted.record], lambda connection: self._retire(connection, minted, grace, now=now, reason=reason)
+            )
+        return Minted(minted.record, "", minted.previous)
+
+    # ── changes of state ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def revoke(
+        self,
+        selectors: Sequence[str],
+        *,
+        if_unused_for: timedelta | None = None,
+        reason: str | None = None,
+        dry_run: bool = False,
+    ) -> list[Change]:
+        """End keys for good. `if_unused_for` refuses if one was used since, or if the store cannot know."""
+        now = self._clock()
+
+        def values(connection: Connection, record: KeyRecord) -> Mapping[str, Any]:
+            if record.key.revoked_at is not None:
+                return {}
+            if if_unused_for is not None:
+                lifecycle.refuse_in_use(record.key, if_unused_for, usage.recorded_since(connection), now)
+            return {"revoked_at": now, "revoked_reason": reason}
+
+        return self._change(selectors, "key.revoked", values, now=now, reason=reason, dry_run=dry_run)
+
+    def lock(
+        self,
+        selectors: Sequence[str],
+        *,
+        duration: timedelta | None = None,
+        reason: str | None = None,
+        dry_run: bool = False,
+    ) -> list[Change]:
+        """Suspend keys, for `duration` or until they are unlocked."""
+        now = self._clock()
+        until = now + duration if duration is not None else None
+
+        def values(_: Connection, record: KeyRecord) -> Mapping[str, Any]:
+            lifecycle.refuse_ended(record.key, now, "locked")
+            if record.key.locked(now) and record.key.locked_until is None and until is None:
+                return {}
+            return {"locked_at": now, "locked_until": until}
+
+        return self._change(selectors, "key.locked", values, now=now, reason=reason, dry_run=dry_run)
+
+    def unlock(self, selectors: Sequence[str], *, reason: str | None = None, dry_run: bool = False) -> list[Change]:
+        """Lift a lock."""
+        now = self._clock()
+
+        def values(_: Connection, record: KeyRecord) -> Mapping[str, Any]:
+            lifecycle.refuse_revoked(record.key, "unlocked")
+            return {"locked_at": None, "locked_until": None} if record.key.locked(now) else {}
+
+        return self._change(selectors, "key.unlocked", values, now=now, reason=reason, dry_run=dry_run)
+
+    def expire(
+        self, selectors: Sequence[str], to: str, *, reason: str | None = None, dry_run: bool = False
+    ) -> list[Change]:
+        """Set when keys end, or with `never` that they do not. `to` is a time as people write it."""
+        now = self._clock()
+        parse_when(to, now=now)
+
+        def values(_: Connection, record: KeyRecord) -> Mapping[str, Any]:
+            key = record.key
+            lifecycle.refuse_revoked(key, "given another expiry")
+            moment = policy.expiry(self._store.profile, to, created_at=key.created_at, now=now)
+            if key.replaced_by and key.expires_at and (moment is None or moment > key.expires_at):
+                raise Refused(
+                    f"{key.prefix} was replaced, and ends {format_time(key.expires_at)}: it cannot live longer",
+                    hint=f"its successor: keyctl show {key.replaced_by}",
+                )
+            return {"expires_at": moment}
+
+        return self._change(selectors, "key.expiry_set", values, now=now, reason=reason, dry_run=dry_run)
+
+    def scope(
+        self, selectors: Sequence[str], change: ScopeChange, *, reason: str | None = None, dry_run: bool = False
+    ) -> list[Change]:
+        """Add, remove or replace scopes, within the profile."""
+        profile, now = self._store.profile, self._clock()
+        add, remove = (policy.known_scopes(profile, names) for names in (change.add, change.remove))
+        only = policy.known_scopes(profile, change.only) if change.only is not None else None
+        if profile.scopes.assign == "owner_kind":
+            raise Refused(f'scopes follow from the owner\'s kind in profile "{profile.name}"')
+
+        def values(_: Connection, record: KeyRecord) -> Mapping[str, Any]:
+            key = record.key
+            lifecycle.refuse_revoked(key, "given other scopes")
+            kept = [scope for scope in (key.scopes if only is None else only) if scope not in remove]
+            wanted = tuple(dict.fromkeys((*kept, *add)))
+            if profile.scopes.primary == "first" and key.scopes[:1] != wanted[:1]:
+                raise Refused(
+                    f"{key.scopes[0] if key.scopes else 'none'} is the primary scope of {key.prefix}: it stays",
+                    hint="mint a key with another primary scope, and revoke this one",
+                )
+            policy.check_scopes(profile, wanted, record.owner)
+            return {"scopes": wanted}
+
+        return self._change(selectors, "key.scopes_set", values, now=now, reason=reason, dry_run=dry_run)
+
+    def update(
+        self, selectors: Sequence[str], new: Update, *, reason: str | None = None, dry_run: bool = False
+    ) -> list[Change]:
+        """Change the name, the allowed networks (an empty list allows all) or metadata (an empty value removes one)."""
+        wanted: dict[str, Any] = {}
+        if new.name is not None:
+            wanted["name"] = checked_text("name", new.name) if new.name else None
+        if new.allowed_ips is not None:
+            wanted["allowed_ips"] = parse_networks(new.allowed_ips)
+        pairs = policy.metadata(new.metadata)
+
+        def values(_: Connection, record: KeyRecord) -> Mapping[str, Any]:
+            if not pairs:
+                return wanted
+            merged = {name: value for name, value in {**record.key.metadata, **pairs}.items() if value}
+            return {**wanted, "metadata": merged}
+
+        return self._change(selectors, "key.updated", values, now=self._clock(), reason=reason, dry_run=dry_run)
+
+    def _change(
+        self,
+        selectors: Sequence[str],
+        action: str,
+        values: Callable[[Connection, KeyRecord], Mapping[str, Any]],
+        *,
+        now: datetime,
+        reason: str | None,
+        dry_run: bool,
+    ) -> list[Change]:
+        """Change each selected key as `values` says: all of them in one transaction, or none."""
+
+        def work(connection: Connection) -> list[Change]:
+            changes = []
+            entries = []
+            for record in keys.select_for_change(connection, selectors):
+                wanted = values(connection, record)
+                changed = {name: value for name, value in wanted.items() if getattr(record.key, name) != value}
+                if changed:
+                    keys.set_columns(connection, record.key.id, **changed)
+                    entries.append(key_entry(record.key, changed))
+                after = KeyRecord(replace(record.key, **changed), record.owners)
+                changes.append(Change(after, bool(changed)))
+            events.append_for_keys(connection, entries, {}, at=now, actor=self._actor, action=action, reason=reason)
+            return changes
+
+        return self._store.write(work, dry_run=dry_run)
+
+    # ── what a new key is like ───────────────────────────────────────────────────────────────────────────────────
+
+    def _owner(self, new: NewKey, now: datetime) -> Owner | None:
+        """Return the new key's owner. One that is to be created is only imagined: it has no id yet."""
+        if new.owner is None:
+            if self._store.profile.owners.required:
+                raise Refused(
+                    f'a key needs an owner in profile "{self._store.profile.name}"', hint="add --owner HANDLE"
+                )
+            return None
+        with self._store.read() as connection:
+            find = owners.find if new.create_owner else owners.get
+            owner = find(connection, new.owner.handle)
+        if owner is None:
+            return imagine_owner(self._store.profile, new.owner, actor=self._actor, now=now)
+        if new.owner.kind not in (None, owner.kind):
+            raise Refused(f"the owner {owner.handle} is there already, and of the kind {owner.kind}")
+        return owner
+
+    def _template(self, new: NewKey, owner: Owner | None, now: datetime) -> Key:
+        """Check a new key against the profile; return it without what makes it unique."""
+        profile = self._store.profile
+        return Key(
+            id="",
+            prefix="",
+            phc="",
+            name=checked_text("name", new.name) if new.name is not None else None,
+            owner_id=None,
+            environment=policy.environment(profile, new.environment),
+            scopes=policy.scopes(profile, new.scopes, owner),
+            allowed_ips=parse_networks(new.allowed_ips),
+            metadata=policy.metadata(new.metadata),
+            created_at=now,
+            created_by=str(self._actor),
+            expires_at=policy.expiry(profile, new.expires, created_at=now, now=now),
+        )
+
+    def _successor_expiry(self, old: Key, expires: str | None, now: datetime) -> datetime | None:
+        if expires is not None:
+            return policy.expiry(self._store.profile, expires, created_at=now, now=now)
+        maximum = self._store.profile.lifetime.maximum
+        lifetime = old.expires_at - old.created_at if old.expires_at else maximum
+        return now + min(lifetime, maximum or lifetime) if lifetime else None
+
+    def _retire(
+        self, connection: Connection, minted: Minted, grace: timedelta, *, now: datetime, reason: str | None
+    ) -> None:
+        new, old = minted.record.key, minted.previous.key if minted.previous else minted.record.key
+        current_new = keys.select_for_change(connection, [new.id])[0].key
+        current_old = keys.select_for_change(connection, [old.id])[0].key
+        if current_new.revoked_at is not None or current_old.replaced_by is not None:
+            raise Refused(
+                f"another rotation of {old.prefix} overtook this one: {new.prefix}, just written out, is revoked",
+                hint=f"keyctl show {old.prefix}",
+            )
+        ended = lifecycle.end_of_replaced(current_old, new.id, grace, now)
+        keys.set_columns(connection, new.id, delivered_at=now)
+        keys.set_columns(connection, old.id, **ended)
+        entries = [key_entry(current_new, {"delivered_at": now}), key_entry(current_old, ended)]
+        events.append_for_keys(connection, entries, {}, at=now, actor=self._actor, action="key.rotated", reason=reason)

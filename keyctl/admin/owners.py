@@ -1,0 +1,172 @@
+"""Changes to owners: one transaction and one audit event each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from keyctl import policy
+from keyctl.audit import owner_state
+from keyctl.errors import Refused
+from keyctl.models import Actor, Owner
+from keyctl.profiles.model import Profile
+from keyctl.rows import json_value
+from keyctl.store import counters, events, owners
+from keyctl.store.database import Connection, Store
+from keyctl.text import checked_text
+from keyctl.times import utc_now
+
+
+@dataclass(frozen=True)
+class NewOwner:
+    """An owner to be added: `attributes` are `K=V` texts; None takes the profile's default."""
+
+    handle: str
+    kind: str | None = None
+    name: str | None = None
+    parent: str | None = None
+    plan: str | None = None
+    attributes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class OwnerChange:
+    """An owner after a change, or as it was if there was nothing to change."""
+
+    owner: Owner
+    changed: bool
+
+
+class OwnerAdmin:
+    """Adds, changes, disables and enables owners. Raises NotFound, UsageError and Refused; then nothing is changed."""
+
+    def __init__(self, store: Store, actor: Actor, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._store = store
+        self._actor = actor
+        self._clock = clock
+
+    def add(
+        self, new: NewOwner, *, ensure: bool = False, reason: str | None = None, dry_run: bool = False
+    ) -> OwnerChange:
+        """Add an owner; with `ensure`, one that is there already is left as it is."""
+
+        def work(connection: Connection) -> OwnerChange:
+            existing = owners.find(connection, new.handle)
+            if existing and not ensure:
+                raise Refused(
+                    f'there is an owner "{new.handle}" already', hint="to accept the one that is there: --ensure"
+                )
+            if existing:
+                return OwnerChange(existing, changed=False)
+            added = create_owner(
+                connection, self._store.profile, new, actor=self._actor, now=self._clock(), reason=reason
+            )
+            return OwnerChange(added, changed=True)
+
+        return self._store.write(work, dry_run=dry_run)
+
+    def update(
+        self,
+        handle: str,
+        *,
+        name: str | None = None,
+        parent: str | None = None,
+        plan: str | None = None,
+        attributes: Sequence[str] = (),
+        reason: str | None = None,
+        dry_run: bool = False,
+    ) -> OwnerChange:
+        """Change what is given; an empty `name`, `parent` or `plan` clears it."""
+        profile = self._store.profile
+
+        def changes(connection: Connection, owner: Owner) -> dict[str, Any]:
+            kind = policy.owner_kind(profile, owner.kind)
+            wanted: dict[str, Any] = {}
+            if name is not None:
+                wanted["name"] = checked_text("name", name) if name else None
+            if plan is not None:
+                wanted["plan"] = policy.plan(profile, plan) if plan else None
+            if parent is not None:
+                above = owners.get(connection, parent, lock=True) if parent else None
+                policy.parent(profile, kind, above)
+                if above and owner.id in {one.id for one in owners.with_ancestors(connection, above.handle)}:
+                    raise Refused(f"{above.handle} is below {owner.handle}: it cannot stand above it too")
+                wanted["parent_id"] = above.id if above else None
+            if attributes:
+                wanted["attributes"] = policy.attributes(kind, attributes, owner.attributes)
+            return wanted
+
+        return self._change(handle, "owner.updated", changes, reason=reason, dry_run=dry_run)
+
+    def disable(self, handle: str, *, reason: str | None = None, dry_run: bool = False) -> OwnerChange:
+        """Stop an owner's keys and those of all owners below, until it is enabled again."""
+        return self._change(
+            handle,
+            "owner.disabled",
+            lambda _, owner: {"disabled_at": self._clock()} if owner.active else {},
+            reason=reason,
+            dry_run=dry_run,
+        )
+
+    def enable(self, handle: str, *, reason: str | None = None, dry_run: bool = False) -> OwnerChange:
+        return self._change(handle, "owner.enabled", lambda *_: {"disabled_at": None}, reason=reason, dry_run=dry_run)
+
+    def _change(
+        self,
+        handle: str,
+        action: str,
+        changes: Callable[[Connection, Owner], Mapping[str, Any]],
+        *,
+        reason: str | None,
+        dry_run: bool,
+    ) -> OwnerChange:
+        def work(connection: Connection) -> OwnerChange:
+            owner = owners.get(connection, handle, lock=True)
+            wanted = changes(connection, owner)
+            changed = {name: value for name, value in wanted.items() if getattr(owner, name) != value}
+            if not changed:
+                return OwnerChange(owner, changed=False)
+            owners.set_columns(connection, owner.id, **changed)
+            detail = {
+                "owner": {
+                    "id": owner.id,
+                    "handle": owner.handle,
+                    "set": {name: json_value(value) for name, value in changed.items()},
+                }
+            }
+            events.append(connection, at=self._clock(), actor=self._actor, action=action, reason=reason, detail=detail)
+            return OwnerChange(replace(owner, **changed), changed=True)
+
+        return self._store.write(work, dry_run=dry_run)
+
+
+def imagine_owner(profile: Profile, new: NewOwner, *, actor: Actor, now: datetime, above: Owner | None = None) -> Owner:
+    """Check a new owner against the profile; return it without an id. Raises UsageError and Refused."""
+    kind = policy.owner_kind(profile, new.kind)
+    policy.parent(profile, kind, above)
+    return Owner(
+        id="",
+        handle=policy.handle(new.handle),
+        name=checked_text("name", new.name) if new.name else None,
+        kind=kind.name,
+        parent_id=above.id if above else None,
+        plan=policy.plan(profile, new.plan),
+        attributes=policy.attributes(kind, new.attributes),
+        created_at=now,
+        created_by=str(actor),
+    )
+
+
+def create_owner(
+    connection: Connection, profile: Profile, new: NewOwner, *, actor: Actor, now: datetime, reason: str | None
+) -> Owner:
+    """Add an owner and its event in the caller's transaction."""
+    above = owners.get(connection, new.parent) if new.parent else None
+    imagined = imagine_owner(profile, new, actor=actor, now=now, above=above)
+    owner = replace(imagined, id=counters.new_ids(connection, "owner", profile.owner_ids, now=now)[0])
+    owners.add(connection, owner)
+    detail = {"owner": {"id": owner.id, "handle": owner.handle, "set": owner_state(owner)}}
+    events.append(connection, at=now, actor=actor, action="owner.added", reason=reason, detail=detail)
+    return owner

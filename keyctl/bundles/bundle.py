@@ -1,0 +1,297 @@
+"""Bundles: signed, dated copies of what verification needs, for places with neither server nor database.
+
+A bundle holds hashes of keys and never a secret; names and handles only if they were asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+from weakref import finalize
+
+from keyctl.bundles.format import (
+    TABLES,
+    BundleDamaged,
+    FirstLine,
+    Piece,
+    TableReader,
+    read_first_line,
+    read_json,
+    read_piece,
+    read_pieces,
+    signed_bytes,
+    to_base64url,
+)
+from keyctl.bundles.signing import Trust, is_signed_by
+from keyctl.errors import BundleUntrusted, ProfileInvalid
+from keyctl.hashing import Scheme, parameters_from_dict
+from keyctl.keyformat import KeyFormat
+from keyctl.models import Key, KeyRecord, Owner
+from keyctl.profiles.model import Profile, read_profile
+from keyctl.rows import RowDamaged, decode_key, decode_owner, encode_key, encode_owner
+from keyctl.times import format_duration, format_time
+
+VERSION = 1
+SKEW = timedelta(minutes=5)
+_EMPTY_KEY = {
+    "name": None, "metadata": "{}", "created_by": "", "revoked_reason": None, "delivered_at": None, "replaces": None,
+    "last_used_at": None,
+}  # fmt: skip
+_EMPTY_OWNER = {"handle": "", "name": None, "created_at": 0, "created_by": ""}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the first line says: whose keys, by whom, how new, how long. `filter` is how the export was narrowed."""
+
+    store_id: str
+    sequence: int
+    made_at: datetime
+    valid_until: datetime
+    filter: Mapping[str, Any]
+    with_names: bool
+    rules: Piece
+    tables: Mapping[str, Sequence[Piece]]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "version": VERSION,
+            "store_id": self.store_id,
+            "sequence": self.sequence,
+            "made_at": format_time(self.made_at),
+            "valid_until": format_time(self.valid_until),
+            "filter": dict(self.filter),
+            "with_names": self.with_names,
+            "rules": list(self.rules),
+            **{name: [list(piece) for piece in self.tables[name]] for name in TABLES},
+        }
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Header:
+        """Read what `to_dict` wrote, after its signature was checked. Raises BundleDamaged."""
+        try:
+            if data["version"] != VERSION:
+                raise BundleDamaged(f"it is of version {data['version']}: upgrade keyctl")
+            header = cls(
+                store_id=data["store_id"],
+                sequence=int(data["sequence"]),
+                made_at=datetime.fromisoformat(data["made_at"]),
+                valid_until=datetime.fromisoformat(data["valid_until"]),
+                filter=data["filter"],
+                with_names=bool(data["with_names"]),
+                rules=read_pieces([data["rules"]])[0],
+                tables={name: read_pieces(data[name]) for name in TABLES},
+            )
+            if not isinstance(data["store_id"], str) or {**data, **header.to_dict()} != data:
+                raise BundleDamaged("its header is not as keyctl writes it")
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+            if isinstance(error, BundleDamaged):
+                raise
+            raise BundleDamaged("its header cannot be read") from None
+        return header
+
+
+class Seen(NamedTuple):
+    """The newest bundle of a store that was believed here before."""
+
+    sequence: int
+    made_at: datetime
+
+
+class Bundle:
+    """An open bundle whose first line is trusted: a keyring. Its parts are checked when they are read.
+
+    Raises BundleUntrusted, on opening and on every look-up.
+    """
+
+    def __init__(self, path: Path, *, trust: Iterable[Trust]) -> None:
+        self.path = path
+        try:
+            self._file: IO[bytes] = path.open("rb")
+        except OSError as error:
+            raise BundleUntrusted("damaged", f"cannot read the bundle {path}: {error.strerror}") from None
+        try:
+            line = read_first_line(self._file)
+            self.signer = line.signer
+            _check_signature(line, trust := tuple(trust))
+            self.header = Header.from_dict(read_json(line.header))
+            _check_store(self.header, line, trust)
+            self._start = line.length
+            rules = read_json(read_piece(self._file, self._start, self.header.rules))
+            self._read_rules(rules)
+        except BundleDamaged as error:
+            self._file.close()
+            raise _damaged(path, error) from None
+        except BaseException:
+            self._file.close()
+            raise
+        # A bundle that was replaced is let go, not closed: other threads may be in the middle of a look-up.
+        finalize(self, self._file.close)
+        self._tables = {
+            name: TableReader(self._file, self._start, groups) for name, groups in self.header.tables.items()
+        }
+
+    def check_age(self, now: datetime, *, max_age: timedelta | None = None, seen: Seen | None = None) -> None:
+        """Raise BundleUntrusted unless the bundle is in force now, and no older than one that was believed before."""
+        header = self.header
+        if seen and (header.sequence < seen.sequence or header.made_at < seen.made_at):
+            raise BundleUntrusted(
+                "sequence",
+                f"the bundle {self.path} of {format_time(header.made_at)} is older than one seen before, "
+                f"of {format_time(seen.made_at)}",
+                hint="fetch the newest one; to believe an older one all the same: --no-state",
+            )
+        if header.made_at - now > SKEW:
+            raise BundleUntrusted(
+                "clock",
+                f"the bundle {self.path} is from the future: it was made at {format_time(header.made_at)}",
+                hint="set this machine's clock",
+            )
+        if now >= header.valid_until:
+            raise BundleUntrusted("age", f"the bundle {self.path} was valid until {format_time(header.valid_until)}")
+        if max_age is not None and now - header.made_at > max_age:
+            raise BundleUntrusted(
+                "age",
+                f"the bundle {self.path} was made at {format_time(header.made_at)}: "
+                f"longer ago than {format_duration(max_age)}",
+            )
+
+    # ── the keyring ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def find(self, prefix: str) -> KeyRecord | None:
+        row = self._look_up("keys", prefix)
+        if row is None:
+            return None
+        key = _read_key(prefix, row)
+        return KeyRecord(key, self._chain(key.owner_id) if key.owner_id else ())
+
+    def find_owners(self, handle: str) -> tuple[Owner, ...]:
+        """Find by handle where the bundle has names, else by id."""
+        row = self._look_up("handles", handle) if self.header.with_names else {"id": handle}
+        return self._chain(row["id"], must_exist=self.header.with_names) if row else ()
+
+    def owners_mentioning(self, text: str) -> list[tuple[Owner, ...]]:
+        return [
+            self._chain(owner.id)
+            for owner in self.every_owner()
+            if any(isinstance(value, list) and text in value for value in owner.attributes.values())
+        ]
+
+    def every_key(self) -> Iterator[Key]:
+        """Yield all keys, checking every part of the table."""
+        return (_read_key(name, row) for name, row in self._every("keys"))
+
+    def every_owner(self) -> Iterator[Owner]:
+        return (_read_owner(name, row) for name, row in self._every("owners"))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _chain(self, owner_id: str, *, must_exist: bool = True) -> tuple[Owner, ...]:
+        chain: list[Owner] = []
+        wanted: str | None = owner_id
+        while wanted is not None:
+            row = self._look_up("owners", wanted)
+            if row is None or any(owner.id == wanted for owner in chain):
+                if not chain and not must_exist:
+                    return ()
+                raise _damaged(self.path, BundleDamaged("an owner is missing, or stands above itself"))
+            chain.append(_read_owner(wanted, row))
+            wanted = chain[-1].parent_id
+        return tuple(chain)
+
+    def _look_up(self, table: str, name: str) -> dict[str, Any] | None:
+        try:
+            return self._tables[table].find(name)
+        except BundleDamaged as error:
+            raise _damaged(self.path, error) from None
+
+    def _every(self, table: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        try:
+            yield from self._tables[table].every()
+        except BundleDamaged as error:
+            raise _damaged(self.path, error) from None
+
+    def _read_rules(self, rules: Any) -> None:
+        try:
+            self.profile: Profile = read_profile(rules["profile"], source=f"the profile in {self.path}")
+            self.hash_parameters: Scheme = parameters_from_dict(rules["hash"])
+            earlier = [KeyFormat.from_dict(data) for data in rules["earlier_formats"]]
+            self.formats: tuple[KeyFormat, ...] = (self.profile.key_format, *earlier)
+        except (AttributeError, KeyError, TypeError, ValueError, ProfileInvalid):
+            raise BundleDamaged("its rules cannot be read") from None
+
+
+# ── rows: inverses side by side ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def key_row(key: Key, *, with_names: bool) -> dict[str, Any]:
+    """Return what a bundle says of a key: nothing that verification does not need."""
+    row = encode_key(key)
+    kept = {name: value for name, value in row.items() if name not in _EMPTY_KEY and name != "prefix"}
+    return {**kept, **({"name": key.name} if with_names else {})}
+
+
+def _read_key(prefix: str, row: Mapping[str, Any]) -> Key:
+    try:
+        return decode_key({**_EMPTY_KEY, **row, "prefix": prefix})
+    except (KeyError, RowDamaged):
+        raise BundleUntrusted("damaged", f"the bundle says of {prefix} what cannot be read") from None
+
+
+def owner_row(owner: Owner, profile: Profile, *, with_names: bool) -> dict[str, Any]:
+    """Return what a bundle says of an owner: of its attributes, those that the profile lets leave the store."""
+    kind = profile.owners.kinds.get(owner.kind)
+    public = {name for name, attribute in (kind.attributes if kind else {}).items() if attribute.bundle}
+    narrowed = replace(owner, attributes={name: owner.attributes[name] for name in owner.attributes.keys() & public})
+    row = encode_owner(narrowed)
+    hidden = _EMPTY_OWNER.keys() - ({"handle", "name"} if with_names else set())
+    return {name: value for name, value in row.items() if name not in hidden and name != "id"}
+
+
+def _read_owner(owner_id: str, row: Mapping[str, Any]) -> Owner:
+    try:
+        return decode_owner({**_EMPTY_OWNER, "handle": owner_id, **row, "id": owner_id})
+    except (KeyError, RowDamaged):
+        raise BundleUntrusted("damaged", f"the bundle says of owner {owner_id} what cannot be read") from None
+
+
+# ── trust ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _check_signature(line: FirstLine, trust: Sequence[Trust]) -> None:
+    if line.signer not in {one.public_key for one in trust}:
+        raise BundleUntrusted(
+            "signer",
+            f"the bundle is signed by {to_base64url(line.signer)}, which is not trusted",
+            hint="if you know it to be the operator's key: --trust KEY",
+        )
+    if not is_signed_by(line.signer, line.signature, signed_bytes(line.header)):
+        raise BundleUntrusted("signature", "the bundle's signature is wrong: it was altered, or cut short")
+
+
+def _check_store(header: Header, line: FirstLine, trust: Sequence[Trust]) -> None:
+    pins = [one.store_id for one in trust if one.public_key == line.signer]
+    if None not in pins and header.store_id not in pins:
+        raise BundleUntrusted("store", f"the bundle is of another store than trusted: {header.store_id}")
+
+
+def _damaged(path: Path, error: BundleDamaged) -> BundleUntrusted:
+    return BundleUntrusted("damaged", f"the bundle {path} cannot be believed: {error}", hint="fetch it again")
+
+
+def bundle_facts(bundle: Bundle, *, now: datetime) -> dict[str, Any]:
+    """Return the JSON object that tells of a bundle."""
+    header = bundle.header
+    return {
+        "store_id": header.store_id,
+        "sequence": header.sequence,
+        "made_at": format_time(header.made_at),
+        "valid_until": format_time(header.valid_until),
+        "age_seconds": max(0, int((now - header.made_at).total_seconds())),
+        "signer": to_base64url(bundle.signer),
+        "filter": dict(header.filter),
+    }

@@ -1,0 +1,94 @@
+"""Refuses keys among the arguments, before anything else reads them: arguments are visible to every process."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from keyctl.errors import KeyctlError, UsageError
+
+if TYPE_CHECKING:
+    from keyctl.keyformat import KeyFormat
+
+# No key's prefix is shorter than its two fixed characters and what makes it unique; most arguments end here.
+_SUSPICIOUS = re.compile(r"[0-9A-Za-z_.:~-]{12}", re.ASCII)
+
+
+def refuse_exposed_keys(arguments: Sequence[str]) -> None:
+    """Raise UsageError if an argument holds a key, whole, cut short or in another case.
+
+    Only its length is told. Known are the formats of the built-in profiles and of the SQLite store in use; those of
+    another store are looked for once it is open, before it is asked anything.
+    """
+    suspicious = [argument for argument in arguments if _SUSPICIOUS.search(argument)]
+    if suspicious:
+        refuse_keys_of(_known_formats(arguments, suspicious), suspicious)
+
+
+def refuse_keys_of(formats: Iterable[KeyFormat], arguments: Sequence[str]) -> None:
+    """Raise UsageError if an argument holds a key of one of these formats, or part of one."""
+    for key_format in formats:
+        for argument in arguments:
+            if match := key_format.exposed_pattern.search(argument):
+                raise UsageError(
+                    f"an argument holds a key, or part of one ({len(match[0])} characters): "
+                    "every process on this machine can read it",
+                    hint="treat it as exposed: keyctl rotate PREFIX; give keys by standard input or --key-file",
+                )
+
+
+def _known_formats(arguments: Sequence[str], suspicious: Sequence[str]) -> Iterator[KeyFormat]:
+    from keyctl.profiles.builtin import presets_beginning_in, stands_in
+
+    for name in presets_beginning_in(suspicious):
+        from keyctl.profiles.files import preset_document
+        from keyctl.profiles.model import read_profile
+
+        yield read_profile(preset_document(name), source=name).key_format
+    if value_of("--bundle", arguments) is not None:
+        return  # verification offline opens no store, not even for this
+    settings = _settings_of_store(arguments)
+    with suppress(AttributeError, KeyError, TypeError, ValueError, KeyctlError):
+        document = json.loads(settings["profile"])
+        earlier = json.loads(settings.get("earlier_formats", "[]"))
+        shapes = [document["key"], *earlier]
+        if any(stands_in(shape["template"], shape.get("brand", ""), suspicious) for shape in shapes):
+            from keyctl.keyformat import KeyFormat
+            from keyctl.profiles.model import read_profile
+
+            yield read_profile(document, source="the store's profile").key_format
+            yield from map(KeyFormat.from_dict, earlier)
+
+
+def _settings_of_store(arguments: Sequence[str]) -> dict[str, str]:
+    """Read the settings of the SQLite store that is in use, if there is one."""
+    import sqlite3
+
+    from keyctl.cli.configuration import locate_store, read_config
+    from keyctl.store.sqlite_file import file_uri
+
+    try:
+        file = locate_store(value_of("--store", arguments), read_config(value_of("--config", arguments)))[0].file
+        if file is None or not file.is_file():
+            return {}
+        connection = sqlite3.connect(file_uri(file, mode="ro"), uri=True)
+        try:
+            return dict(iter(connection.execute("select name, value from settings")))
+        finally:
+            connection.close()
+    except (KeyctlError, OSError, sqlite3.Error):
+        return {}  # whatever is wrong with the store is told when it is opened
+
+
+def value_of(option: str, arguments: Sequence[str]) -> str | None:
+    """Return the option's last value, as far as can be told before the arguments are parsed."""
+    found = None
+    for i, argument in enumerate(arguments):
+        if argument.startswith(f"{option}="):
+            found = argument.removeprefix(f"{option}=")
+        elif argument == option and i + 1 < len(arguments):
+            found = arguments[i + 1]
+    return found

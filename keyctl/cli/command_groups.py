@@ -1,0 +1,74 @@
+"""Groups of commands that import a command only when it is called: their help needs the table of commands alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+from typing import Any
+
+import typer
+
+from keyctl.cli.commands import SECTIONS, below, module_of
+from keyctl.cli.global_options import global_options
+from keyctl.cli.help_layout import Group
+from keyctl.cli.typer_internals import ClickCommand
+
+_ELSEWHERE = "--store, --json and the other global options work here too: keyctl --help"
+
+
+class LazyCommands(MutableMapping[str, ClickCommand]):
+    """The commands of a group by name, each imported when it is asked for; "" is the top level."""
+
+    def __init__(self, group: str = "") -> None:
+        self._group = group
+        self._lines = below(group)
+        self._loaded: dict[str, ClickCommand] = {}
+
+    def __getitem__(self, name: str) -> ClickCommand:
+        if name not in self._lines:
+            raise KeyError(name)
+        if name not in self._loaded:
+            self._loaded[name] = _load(f"{self._group} {name}".strip())
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: ClickCommand) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("the table of commands is fixed")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+
+class LazyGroup(Group):
+    """A group whose help needs only the table of commands. `path` is what is typed; "" is the top level."""
+
+    def __init__(self, path: str = "", **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.path = path
+        self.commands = LazyCommands(path)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the base class's signature
+        here = below(self.path)
+        sections = SECTIONS if not self.path else {"Commands": here}
+        for title, lines in sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, here[name]) for name in lines if name in here], col_max=12, col_spacing=2)
+
+
+def _load(path: str) -> ClickCommand:
+    """Import a command or a group of commands."""
+    module = import_module(module_of(path))
+    command: ClickCommand
+    if below(path):
+        command = LazyGroup(path, help=module.__doc__, no_args_is_help=True, rich_markup_mode=None)
+    else:
+        command = typer.main.get_command(module.app)
+    command.name = path.rpartition(" ")[2]
+    command.params = [*command.params, *global_options(hidden=True)]
+    command.epilog = _ELSEWHERE
+    return command

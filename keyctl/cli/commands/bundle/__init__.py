@@ -1,0 +1,8 @@
+"""Export signed copies for verification offline.
+
+\b
+Examples:
+  keyctl bundle key --create
+  keyctl bundle export keys.bundle --valid-for 24h
+  keyctl verify --bundle keys.bundle --trust PUBLIC-KEY < key.txt
+"""

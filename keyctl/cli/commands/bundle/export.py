@@ -1,0 +1,96 @@
+"""`keyctl bundle export`."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from keyctl.cli.bundle_files import load_signing_key
+from keyctl.cli.context import context_of
+from keyctl.cli.help_layout import Command
+from keyctl.cli.options import ReasonOption, SigningKeyOption
+from keyctl.errors import UsageError
+from keyctl.times import format_time, parse_duration
+
+if TYPE_CHECKING:
+    from keyctl.cli.output import Output
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_DEFAULT_VALIDITY = "24h"
+
+
+@app.command(cls=Command)
+def export(
+    ctx: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Where to write; what is there is replaced in one step.")
+    ],
+    valid_for: Annotated[str, typer.Option(metavar="TIME", help="How long it may be used.")] = _DEFAULT_VALIDITY,
+    key: SigningKeyOption = None,
+    with_names: Annotated[bool, typer.Option("--with-names", help="Include names and handles.")] = False,
+    status: Annotated[str | None, typer.Option(metavar="STATUS", help="Only keys of this status.")] = None,
+    owner: Annotated[str | None, typer.Option(metavar="HANDLE", help="Only keys of this owner.")] = None,
+    env: Annotated[str | None, typer.Option(metavar="ENV", help="Only keys of this environment.")] = None,
+    scope: Annotated[str | None, typer.Option(metavar="SCOPE", help="Only keys that carry this scope.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="GLOB", help="Only keys with such a name.")] = None,
+    reason: ReasonOption = None,
+) -> None:
+    """Write a signed copy of what verification needs.
+
+    \b
+    Examples:
+      keyctl bundle export keys.bundle
+      keyctl bundle export live.bundle --env live --valid-for 1h
+
+    A bundle holds hashes and never a secret. Keys that are revoked after the export stay good in it until it is too
+    old: revoke and lock say until when.
+    """
+    from keyctl.admin.bundle_export import BundleExporter
+    from keyctl.cli.filters import read_filters
+
+    context = context_of(ctx)
+    lifetime = parse_duration(valid_for)
+    if lifetime <= timedelta(0):
+        raise UsageError("a bundle is valid for some time", hint="--valid-for 24h")
+    filters, described = read_filters(context, status=status, owner=owner, env=env, scope=scope, name=name)
+    signing_key = load_signing_key(key)
+    context.authorise()
+    with _progress(context.output) as advance:
+        exporter = BundleExporter(context.store, context.actor, signing_key, on_key=advance)
+        header = exporter.export(
+            file, filters=filters, described=described, valid_for=lifetime, with_names=with_names, reason=reason
+        )
+    if context.output.json:
+        facts = {"file": str(file), "sequence": header.sequence, "signer": signing_key.public_text}
+        times = {"made_at": format_time(header.made_at), "valid_until": format_time(header.valid_until)}
+        context.output.answer_json(facts | times | {"store_id": header.store_id})
+    else:
+        context.output.answer(str(file))
+        context.output.aside(
+            [
+                ("valid until", f"{format_time(header.valid_until)}"),
+                ("signed by", signing_key.public_text),
+                ("use it", f"keyctl verify --bundle {file} --trust {signing_key.public_text}"),
+            ]
+        )
+
+
+@contextmanager
+def _progress(output: "Output") -> Iterator[Callable[[], None]]:
+    """Show on a terminal's stderr how many keys are written."""
+    if output.quiet or sys.stderr is None or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} keys"))
+    console = Console(stderr=True, no_color=not output.color)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
+        task = progress.add_task("export", total=None)
+        yield lambda: progress.advance(task)

@@ -1,0 +1,44 @@
+"""`keyctl bundle key`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from keyctl.cli.bundle_files import default_signing_key
+from keyctl.cli.context import context_of
+from keyctl.cli.help_layout import Command
+from keyctl.cli.options import SigningKeyOption
+
+if TYPE_CHECKING:
+    pass
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("key", cls=Command)
+def show_key(
+    ctx: typer.Context,
+    create: Annotated[bool, typer.Option("--create", help="Make the pair of keys first.")] = False,
+    key: SigningKeyOption = None,
+) -> None:
+    """Print the public key that bundles are verified with.
+
+    \b
+    Examples:
+      keyctl bundle key --create
+      keyctl bundle key
+
+    The private key stays in its file, outside the database: whoever steals or rewrites the database cannot forge
+    bundles.
+    """
+    from keyctl.bundles.signing import SigningKey
+
+    context = context_of(ctx)
+    path = key or default_signing_key()
+    signing_key = SigningKey.create(path) if create else SigningKey.load(path)
+    if create:
+        context.output.note(f"the private key is in {path}: keep a copy of it somewhere safe")
+    if context.output.json:
+        context.output.answer_json({"public_key": signing_key.public_text, "file": str(path)})
+    else:
+        context.output.answer(signing_key.public_text)

@@ -1,0 +1,6 @@
+"""Show which store and settings are in force.
+
+\b
+Examples:
+  keyctl config show
+"""

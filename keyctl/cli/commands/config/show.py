@@ -1,0 +1,42 @@
+"""`keyctl config show`."""
+
+import typer
+
+from keyctl.cli.context import context_of
+from keyctl.cli.help_layout import Command
+from keyctl.store.location import StoreLocation
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(cls=Command)
+def show(ctx: typer.Context) -> None:
+    """Show what is in force, and where it comes from.
+
+    \b
+    Examples:
+      keyctl config show
+      keyctl config show --json
+    """
+    context = context_of(ctx)
+    path = context.config.path
+    facts = {
+        "store": str(context.location),
+        "store_from": context.store_origin,
+        "config": str(path) if path.exists() else None,
+        "wait_seconds": context.wait,
+        "actor": str(context.actor),
+        "stores": {name: str(StoreLocation.parse(url)) for name, url in context.config.stores.items()},
+    }
+    if context.output.json:
+        context.output.answer_json(facts)
+        return
+    context.output.details(
+        [
+            ("store", f"{facts['store']} ({facts['store_from']})"),
+            ("configuration", f"{path}" if path.exists() else f"{path} (not there)"),
+            ("wait", f"{context.wait:g}s"),
+            ("actor", str(context.actor)),
+            *((f"store {name}", str(StoreLocation.parse(url))) for name, url in context.config.stores.items()),
+        ]
+    )

@@ -1,0 +1,39 @@
+"""`keyctl db upgrade`."""
+
+from typing import Annotated
+
+import typer
+
+from keyctl.cli.context import context_of
+from keyctl.cli.help_layout import Command
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(cls=Command)
+def upgrade(
+    ctx: typer.Context,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the schema's DDL for a DBA; change nothing.")] = False,
+) -> None:
+    """Bring the schema up to date, in one transaction.
+
+    \b
+    Examples:
+      keyctl db upgrade
+      keyctl db upgrade --sql --store postgresql:///keys
+
+    Of two upgrades at once, one runs and the other waits for it.
+    """
+    from keyctl.store import schema
+
+    context = context_of(ctx)
+    if sql:
+        context.output.answer(schema.ddl("sqlite" if context.location.file else "postgresql"))
+        return
+    before, after = schema.upgrade(context.database)
+    if before == after:
+        context.output.note("the schema was up to date: nothing was changed")
+    if context.output.json:
+        context.output.answer_json({"store": str(context.location), "before": before, "after": after})
+    else:
+        context.output.answer(f"schema {after}")

@@ -1,0 +1,51 @@
+"""`keyctl init`."""
+
+from typing import Annotated
+
+import typer
+
+from keyctl.cli.context import DEFAULT_PROFILE, context_of
+from keyctl.cli.hash_options import Argon2Option, HashOption, hash_scheme
+from keyctl.cli.help_layout import Command
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(cls=Command)
+def init(
+    ctx: typer.Context,
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help=f"A built-in profile or a TOML file. [{DEFAULT_PROFILE}]")
+    ] = None,
+    scheme: HashOption = None,
+    argon2: Argon2Option = None,
+) -> None:
+    """Create a store with the rules of a profile.
+
+    \b
+    Examples:
+      keyctl init
+      keyctl init --profile ./acme.toml
+      keyctl init --store /var/lib/keyctl/keys.db --hash sha256
+
+    The profile is kept in the store, so that everybody who shares the store shares the rules. A store that is there
+    already is left as it is.
+    """
+    context = context_of(ctx)
+    created = context.create_store(profile, hash_scheme(scheme, argon2))
+    store, output = context.store, context.output
+    if not created:
+        output.note("there was a store already: nothing was changed")
+    if output.json:
+        output.answer_json(
+            {
+                "store": str(store.location),
+                "store_id": store.settings["store_id"],
+                "profile": store.profile.name,
+                "hash": str(store.hash_parameters),
+                "created": created,
+            }
+        )
+    else:
+        output.answer(str(store.location))
+        output.aside([("profile", store.profile.name), ("next", "keyctl mint --name first")])

@@ -1,0 +1,75 @@
+"""`keyctl inspect`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from keyctl.cli.context import context_of
+from keyctl.cli.help_layout import Command
+from keyctl.cli.secret_input import read_presented_key
+from keyctl.errors import CheckFailed
+from keyctl.keyformat import MalformedKey
+from keyctl.profiles.builtin import preset_names
+from keyctl.profiles.files import load_profile
+from keyctl.profiles.model import Profile
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(cls=Command)
+def inspect(
+    ctx: typer.Context,
+    key_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Read the key from a file. [standard input]")
+    ] = None,
+    profile: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME|FILE", help="Try this profile; repeatable. [the built-in ones]"),
+    ] = None,
+) -> None:
+    """Take a key apart without any store.
+
+    \b
+    Examples:
+      keyctl inspect < key.txt
+      keyctl inspect --profile ./acme.toml --key-file key.txt
+
+    Tells the profile, the environment, the prefix, and whether the checksum is right; exits 9 if it is wrong, or if no
+    profile has such keys. Whether the key is valid, only verify can tell.
+    """
+    output = context_of(ctx).output
+    text = read_presented_key(key_file)
+    facts = [found for name in profile or preset_names() if (found := _inspect(load_profile(name), text))]
+    if not facts:
+        raise CheckFailed(
+            f"a text of {len(text)} characters that no profile's keys look like",
+            hint="for a profile of your own: --profile FILE",
+        )
+    # Two profiles may have keys of one shape; the checksum then tells which it is.
+    best = max(facts, key=lambda fact: fact["checksum"] == "right")
+    if output.json:
+        output.answer_json(best)
+    else:
+        output.details([(name, value or "none") for name, value in best.items()])
+    if best["checksum"] == "wrong":
+        raise CheckFailed("the checksum is wrong: the key was mistyped or cut", hint="copy the whole key again")
+
+
+def _inspect(profile: Profile, text: str) -> dict[str, Any] | None:
+    key_format = profile.key_format
+    try:
+        parsed = key_format.dissect(text)
+    except MalformedKey:
+        return None
+    checksum = None
+    if key_format.checksum:
+        checksum = "right" if key_format.format(parsed) == text else "wrong"
+    scope = next((one.name for one in profile.scopes.catalogue.values() if one.tag and one.tag == parsed.scope), None)
+    return {
+        "profile": profile.name,
+        "environment": profile.environments.get(parsed.env or ""),
+        "scope": scope,
+        "prefix": parsed.prefix,
+        "checksum": checksum,
+    }

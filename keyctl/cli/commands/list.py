@@ -1,0 +1,134 @@
+"""`keyctl list`."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from keyctl.cli.context import context_of
+from keyctl.cli.filters import read_filters
+from keyctl.cli.help_layout import Command
+from keyctl.cli.json_objects import key_object
+from keyctl.cli.options import JsonLinesOption
+from keyctl.cli.output import Column
+from keyctl.errors import UsageError, suggestion
+from keyctl.models import KeyRecord, Status
+from keyctl.text import brief
+from keyctl.times import format_time, short_relative, utc_now
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+SORTS = ("created", "expires", "last-used", "name", "prefix")
+_COLUMNS = [
+    Column("PREFIX"),
+    Column("NAME", elastic=True),
+    Column("OWNER", elastic=True),
+    Column("ENV"),
+    Column("SCOPES", elastic=True),
+    Column("STATUS"),
+    Column("EXPIRES"),
+    Column("USED"),
+]
+
+
+@app.command("list", cls=Command)
+def list_keys(
+    ctx: typer.Context,
+    status: Annotated[
+        str | None, typer.Option(metavar="STATUS", help="active, retiring, locked, expired or revoked.")
+    ] = None,
+    owner: Annotated[str | None, typer.Option(metavar="HANDLE", help="Keys of this owner.")] = None,
+    env: Annotated[str | None, typer.Option(metavar="ENV", help="Keys of this environment.")] = None,
+    scope: Annotated[str | None, typer.Option(metavar="SCOPE", help="Keys that carry this scope.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="GLOB", help="Keys with such a name: 'ci-*'.")] = None,
+    expires_within: Annotated[str | None, typer.Option(metavar="TIME", help="Keys that end within this time.")] = None,
+    older_than: Annotated[str | None, typer.Option(metavar="TIME", help="Keys made longer ago than this.")] = None,
+    unused_for: Annotated[str | None, typer.Option(metavar="TIME", help="Keys not used for so long.")] = None,
+    sort: Annotated[
+        str, typer.Option(metavar="COLUMN", help="created (newest first), expires, last-used, name or prefix.")
+    ] = "created",
+    reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="At most so many.")] = 100,
+    after: Annotated[str | None, typer.Option(metavar="CURSOR", help="Go on where a list ended.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them, without a limit.")] = False,
+    jsonl: JsonLinesOption = False,
+) -> None:
+    """List keys by their prefixes.
+
+    \b
+    Examples:
+      keyctl list --status active --owner acme
+      keyctl list --expires-within 7d --sort expires
+      keyctl list --older-than 90d --all --json
+
+    In a pipe: prefix, name, owner, environment, scopes, status, expiry and last use, separated by tabs.
+    """
+    from keyctl.store import keys
+
+    context = context_of(ctx)
+    output, profile, now = context.output, context.store.profile, utc_now()
+    if sort not in SORTS:
+        known = f"known: {', '.join(SORTS)}"
+        raise UsageError(f'cannot sort by "{brief(sort)}"', hint=suggestion(sort, SORTS, otherwise=known))
+    filters, _ = read_filters(
+        context,
+        status=status,
+        owner=owner,
+        env=env,
+        scope=scope,
+        name=name,
+        expires_within=expires_within,
+        older_than=older_than,
+        unused_for=unused_for,
+    )
+    with context.store.read() as connection:
+        page = keys.page(
+            connection,
+            filters,
+            now=now,
+            sort=sort,
+            reverse=reverse,
+            limit=None if everything else limit,
+            after=after,
+        )
+    if jsonl:
+        for record in page.records:
+            output.answer_json(key_object(record, profile, now=now))
+    elif output.json:
+        objects = [key_object(record, profile, now=now) for record in page.records]
+        output.answer_json({"keys": objects, "next": page.next})
+        return
+    elif page.records or not output.on_terminal:
+        output.table(_COLUMNS, [_row(one, now) for one in page.records], [_plain_row(one, now) for one in page.records])
+    if not page.records:
+        output.note("no keys match" if filters != keys.Filters() else "there are no keys yet; make one: keyctl mint")
+    if page.next:
+        output.note(f"there are more: add --after {page.next}, or --all")
+
+
+def _row(record: KeyRecord, now: datetime) -> list[str]:
+    key = record.key
+    return [
+        key.prefix,
+        key.name or "",
+        record.owner.handle if record.owner else "",
+        key.environment,
+        ",".join(key.scopes),
+        "disabled" if record.inactive_owner and key.status(now) == Status.ACTIVE else str(key.status(now)),
+        short_relative(key.expires_at, now=now) if key.expires_at else "never",
+        short_relative(key.last_used_at, now=now) if key.last_used_at else "never",
+    ]
+
+
+def _plain_row(record: KeyRecord, now: datetime) -> list[str]:
+    key = record.key
+    return [
+        key.prefix,
+        key.name or "",
+        record.owner.handle if record.owner else "",
+        key.environment,
+        ",".join(key.scopes),
+        str(key.status(now)),
+        format_time(key.expires_at) if key.expires_at else "never",
+        format_time(key.last_used_at) if key.last_used_at else "",
+    ]

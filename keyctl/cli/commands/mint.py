@@ -1,0 +1,183 @@
+"""`keyctl mint`."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keyctl.admin.delivery import FileDelivery, StreamDelivery
+from keyctl.cli.context import CommandContext, context_of
+from keyctl.cli.help_layout import Command
+from keyctl.cli.json_objects import key_object
+from keyctl.cli.options import (
+    DryRunOption,
+    ForceOption,
+    HttpOption,
+    JsonLinesOption,
+    OutOption,
+    ReasonOption,
+    split_commas,
+)
+from keyctl.cli.output import Output, to_json
+from keyctl.cli.platform_answers import administration_answer, require_answer
+from keyctl.errors import UsageError
+from keyctl.times import describe_relative, utc_now
+
+if TYPE_CHECKING:
+    from keyctl.admin.delivery import Minted
+    from keyctl.models import KeyRecord
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(cls=Command)
+def mint(
+    ctx: typer.Context,
+    name: Annotated[str | None, typer.Option(metavar="TEXT", help="What the key is for.")] = None,
+    owner: Annotated[str | None, typer.Option(metavar="HANDLE", help="Whom the key acts for.")] = None,
+    create_owner: Annotated[bool, typer.Option("--create-owner", help="Add the owner if it is not there.")] = False,
+    owner_kind: Annotated[str | None, typer.Option(metavar="KIND", help="The new owner's kind.")] = None,
+    env: Annotated[str | None, typer.Option(metavar="ENV", help="The environment: live, test, …")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(metavar="SCOPE", help="A scope; repeat it, or separate with commas.")
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option(metavar="TIME", help="When the key ends: 30d, 2027-01-31T00:00:00Z, never.")
+    ] = None,
+    allow_ip: Annotated[
+        list[str] | None, typer.Option(metavar="CIDR", help="Accept the key from this network only; repeatable.")
+    ] = None,
+    meta: Annotated[
+        list[str] | None, typer.Option(metavar="K=V", help="A note to keep with the key; repeatable.")
+    ] = None,
+    count: Annotated[int, typer.Option(metavar="N", help="How many keys: all of them, or none.")] = 1,
+    out: OutOption = None,
+    force: ForceOption = False,
+    jsonl: JsonLinesOption = False,
+    http: HttpOption = False,
+    init: Annotated[bool, typer.Option("--init", help="Create the store first if there is none.")] = False,
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="The profile of a store that --init creates.")
+    ] = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Make a key and print it, once.
+
+    \b
+    Examples:
+      keyctl mint --name ci --scope read --expires 30d
+      KEY=$(keyctl mint --owner acme --create-owner)
+      keyctl mint --env test --count 50 --out keys.txt
+
+    The key alone goes to stdout, and is not kept: only a hash of it is. If it cannot be written out, it is revoked.
+    The default store is created by the first mint.
+    """
+    from keyctl.admin.keys import NewKey
+    from keyctl.admin.owners import NewOwner
+
+    context = context_of(ctx)
+    output = context.output
+    if create_owner and owner is None:
+        raise UsageError("--create-owner needs the owner's handle", hint="add --owner HANDLE")
+    if owner_kind is not None and not create_owner:
+        raise UsageError("--owner-kind goes with --create-owner", hint="add --create-owner")
+    if profile is not None and not init:
+        raise UsageError("--profile goes with --init", hint="keyctl init --profile NAME")
+    many = count != 1
+
+    if http and (many or out):
+        raise UsageError("--http is the answer to one key, on standard output", hint="leave out --count and --out")
+
+    def render(minted: Sequence["Minted"]) -> str:
+        if http:
+            return administration_answer(context, "minted", minted[0].record, text=minted[0].text)
+        if not (output.json or jsonl):
+            return "\n".join(one.text for one in minted)
+        objects = [key_object(one.record, context.store.profile, now=utc_now()) | {"key": one.text} for one in minted]
+        return _as_json(objects, many=many, lines=jsonl)
+
+    delivery = (
+        FileDelivery(out, replace=force)
+        if out
+        else StreamDelivery(output.answer_exactly if http else output.answer, render)
+    )
+    if not dry_run:
+        context.create_store_if_missing(profile, asked=init)
+    if http:
+        require_answer(context, "minted")
+    new = NewKey(
+        name=name,
+        owner=NewOwner(owner, kind=owner_kind) if owner is not None else None,
+        create_owner=create_owner,
+        environment=env,
+        scopes=split_commas(scope),
+        expires=expires,
+        allowed_ips=allow_ip or [],
+        metadata=meta or [],
+    )
+    with _progress(count, output) as advance:
+        records = context.admin_with(advance).mint(new, delivery, count=count, reason=reason, dry_run=dry_run)
+    if dry_run:
+        output.note(f"would mint {count:,} {'keys' if many else 'key'} like {_masked(records[0])}: nothing was changed")
+        return
+    if out and (output.json or jsonl):
+        objects = [
+            key_object(one, context.store.profile, now=utc_now()) | {"key": None, "out": str(out)} for one in records
+        ]
+        output.answer(_as_json(objects, many=many, lines=jsonl))
+    _tell(context, records, out=str(out) if out else None)
+
+
+@contextmanager
+def _progress(count: int, output: Output) -> Iterator[Callable[[], None]]:
+    """Show a bar on a terminal's stderr while many keys are hashed."""
+    if count < 10 or output.quiet or sys.stderr is None or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True, no_color=not output.color)
+    # Unless told not to, Rich takes sys.stdout over: the keys would go through it, and to stderr
+    with Progress(console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
+        task = progress.add_task(f"hashing {count:,} keys", total=count)
+
+        def advance() -> None:
+            progress.advance(task)
+            if progress.finished:  # the bar is gone before the keys are printed
+                progress.stop()
+
+        yield advance
+
+
+def _as_json(objects: list[dict[str, Any]], *, many: bool, lines: bool) -> str:
+    if lines:
+        return "\n".join(map(to_json, objects))
+    return to_json({"keys": objects} if many else objects[0])
+
+
+def _masked(record: "KeyRecord") -> str:
+    return f"{record.key.prefix}…"
+
+
+def _tell(context: CommandContext, records: Sequence["KeyRecord"], *, out: str | None) -> None:
+    """Tell a person at a terminal what was made; the key itself is on stdout, or in the file."""
+    if len(records) > 1:
+        context.output.aside([("minted", f"{len(records):,} keys"), *([("in", out)] if out else [])])
+        return
+    key, owner = records[0].key, records[0].owner
+    expires = describe_relative(key.expires_at, now=key.created_at) if key.expires_at else "never"
+    context.output.aside(
+        [
+            ("prefix", f"{key.prefix}   (safe to log)"),
+            *([("name", key.name)] if key.name else []),
+            *([("owner", owner.handle)] if owner else []),
+            ("environment", key.environment),
+            ("scopes", ", ".join(key.scopes) or "none"),
+            ("expires", expires),
+            ("", f"written to {out}" if out else "shown this once: store it now"),
+        ]
+    )

@@ -1,0 +1,50 @@
+"""`keyctl owner add`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from keyctl.cli.context import context_of
+from keyctl.cli.help_layout import Command
+from keyctl.cli.options import (
+    AttributeOption,
+    DryRunOption,
+    NameOption,
+    ParentOption,
+    PlanOption,
+    ReasonOption,
+)
+from keyctl.cli.owner_changes import report
+
+if TYPE_CHECKING:
+    pass
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(cls=Command)
+def add(
+    ctx: typer.Context,
+    handle: Annotated[str, typer.Argument(metavar="HANDLE", help="What commands will call the owner.")],
+    kind: Annotated[str | None, typer.Option(metavar="KIND", help="The kind, from the profile.")] = None,
+    name: NameOption = None,
+    parent: ParentOption = None,
+    plan: PlanOption = None,
+    attr: AttributeOption = None,
+    ensure: Annotated[bool, typer.Option("--ensure", help="An owner that is there already is fine.")] = False,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Add an owner.
+
+    \b
+    Examples:
+      keyctl owner add acme --name "Acme Ltd"
+      keyctl owner add acme-eu --parent acme --ensure
+    """
+    from keyctl.admin.owners import NewOwner
+
+    context = context_of(ctx)
+    new = NewOwner(handle, kind=kind, name=name, parent=parent, plan=plan, attributes=attr or ())
+    change = context.owner_admin.add(new, ensure=ensure, reason=reason, dry_run=dry_run)
+    report(context, change, "added", already="is there already", dry_run=dry_run)

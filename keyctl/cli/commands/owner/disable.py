@@ -1,0 +1,30 @@
+"""`keyctl owner disable`."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from keyctl.cli.context import context_of
+from keyctl.cli.help_layout import Command
+from keyctl.cli.options import DryRunOption, HandleArgument, ReasonOption
+from keyctl.cli.owner_changes import report
+
+if TYPE_CHECKING:
+    pass
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(cls=Command)
+def disable(
+    ctx: typer.Context, handle: HandleArgument, reason: ReasonOption = None, dry_run: DryRunOption = False
+) -> None:
+    """Stop an owner's keys and those of all owners below.
+
+    \b
+    Examples:
+      keyctl owner disable acme --reason "unpaid"
+    """
+    context = context_of(ctx)
+    change = context.owner_admin.disable(handle, reason=reason, dry_run=dry_run)
+    report(context, change, "disabled", already="is disabled already", dry_run=dry_run)

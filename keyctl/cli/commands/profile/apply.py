@@ -1,0 +1,44 @@
+"""`keyctl profile apply`."""
+
+from typing import Annotated
+
+import typer
+
+from keyctl.cli.context import context_of
+from keyctl.cli.help_layout import Command
+from keyctl.cli.options import DryRunOption, ReasonOption
+from keyctl.profiles.files import load_profile
+from keyctl.text import visible
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(cls=Command)
+def apply(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="The profile that the store is to have.")],
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Change the profile of a live store.
+
+    \b
+    Examples:
+      keyctl profile apply ./acme.toml --dry-run
+      keyctl profile apply ./acme.toml --reason "a scope for invoices"
+
+    Prints the differences. Refused where live keys hold, or owners have, what the new profile removes. Keys of an
+    earlier format keep verifying.
+    """
+    context = context_of(ctx)
+    new = load_profile(name)
+    change = context.profile_admin.apply(new, reason=reason, dry_run=dry_run)
+    if not change.differences:
+        context.output.note("the store has this profile already: nothing was changed")
+    elif dry_run:
+        context.output.note("nothing was changed")
+    if context.output.json:
+        changed = bool(change.differences) and not dry_run
+        context.output.answer_json({"profile": new.name, "changed": changed, "differences": list(change.differences)})
+    elif change.differences:
+        context.output.answer("\n".join(map(visible, change.differences)))

@@ -1,0 +1,92 @@
+"""`keyctl rotate`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keyctl.admin.delivery import FileDelivery, StreamDelivery
+from keyctl.cli.context import context_of
+from keyctl.cli.help_layout import Command
+from keyctl.cli.json_objects import key_object
+from keyctl.cli.options import DryRunOption, ForceOption, OutOption, ReasonOption, SelectorArgument
+from keyctl.cli.output import to_json
+from keyctl.times import describe_relative, format_time, parse_duration, utc_now
+
+if TYPE_CHECKING:
+    from keyctl.admin.delivery import Minted
+    from keyctl.models import Key
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(cls=Command)
+def rotate(
+    ctx: typer.Context,
+    selector: SelectorArgument,
+    grace: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="How long the old key stays valid; 0 ends it now. [the profile's]"),
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option(metavar="TIME", help="When the new key ends. [as long as the old one was to live]")
+    ] = None,
+    out: OutOption = None,
+    force: ForceOption = False,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Replace a key by a new one.
+
+    \b
+    Examples:
+      keyctl rotate kc_live_3fa9c2d1e8b7
+      keyctl rotate kc_live_3fa9c2d1e8b7 --grace 0 --out new.key
+
+    The new key has the same owner, environment, scopes, networks and metadata. The old one ends only after the new
+    one was written out.
+    """
+    context = context_of(ctx)
+    output = context.output
+
+    def as_object(minted: "Minted", **more: Any) -> str:
+        now = utc_now()
+        old: dict[str, Any] = key_object(minted.previous, context.store.profile, now=now) if minted.previous else {}
+        previous = {name: old.get(name) for name in ("id", "prefix", "expires_at", "status")}
+        return to_json({**key_object(minted.record, context.store.profile, now=now), **more, "previous": previous})
+
+    def render(minted: Sequence["Minted"]) -> str:
+        return as_object(minted[0], key=minted[0].text) if output.json else minted[0].text
+
+    delivery = FileDelivery(out, replace=force) if out else StreamDelivery(output.answer, render)
+    minted = context.admin.rotate(
+        selector,
+        delivery,
+        grace=parse_duration(grace) if grace is not None else None,
+        expires=expires,
+        reason=reason,
+        dry_run=dry_run,
+    )
+    old, new = minted.previous.key if minted.previous else minted.record.key, minted.record.key
+    if dry_run:
+        output.note(f"would replace {old.prefix}, which then {_end(old, now=new.created_at)}: nothing was changed")
+        return
+    if out and output.json:
+        output.answer(as_object(minted, key=None, out=str(out)))
+    output.aside(
+        [
+            ("prefix", f"{new.prefix}   (safe to log)"),
+            ("replaces", f"{old.prefix}, which {_end(old, now=new.created_at)}"),
+            ("expires", describe_relative(new.expires_at, now=new.created_at) if new.expires_at else "never"),
+            ("", f"written to {out}" if out else "shown this once: store it now"),
+        ]
+    )
+
+
+def _end(old: "Key", *, now: datetime) -> str:
+    if old.revoked_at is not None:
+        return "is revoked"
+    if old.expires_at is None:
+        return "does not end"
+    return f"stays valid until {format_time(old.expires_at)} ({describe_relative(old.expires_at, now=now)})"

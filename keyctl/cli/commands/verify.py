@@ -1,0 +1,185 @@
+"""`keyctl verify`."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from keyctl import policy
+from keyctl.cli.bundle_files import open_bundle
+from keyctl.cli.context import DEFAULT_PROFILE, CommandContext, context_of
+from keyctl.cli.help_layout import Command
+from keyctl.cli.options import split_commas
+from keyctl.cli.secret_input import read_presented_key, read_request_head
+from keyctl.codes import Code
+from keyctl.decision import Decision, Request
+from keyctl.errors import BundleUntrusted, UsageError
+from keyctl.text import brief, visible
+from keyctl.times import describe_relative, utc_now
+
+if TYPE_CHECKING:
+    from keyctl.profiles.model import Profile
+    from keyctl.verifier import Keyring
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(cls=Command)
+def verify(
+    ctx: typer.Context,
+    key_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Read the key from a file. [standard input]")
+    ] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(metavar="SCOPE", help="What the key must be good for; repeatable.")
+    ] = None,
+    env: Annotated[str | None, typer.Option(metavar="ENV", help="The environment the key must be for.")] = None,
+    ip: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where the request comes from.")] = None,
+    resource_owner: Annotated[
+        str | None, typer.Option(metavar="HANDLE", help="Whose resource the request reaches for.")
+    ] = None,
+    request: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Judge an HTTP request's head; - is standard input.")
+    ] = None,
+    scheme: Annotated[str, typer.Option(metavar="SCHEME", help="https or http, as the request came.")] = "https",
+    trusted_proxy: Annotated[
+        list[str] | None, typer.Option(metavar="CIDR", help="Believe X-Forwarded-* from here; repeatable.")
+    ] = None,
+    http: Annotated[bool, typer.Option("--http", help="Print the response that the platform would give.")] = False,
+    bundle: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Verify against a bundle: no store is opened.")
+    ] = None,
+    trust: Annotated[
+        list[str] | None, typer.Option(metavar="PUBLIC-KEY", help="Who may have signed the bundle; repeatable.")
+    ] = None,
+    max_age: Annotated[str | None, typer.Option(metavar="TIME", help="Refuse an older bundle.")] = None,
+    no_state: Annotated[
+        bool, typer.Option("--no-state", help="Neither keep nor compare the newest bundle seen.")
+    ] = False,
+    record: Annotated[bool, typer.Option("--record", help="If it is valid, note the time as its last use.")] = False,
+) -> None:
+    """Decide whether a key is good for something.
+
+    \b
+    Examples:
+      keyctl verify --scope read < key.txt
+      keyctl verify --key-file key.txt --env live --ip 192.0.2.7
+      keyctl verify --request head.txt --ip 192.0.2.7 --http
+
+    Prints one line; its first word is the code. The exit code is 0 only for VALID: the README lists the others.
+    Writes nothing unless --record.
+    """
+    from keyctl.verifier import Verifier
+
+    context = context_of(ctx)
+    if request is not None and key_file is not None:
+        raise UsageError("--request and --key-file contradict each other", hint="the key stands in the request")
+    if scheme not in ("https", "http"):
+        raise UsageError(f'the scheme is https or http, not "{brief(scheme)}"')
+    if bundle is None and (trust or max_age or no_state):
+        raise UsageError("--trust, --max-age and --no-state go with --bundle", hint="add --bundle FILE")
+    if bundle is not None and not trust:
+        hint = "add --trust PUBLIC-KEY, as its signer tells it: keyctl bundle key"
+        raise UsageError("a bundle is believed for who signed it, and nobody is trusted", hint=hint)
+    if bundle is not None and record:
+        raise UsageError("--record writes to a store, and --bundle opens none", hint="leave one of them out")
+    head = read_request_head(request) if request is not None else None
+    text = read_presented_key(key_file) if head is None else ""
+    try:
+        if bundle is not None:
+            keyring: Keyring = open_bundle(bundle, trust or [], max_age=max_age, keep_state=not no_state)
+        else:
+            keyring = context.store if record else context.keyring
+    except BundleUntrusted as error:
+        from keyctl.profiles.files import load_profile
+
+        context.output.warn(error.message)
+        if error.hint:
+            context.output.note(error.hint)
+        untrusted = Decision(Code.UNTRUSTED_BUNDLE, error.reason)
+        _answer(context, untrusted, load_profile(DEFAULT_PROFILE), http=http)
+    asked = Request(
+        scopes=policy.known_scopes(keyring.profile, split_commas(scope) or []),
+        environment=policy.environment(keyring.profile, env) if env is not None else None,
+        ip=_address(ip) if ip is not None else None,
+        resource_owner=resource_owner,
+    )
+    verifier = Verifier(keyring)
+    if head is None:
+        decision = verifier.judge(text, asked)
+    else:
+        proxies = _networks(trusted_proxy)
+        decision = verifier.verify_request(
+            head.method, head.target, head.headers, asked.ip, scheme=scheme, trusted_proxies=proxies, asked=asked
+        )
+    if decision.code is Code.FORBIDDEN_OWNER and bundle is not None and not keyring.find_owners(resource_owner or ""):
+        context.output.note("a bundle without names knows owners by their ids: see keyctl bundle export --with-names")
+    if record and decision:
+        _record_use(context, decision, text)
+    _answer(context, decision, keyring.profile, http=http, bundle=_bundle_facts(keyring) if bundle else None)
+
+
+def _answer(
+    context: CommandContext,
+    decision: Decision,
+    profile: "Profile",
+    *,
+    http: bool,
+    bundle: dict[str, Any] | None = None,
+) -> NoReturn:
+    """Print the decision, and exit with its code."""
+    if http:
+        from keyctl.http.responses import answer_decision
+        from keyctl.profiles.http import rules_of
+
+        context.output.answer_exactly(str(answer_decision(profile, rules_of(profile), decision)))
+    elif context.output.json:
+        from keyctl.cli.decision_object import decision_object
+
+        context.output.answer_json(decision_object(decision, profile, now=utc_now()) | {"bundle": bundle})
+    else:
+        context.output.answer(_line(decision, bundle))
+    raise typer.Exit(decision.code.exit_code)
+
+
+def _bundle_facts(keyring: "Keyring") -> dict[str, Any]:
+    from keyctl.bundles.bundle import bundle_facts
+    from keyctl.bundles.reload import FollowedBundle
+
+    if not isinstance(keyring, FollowedBundle):
+        raise TypeError("not a bundle")
+    return bundle_facts(keyring.bundle, now=utc_now())
+
+
+def _networks(texts: list[str] | None) -> tuple[str, ...]:
+    from keyctl.networks import parse_networks
+
+    return parse_networks(texts or [])
+
+
+def _address(ip: str) -> str:
+    from keyctl.networks import parse_address
+
+    return parse_address(ip)
+
+
+def _line(decision: Decision, bundle: dict[str, Any] | None) -> str:
+    words = [str(decision.code)]
+    if decision.record:
+        words.append(decision.record.key.prefix)
+    if decision.code is Code.VALID and decision.record and decision.record.owner:
+        words.append(f"owner {decision.record.owner.handle}")
+    if decision.reason:
+        words.append(f"({visible(decision.reason)})")  # it may quote a header or a path
+    if bundle:
+        age = describe_relative(datetime.fromisoformat(bundle["made_at"]), now=utc_now())
+        words.append(f"[bundle made {age}, valid until {bundle['valid_until']}]")
+    return " ".join(words)
+
+
+def _record_use(context: CommandContext, decision: Decision, text: str) -> None:
+    from keyctl.admin.last_use import record_use
+
+    if decision.record is not None:
+        record_use(context.store, context.actor, decision.record, text, now=utc_now())

@@ -1,0 +1,285 @@
+"""What a TAB offers: commands, options, and values of the store in use. It reads only, is quick, and never complains.
+
+A shell's script sets `_KEYCTL_COMPLETE` to `complete_bash` (or zsh, fish), and beside it
+`_KEYCTL_LINE`, the command line up to the cursor; `_KEYCTL_REST`, what stands behind the cursor;
+`_KEYCTL_WORD`, for bash only: what it takes for the word, which is less than the word where that holds a `:` or a `=`.
+The answer's first line is `files` where a file's name fits too; each further line is a value and what it is.
+`source_bash` and so on print the script itself.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from typer import core
+
+from keyctl.cli.argument_guard import value_of
+from keyctl.cli.command_groups import LazyGroup
+from keyctl.cli.commands import below
+from keyctl.cli.context import CommandContext
+from keyctl.cli.output import debug_traceback
+from keyctl.cli.typer_internals import CompletionItem as Item
+from keyctl.cli.typer_internals import ParameterSource, shell_completion
+from keyctl.text import visible
+
+if TYPE_CHECKING:
+    from keyctl.profiles.model import Profile
+
+TIME_LIMIT = 1.0  # seconds that the store has
+MOST = 100  # values of one kind
+_LONGEST_HELP = 100
+_CURSOR = "\x1f"  # no line holds it
+_ASSIGNMENT = re.compile(r"\w+=", re.ASCII)
+# Where a handle is a new one.
+_NEW_HANDLE = "keyctl owner add"
+
+# The first and the very last: what these have in common, which a shell inserts, all in the store have in common.
+_FIRST_AND_LAST = """
+select * from (select {columns} from {table} where {condition} order by 1 limit {most}) as first
+union
+select * from (select {columns} from {table} where {condition} order by 1 desc limit 1) as last
+order by 1
+"""
+
+
+def respond(instruction: str, root: Any, context: CommandContext) -> int:
+    """Do what a shell's script asks for; return the exit code."""
+    action, _, shell = instruction.partition("_")
+    if action == "source":
+        from keyctl.cli.completion.scripts import script
+
+        context.output.answer(script(shell).rstrip("\n"))
+        return 0
+    if os.environ.get("KEYCTL_DEBUG") != "1":
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libpq writes warnings there
+    try:
+        os.write(1, _answer(shell, root, context).encode(errors="surrogateescape"))
+    except Exception:  # noqa: BLE001 - whatever it is, nobody asked for more than a TAB
+        debug_traceback()
+    return 0
+
+
+def _answer(shell: str, root: Any, context: CommandContext) -> str:
+    words = _split(os.environ.get("_KEYCTL_LINE", "") + _CURSOR)
+    while words and _ASSIGNMENT.match(words[0]):  # KEYCTL_STORE=… keyctl
+        del words[0]
+    typed = words.pop().removesuffix(_CURSOR)
+    after = _split(re.sub(r"^\S+", "", os.environ.get("_KEYCTL_REST", "")))
+    files, items = offers(root, context, words[1:], typed, after)
+    cut = 0
+    if shell == "bash":
+        word = os.environ.get("_KEYCTL_WORD", "")
+        cut = len(typed) - len(word) if typed.endswith(word) else 0
+    lines = [_format(shell, item.value[cut:], _brief(item.help or "")) for item in items]
+    return "\n".join(["files" if files else "values", *lines, ""])
+
+
+def offers(
+    root: Any, context: CommandContext, before: Sequence[str], typed: str, after: Sequence[str] = ()
+) -> tuple[bool, list[Item]]:
+    """Return whether a file's name fits at the cursor, and what else begins with what was typed."""
+    arguments = list(before)
+    ctx = shell_completion._resolve_context(root, {"obj": context}, "keyctl", arguments)
+    settings = context.settings
+    for name in ("store", "config"):
+        if given := getattr(settings, name) or value_of(f"--{name}", after):
+            setattr(settings, name, os.path.expandvars(given))
+    target, beginning = shell_completion._resolve_incomplete(ctx, arguments, typed)
+    option = typed.removesuffix(beginning)  # `--scope=` of `--scope=re`
+    if isinstance(target, core.TyperOption if option else core.TyperOption | core.TyperArgument):
+        files, items = _values(ctx, target, beginning)
+        return files, [Item(option + item.value, help=item.help) for item in items]
+    if option:
+        return False, []
+    if isinstance(target, LazyGroup) and not typed.startswith("-"):
+        return False, [] if ctx._protected_args else list(_commands(target, typed))
+    if "--" in arguments:
+        return False, []
+    return False, list(_options(ctx, typed))
+
+
+def _commands(group: LazyGroup, typed: str) -> Iterator[Item]:
+    """Yield a group's commands, without importing them."""
+    for name, text in below(group.path).items():
+        if name.startswith(typed):
+            yield Item(name, help=text)
+
+
+def _options(ctx: Any, typed: str) -> Iterator[Item]:
+    """Yield the options that may still be given; the hidden ones, which all commands have, once a `-` is typed."""
+    for param in ctx.command.get_params(ctx):
+        used = ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE and not param.multiple
+        if isinstance(param, core.TyperOption) and not used and (typed or not param.hidden):
+            names = [*param.opts, *param.secondary_opts]
+            for name in [name for name in names if name.startswith("--")] or names:
+                if name.startswith(typed):
+                    yield Item(name, help=param.help)
+
+
+# ── values ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _values(ctx: Any, param: core.TyperOption | core.TyperArgument, typed: str) -> tuple[bool, list[Item]]:
+    """Return the values of an option or an argument. What kind of value it takes, its metavar says."""
+    kind = (param.metavar or "").strip("[].")
+    find = VALUES.get(kind)
+    if kind == "HANDLE" and isinstance(param, core.TyperArgument) and ctx.command_path == _NEW_HANDLE:
+        find = None
+    several = isinstance(param, core.TyperOption) and param.multiple
+    earlier, comma, last = typed.rpartition(",") if several else ("", "", typed)
+    given = ctx.params.get(param.name) if several or param.nargs == -1 else None
+    known = {part for value in [*(given or ()), earlier] for part in (value.split(",") if several else [value])}
+    items: list[Item] = []
+    try:
+        if find:
+            items = [item for item in find(ctx.obj, last) if item.value.startswith(last) and item.value not in known]
+    except Exception:  # noqa: BLE001 - a broken configuration or store: then it is a file's name or nothing
+        debug_traceback()
+    # A value that would need quoting, or break the answer's lines, is none that keyctl wrote
+    items = [item for item in items if visible(item.value) == item.value]
+    return kind in FILES, [Item(earlier + comma + item.value, help=item.help) for item in items]
+
+
+def _keys(context: CommandContext, typed: str) -> Iterable[Item]:
+    from keyctl.times import to_milliseconds, utc_now
+
+    condition = (
+        "prefix >= :first and prefix < :last and revoked_at is null and (expires_at is null or expires_at > :now)"
+    )
+    now = to_milliseconds(utc_now())
+    return _first_and_last(context, "keys", "prefix, name", condition, **_range(typed), now=now)
+
+
+def _owners(context: CommandContext, typed: str) -> Iterable[Item]:
+    return _first_and_last(context, "owners", "handle, name", "handle >= :first and handle < :last", **_range(typed))
+
+
+def _scopes(context: CommandContext, _: str) -> Iterable[Item]:
+    return [Item(scope.name, help=scope.description) for scope in _profile(context).scopes.catalogue.values()]
+
+
+def _environments(context: CommandContext, _: str) -> Iterable[Item]:
+    return [Item(name) for name in dict.fromkeys(_profile(context).environments.values())]
+
+
+def _owner_kinds(context: CommandContext, _: str) -> Iterable[Item]:
+    return [Item(kind.name, help=kind.description) for kind in _profile(context).owners.kinds.values()]
+
+
+def _plans(context: CommandContext, _: str) -> Iterable[Item]:
+    return [Item(plan.name, help=plan.description) for plan in _profile(context).plans.values()]
+
+
+def _profiles(_context: CommandContext, _: str) -> Iterable[Item]:
+    from keyctl.profiles.builtin import preset_names
+    from keyctl.profiles.files import preset_document
+
+    return [Item(name, help=str(preset_document(name).get("description", ""))) for name in preset_names()]
+
+
+def _statuses(_context: CommandContext, _: str) -> Iterable[Item]:
+    from keyctl.models import Status
+
+    return [Item(str(status)) for status in reversed(Status)]
+
+
+def _sorts(_context: CommandContext, _: str) -> Iterable[Item]:
+    from keyctl.cli.commands.list import SORTS
+
+    return [Item(name) for name in SORTS]
+
+
+def _stores(context: CommandContext, _: str) -> Iterable[Item]:
+    from keyctl.store.location import StoreLocation
+
+    return [Item(name, help=str(StoreLocation.parse(url))) for name, url in context.config.stores.items()]
+
+
+# By metavar, which is also what the help calls them. A test tells of one that is neither here nor free text.
+VALUES: Mapping[str, Callable[[CommandContext, str], Iterable[Item]]] = {
+    "SELECTOR": _keys,
+    "HANDLE": _owners,
+    "SCOPE": _scopes,
+    "ENV": _environments,
+    "KIND": _owner_kinds,
+    "PLAN": _plans,
+    "NAME|FILE": _profiles,
+    "STATUS": _statuses,
+    "COLUMN": _sorts,
+    "URL|NAME": _stores,
+}
+FILES = frozenset({"FILE", "NAME|FILE", "URL|NAME"})
+
+
+# ── the store ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _profile(context: CommandContext) -> Profile:
+    import json
+
+    from keyctl.profiles.model import read_profile
+
+    [(document,)] = _rows(context, "select value from settings where name = 'profile'")
+    return read_profile(json.loads(document), source="the store's profile")
+
+
+def _first_and_last(
+    context: CommandContext, table: str, columns: str, condition: str, **values: object
+) -> Iterable[Item]:
+    statement = _FIRST_AND_LAST.format(table=table, columns=columns, condition=condition, most=MOST)
+    return [Item(value, help=name) for value, name in _rows(context, statement, **values)]
+
+
+def _range(beginning: str) -> dict[str, object]:
+    """Return the bounds of all texts that begin so: an index serves them, on either database."""
+    return {"first": beginning, "last": f"{beginning}\U0010ffff"}
+
+
+def _rows(context: CommandContext, statement: str, **values: object) -> list[tuple[Any, ...]]:
+    location = context.location
+    if location.file is not None:
+        from keyctl.store.sqlite_file import select_rows
+
+        with _limited_time():
+            return select_rows(location.file, statement, values, wait=TIME_LIMIT)
+    from keyctl.store.glance import glance
+
+    with _limited_time():
+        return glance(location, statement, values, wait=TIME_LIMIT)
+
+
+@contextmanager
+def _limited_time() -> Iterator[None]:
+    """End the process, with nothing said, if this takes too long: a look-up of a host's name cannot be interrupted."""
+    import threading
+
+    timer = threading.Timer(TIME_LIMIT, os._exit, [0])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+# ── words and lines ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _split(line: str) -> list[str]:
+    return shell_completion.split_arg_string(line)
+
+
+def _brief(text: str) -> str:
+    shown = visible(text)
+    return shown if len(shown) <= _LONGEST_HELP else shown[: _LONGEST_HELP - 1] + "…"
+
+
+def _format(shell: str, value: str, text: str) -> str:
+    if shell == "zsh":
+        escaped = value.replace("\\", "\\\\").replace(":", "\\:")
+        return f"{escaped}:{text}" if text else escaped
+    return f"{value}\t{text}" if text else value

@@ -1,0 +1,36 @@
+"""The JSON object of a decision. Its keys are public: add to them, never rename them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from keyctl.cli.json_objects import key_object, owner_object
+from keyctl.decision import Decision
+from keyctl.http.admission import headers_to_drop
+from keyctl.http.responses import answer_decision, identity_headers, limits_in_force
+from keyctl.profiles.http import rules_of
+from keyctl.profiles.model import Profile
+
+
+def decision_object(decision: Decision, profile: Profile, *, now: datetime) -> dict[str, Any]:
+    record = decision.record
+    rules = rules_of(profile)
+    answer = answer_decision(profile, rules, decision)
+    return {
+        "valid": bool(decision),
+        "code": str(decision.code),
+        "reason": decision.reason,
+        "key": key_object(record, profile, now=now) if record else None,
+        "owner": owner_object(record.owner) if record and record.owner else None,
+        "http": {"status": answer.status, "headers": dict(answer.headers), "body": answer.body},
+        "identity": {
+            "headers": identity_headers(profile, rules, decision),
+            "drop": list(headers_to_drop(rules)),
+        },
+        "limits": [
+            {"requests": limit.requests, "seconds": int(limit.per.total_seconds())}
+            for limit in (limits_in_force(profile, record) if record else ())
+        ],
+        "bundle": None,
+    }

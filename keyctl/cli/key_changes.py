@@ -1,0 +1,79 @@
+"""How commands that change keys ask first, and tell what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from keyctl.cli.context import CommandContext
+from keyctl.cli.json_objects import key_object
+from keyctl.times import describe_relative, format_time, utc_now
+
+if TYPE_CHECKING:
+    from keyctl.admin.keys import Change
+    from keyctl.models import KeyRecord
+
+
+def selected(context: CommandContext, selectors: Sequence[str]) -> list[KeyRecord]:
+    """Return the keys that are meant, each once. Raises NotFound."""
+    from keyctl.store import keys
+
+    with context.store.read() as connection:
+        records = {record.key.id: record for record in (keys.get(connection, one) for one in selectors)}
+    return list(records.values())
+
+
+def confirm_several(context: CommandContext, selectors: Sequence[str], verb: str, *, yes: bool, dry_run: bool) -> None:
+    """Ask before anything that touches several keys."""
+    if yes or dry_run or len(set(selectors)) == 1:
+        return
+    records = selected(context, selectors)
+    if len(records) > 1:
+        ask(context, records, verb)
+
+
+def ask(context: CommandContext, records: Sequence[KeyRecord], verb: str) -> None:
+    """Show what is meant, and ask."""
+    now = utc_now()
+    for record in records[:20]:
+        key = record.key
+        used = f"last used {describe_relative(key.last_used_at, now=now)}" if key.last_used_at else "no use recorded"
+        context.output.note(f"{key.prefix}  {key.name or ''}  {key.status(now)}, {used}")
+    if len(records) > 20:
+        context.output.note(f"… and {len(records) - 20:,} more")
+    what = records[0].key.prefix if len(records) == 1 else f"{len(records):,} keys"
+    context.output.confirm(f"{verb} {what}", yes=False)
+
+
+def report(
+    context: CommandContext, changes: Sequence[Change], done: str, *, already: str, dry_run: bool, jsonl: bool
+) -> None:
+    """Print what was done to each key; what was so already gets a note."""
+    output, profile, now = context.output, context.store.profile, utc_now()
+    for change in changes:
+        prefix = change.record.key.prefix
+        if dry_run:
+            output.note(f"{prefix}: would be {done}" if change.changed else f"{prefix} {already}")
+        elif not change.changed:
+            output.note(f"{prefix} {already}: nothing was changed")
+    if dry_run:
+        return
+    if done in {"revoked", "locked"} and any(change.changed for change in changes):
+        _tell_of_bundles(context, done)
+    objects = [key_object(change.record, profile, now=now) for change in changes]
+    if jsonl:
+        for one in objects:
+            output.answer_json(one)
+    elif output.json:
+        output.answer_json(objects[0] if len(objects) == 1 else {"keys": objects})
+    else:
+        words = [done if change.changed or done != "changed" else "unchanged" for change in changes]
+        output.answer("\n".join(f"{word} {one.record.key.prefix}" for word, one in zip(words, changes, strict=True)))
+
+
+def _tell_of_bundles(context: CommandContext, done: str) -> None:
+    """Tell the price of being offline: bundles that were exported before do not know."""
+    context.store.reload()  # somebody may have exported one while this waited for an answer
+    until = context.store.settings.get("bundle_valid_until")
+    if until is not None and until > format_time(utc_now()):
+        context.output.note(f"bundles that were exported before may still accept what is {done} now, until {until}")

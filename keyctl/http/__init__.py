@@ -1,0 +1,1 @@
+"""Verification of HTTP requests, and the responses of a platform."""

@@ -1,0 +1,186 @@
+"""What a platform answers: a decision, or a key just minted or revoked, as status, headers and body. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from keyctl.codes import Code
+from keyctl.decision import Decision, scopes_in_force
+from keyctl.models import KeyRecord, Owner
+from keyctl.profiles.http import Cors, HttpRules, Response
+from keyctl.profiles.model import Limit, Profile, parse_limit
+from keyctl.profiles.placeholders import fill_header, fill_json
+from keyctl.times import format_time
+
+# What the caller of an API is told where the profile says nothing: never more than the code itself.
+_MESSAGES = {
+    Code.MISSING_API_KEY: "An API key is required",
+    Code.INVALID_API_KEY: "The API key is not valid",
+    Code.KEY_REVOKED: "The API key has been revoked",
+    Code.KEY_EXPIRED: "The API key has expired",
+    Code.KEY_LOCKED: "The API key is locked",
+    Code.OWNER_INACTIVE: "The account is inactive",
+    Code.FORBIDDEN_SCOPE: "The API key does not have the required scope",
+    Code.FORBIDDEN_IP: "The API key may not be used from this address",
+    Code.FORBIDDEN_ENVIRONMENT: "The API key is for another environment",
+    Code.FORBIDDEN_OWNER: "The API key does not reach this resource",
+    Code.UNTRUSTED_BUNDLE: "API keys cannot be verified at the moment",
+    Code.INSECURE_TRANSPORT: "HTTPS is required",
+    Code.AMBIGUOUS_CREDENTIALS: "Send one API key",
+    Code.BAD_REQUEST: "The request cannot be understood",
+    Code.NO_ROUTE: "There is nothing here",
+    Code.FORBIDDEN_ORIGIN: "The origin is not allowed",
+}
+
+
+class Answer(NamedTuple):
+    """An HTTP response as it is sent. No body: None."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str | None
+
+    def __str__(self) -> str:
+        """Return the response as it stands on the wire (RFC 9112), without what the server itself adds."""
+        phrase = HTTPStatus(self.status).phrase if self.status in _KNOWN_STATUSES else ""
+        status_line = f"HTTP/1.1 {self.status} {phrase}".rstrip()
+        return "\r\n".join([status_line, *map(": ".join, self.headers.items()), "", self.body or ""])
+
+
+_KNOWN_STATUSES = {int(status) for status in HTTPStatus}
+
+
+def answer_decision(profile: Profile, rules: HttpRules, decision: Decision) -> Answer:
+    """Return what the platform answers to a request. The operator's reason never enters it."""
+    origin = decision.origin
+    if rules.cors and decision.preflight:
+        return _answer_preflight(rules, rules.cors, origin if decision else None)
+    reason = (decision.reason or "").replace(" ", "_")
+    template = rules.responses.get(f"{decision.code}.{reason}") or rules.responses.get(decision.code)
+    if template is None:
+        template = Response(decision.code.http_status, {}, None)
+    template = template._replace(headers={**rules.headers, **template.headers})
+    answer = _fill(template, decision_facts(profile, decision), default_body=_default_body(decision.code))
+    if rules.cors and origin is not None:
+        allowed = decision.record is not None and lists_origin(decision.record.owners[:1], rules.cors, origin)
+        answer = answer._replace(headers={**answer.headers, **_cors_headers(origin if allowed else None)})
+    return answer
+
+
+def _answer_preflight(rules: HttpRules, cors: Cors, origin: str | None) -> Answer:
+    if origin is None:
+        code = Code.FORBIDDEN_ORIGIN
+        template = rules.responses.get(code) or Response(code.http_status, {}, None)
+        refusal = _fill(template, {"code": str(code)}, default_body=_default_body(code))
+        return refusal._replace(headers={**refusal.headers, **_cors_headers(None)})
+    headers = {
+        **_cors_headers(origin),
+        "Access-Control-Allow-Methods": ", ".join(cors.methods),
+        "Access-Control-Allow-Headers": ", ".join(cors.headers),
+    }
+    return Answer(HTTPStatus.NO_CONTENT, headers, None)
+
+
+def answer_administration(
+    profile: Profile, rules: HttpRules, name: str, record: KeyRecord, *, text: str | None = None
+) -> Answer | None:
+    """Return the platform's own answer to minting (`minted`, with the key's text) or revoking (`revoked`) a key."""
+    template = rules.responses.get(name)
+    if template is None:
+        return None
+    facts = {**decision_facts(profile, Decision(Code.VALID, None, record)), "key.text": text}
+    return _fill(template, facts, default_body=None)
+
+
+def identity_headers(profile: Profile, rules: HttpRules, decision: Decision) -> dict[str, str]:
+    """Return the headers that a gateway adds to an allowed request. Empty unless a key was proven."""
+    if not decision or decision.record is None:
+        return {}
+    facts = decision_facts(profile, decision)
+    filled = {name: fill_header(template, facts) for name, template in rules.identity.items()}
+    return {name: value for name, value in filled.items() if value is not None}
+
+
+def limits_in_force(profile: Profile, record: KeyRecord) -> tuple[Limit, ...]:
+    """Return the rate limits of a key: its owner's plan's, or the owner's own (attribute `limits`: `5000/1h`)."""
+    owner = record.owner
+    plan = profile.plans.get(owner.plan) if owner and owner.plan else None
+    if owner is None or plan is None:
+        return ()
+    if plan.limits_from == "plan":
+        return plan.limits
+    return tuple(map(parse_limit, owner.attributes.get("limits", ())))  # checked when they were set
+
+
+def lists_origin(owners: Iterable[Owner], cors: Cors, origin: str) -> bool:
+    """Tell whether one of `owners` lists the origin. Origins are compared as browsers write them (RFC 6454)."""
+    listed = (owner.attributes.get(cors.origins_from) for owner in owners)
+    # Another kind of owner may have a text of this name: an origin is not allowed for standing somewhere inside it.
+    return any(isinstance(origins, list) and origin in origins for origins in listed)
+
+
+def decision_facts(profile: Profile, decision: Decision) -> dict[str, Any]:
+    """Return what placeholders may name. Serial ids are numbers."""
+    facts: dict[str, Any] = {"code": str(decision.code), "missing_scope": decision.missing_scope}
+    record = decision.record
+    if record is None:
+        return facts
+    key, owner = record.key, record.owner
+    facts |= {
+        "key.id": _id(key.id),
+        "key.prefix": key.prefix,
+        "key.name": key.name,
+        "key.environment": key.environment,
+        "key.scopes": list(key.scopes),
+        "key.primary_scope": key.scopes[0] if key.scopes else None,
+        "key.created_at": _whole_seconds(key.created_at),
+        "key.expires_at": _whole_seconds(key.expires_at),
+        "scopes": list(scopes_in_force(profile, key.scopes, owner)),
+    }
+    if owner:
+        facts |= {
+            "owner.id": _id(owner.id),
+            "owner.handle": owner.handle,
+            "owner.name": owner.name,
+            "owner.kind": owner.kind,
+            "owner.plan": owner.plan,
+        }
+        facts |= {f"owner.attributes.{name}": value for name, value in owner.attributes.items()}
+    for limit in limits_in_force(profile, record)[:1]:
+        facts |= {"limit.requests": limit.requests, "limit.seconds": int(limit.per.total_seconds())}
+    return facts
+
+
+def _fill(template: Response, facts: Mapping[str, Any], *, default_body: str | None) -> Answer:
+    body = fill_json(template.body, facts) if template.body is not None else default_body
+    headers = {name: fill_header(value, facts) for name, value in template.headers.items()}
+    known = {name: value for name, value in headers.items() if value is not None}
+    typed = any(name.lower() == "content-type" for name in known)
+    return Answer(template.status, {**({} if typed else _json_headers(body)), **known}, body or None)
+
+
+def _json_headers(body: str | None) -> dict[str, str]:
+    return {"Content-Type": "application/json"} if body else {}
+
+
+def _cors_headers(origin: str | None) -> dict[str, str]:
+    # Vary even where the origin is refused: a cache must not hand this answer to another origin's page.
+    return {**({"Access-Control-Allow-Origin": origin} if origin else {}), "Vary": "Origin"}
+
+
+def _default_body(code: Code) -> str | None:
+    message = _MESSAGES.get(code)
+    return json.dumps({"error": {"code": str(code), "message": message}}) if message else None
+
+
+def _id(stored: str) -> str | int:
+    # by its own look: a store whose profile was changed holds ids of both schemes
+    return int(stored) if stored.isdecimal() else stored
+
+
+def _whole_seconds(moment: datetime | None) -> str | None:
+    return format_time(moment.replace(microsecond=0)) if moment else None

@@ -1,0 +1,58 @@
+"""What is checked when a store is opened, whatever the database: its schema's revision and its rules."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from keyctl.errors import ConfigurationInvalid, StoreUnavailable
+from keyctl.hashing import Scheme, parameters_from_dict
+from keyctl.keyformat import KeyFormat, known_formats
+from keyctl.profiles.model import Profile, read_profile
+
+# The revision of the schema this version reads and writes. A test compares it with the newest migration.
+SCHEMA_REVISION = "0001"
+
+
+class Rules(NamedTuple):
+    """What a store's settings say: the profile, its key format and those used before, and what hashing costs."""
+
+    profile: Profile
+    formats: tuple[KeyFormat, ...]
+    hash_parameters: Scheme
+
+
+def read_rules(store: str, settings: Mapping[str, str]) -> Rules:
+    try:
+        profile = read_profile(json.loads(settings["profile"]), source=f"the profile in {store}")
+        formats = known_formats(profile.key_format, settings.get("earlier_formats"))
+        return Rules(profile, formats, parameters_from_dict(json.loads(settings["hash"])))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise damaged(store, "its profile or hash parameters cannot be read") from None
+
+
+def check_revision(store: str, revision: str | None) -> None:
+    """Raise unless a store's schema is the one this version knows."""
+    if revision is None:
+        raise no_schema(store)
+    if revision > SCHEMA_REVISION:
+        raise ConfigurationInvalid(
+            f"the store at {store} has schema {revision}, and this keyctl knows schemas up to {SCHEMA_REVISION}",
+            hint="a newer keyctl wrote it: upgrade keyctl",
+        )
+    if revision < SCHEMA_REVISION:
+        raise ConfigurationInvalid(
+            f"the store at {store} has schema {revision}, and this keyctl needs {SCHEMA_REVISION}",
+            hint=f"keyctl db upgrade --store {store}",
+        )
+
+
+def no_schema(store: str) -> ConfigurationInvalid:
+    return ConfigurationInvalid(
+        f"the database {store} holds no keyctl store", hint=f"create it: keyctl init --store {store}"
+    )
+
+
+def damaged(store: str, what: str) -> StoreUnavailable:
+    return StoreUnavailable(f"the store {store} is damaged: {what}", hint=f"keyctl audit verify --store {store}")

@@ -1,0 +1,49 @@
+"""A store's SQLite file: its URI, one SELECT, and what SQLite's errors mean. Imports next to nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from keyctl.errors import StoreBusy, StoreUnavailable
+
+
+def file_uri(path: Path, *, mode: str) -> str:
+    """Return SQLite's URI for a file that must exist. A plain path would create it."""
+    return f"file:{quote(str(path))}?mode={mode}"
+
+
+def select_rows(path: Path, statement: str, values: Mapping[str, object], *, wait: float) -> list[tuple[Any, ...]]:
+    """Return the rows of one SELECT, whatever the store's schema. Raises sqlite3.Error.
+
+    Opens the file read-only. `wait` is how many seconds to wait for a writer to finish.
+    """
+    connection = sqlite3.connect(file_uri(path, mode="ro"), uri=True, timeout=wait, isolation_level=None)
+    with closing(connection):
+        return connection.execute(statement, values).fetchall()
+
+
+def explain(path: Path, message: str) -> StoreUnavailable:
+    """Return what SQLite's error means to an operator."""
+    if "locked" in message or "busy" in message:
+        return StoreBusy(f"the store {path} is busy: another process is writing to it", hint="wait longer: --wait 30s")
+    if path.is_dir():
+        return StoreUnavailable(f"{path} is a folder, not a store", hint=f"give a file: --store {path}/keys.db")
+    if not path.exists():
+        hint = f"create it: keyctl init --store {path}"
+        if not path.parent.is_dir():
+            return StoreUnavailable(f"there is no folder {path.parent}", hint=f"mkdir -p {path.parent}")
+        return StoreUnavailable(f"there is no keyctl store at {path}", hint=hint)
+    if "not a database" in message:
+        return StoreUnavailable(f"{path} is not a keyctl store: it is no SQLite database")
+    if "malformed" in message or "disk I/O" in message:
+        return StoreUnavailable(f"the store {path} is damaged: {message}", hint="restore it from a backup")
+    if "readonly" in message:
+        return StoreUnavailable(f"the store {path} cannot be written to: it is read-only for this user")
+    if "unable to open" in message:
+        return StoreUnavailable(f"the store {path} cannot be opened: this user may not read it")
+    return StoreUnavailable(f"the store {path} cannot be used: {message}")

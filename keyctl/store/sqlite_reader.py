@@ -1,0 +1,174 @@
+"""Looks keys up in a SQLite store with the standard library alone, so that verifying never pays for SQLAlchemy.
+
+Opens the file read-only, and writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from keyctl.errors import StoreUnavailable
+from keyctl.models import KeyRecord, Owner
+from keyctl.rows import KEY_COLUMNS, OWNER_COLUMNS, RowDamaged, decode_owner, key_of_columns
+from keyctl.store.opening import check_revision, damaged, read_rules
+from keyctl.store.sqlite_file import explain, file_uri
+
+T = TypeVar("T")
+_CACHE_KIB = 16 * 1024  # of the file, at most: with SQLite's 2 MiB a look-up among many keys takes a sixth longer
+
+_KEY = f"select {', '.join(KEY_COLUMNS)} from keys where prefix = ?"  # noqa: S608 - names of our own
+_ANCESTORS = f"""
+with recursive chain(id, depth) as (
+    select id, 0 from owners where {{start}}
+    union all
+    select owners.parent_id, depth + 1 from chain join owners on owners.id = chain.id
+        where owners.parent_id is not null and depth < 1000
+)
+select {", ".join(f"owners.{name}" for name in OWNER_COLUMNS)}
+    from chain join owners on owners.id = chain.id order by depth
+"""  # noqa: S608 - names of our own
+
+
+class SqliteReader:
+    """A keyring over a SQLite file. `wait` is how many seconds to wait for a writer to finish.
+
+    It reads the file that stood at `path` when it was opened or last refreshed: a Verifier refreshes it.
+
+    Raises StoreUnavailable if the file is no store or cannot be read, StoreBusy, and ConfigurationInvalid for another
+    schema than this version's.
+    """
+
+    def __init__(self, path: Path, *, wait: float = 5.0) -> None:
+        self._path = path
+        self._wait = wait
+        # The connection is one thread's at a time; SQLite's own locks are between processes.
+        self._lock = threading.RLock()
+        self._settings: dict[str, str] = {}
+        self._open()
+
+    def find(self, prefix: str) -> KeyRecord | None:
+        try:  # what `_explained` does: one call more would take every look-up a twentieth longer
+            with self._lock:
+                return self._find(prefix)
+        except (sqlite3.Error, RowDamaged) as error:
+            raise self._meaning(error) from error
+
+    def find_owners(self, handle: str) -> tuple[Owner, ...]:
+        return self._explained(self._ancestors, "handle = ?", handle)
+
+    def owners_mentioning(self, text: str) -> list[tuple[Owner, ...]]:
+        return self._explained(self._owners_mentioning, text)
+
+    def check(self, now: datetime) -> None:
+        """Do nothing: a store is never too old."""
+
+    def refresh(self, now: datetime) -> bool:  # noqa: ARG002 - bundles need it
+        """Turn to the file that stands there now, and read the rules again; tell whether either changed."""
+        with self._lock:
+            before = self._settings
+            # A file that was replaced or removed stays readable to whoever has it open, as it was then.
+            another = _identity(self._path) != self._identity
+            if another:
+                self._connection.close()
+                self._open()
+            else:
+                self._read_settings()
+            return another or self._settings is not before
+
+    def close(self) -> None:
+        self._connection.close()
+
+    # ── the file ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _open(self) -> None:
+        self._identity: tuple[int, int] | None = None  # until all went well: the next refresh tries again
+        identity = _identity(self._path)
+        self._connection = self._explained(self._connect)
+        # Kept: to make one would cost each look-up. `prefix` is unique: after the only row, no lock is held.
+        self._cursor = self._connection.cursor()
+        try:
+            self._explained(self._connection.execute, f"pragma cache_size = -{_CACHE_KIB}")
+            check_revision(str(self._path), self._explained(_revision, self._connection))
+            self._read_settings()
+        except BaseException:
+            self._connection.close()
+            raise
+        self._identity = identity
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(
+            file_uri(self._path, mode="ro"),
+            uri=True,
+            timeout=self._wait,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+
+    def _read_settings(self) -> None:
+        settings = self._explained(lambda: dict(self._connection.execute("select name, value from settings")))
+        if settings != self._settings:
+            self.profile, self.formats, self.hash_parameters = read_rules(str(self._path), settings)
+            self.store_id = settings.get("store_id", "")
+            self._settings = settings  # last: rules that cannot be read are not taken for read
+
+    def _explained(self, look: Callable[..., T], *args: Any) -> T:
+        """Run `look` with the connection to itself, and say what an error of the database's means."""
+        try:
+            with self._lock:
+                return look(*args)
+        except (sqlite3.Error, RowDamaged) as error:
+            raise self._meaning(error) from error
+
+    def _meaning(self, error: sqlite3.Error | RowDamaged) -> StoreUnavailable:
+        if isinstance(error, RowDamaged):
+            return damaged(str(self._path), str(error))
+        if "readonly" in str(error):  # said to one who only reads: SQLite would have to roll back
+            return StoreUnavailable(
+                f"a write to the store {self._path} was cut off, and must be undone first",
+                hint="any command that may write to the store undoes it: keyctl list",
+            )
+        return explain(self._path, str(error))
+
+    # ── its rows ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _find(self, prefix: str) -> KeyRecord | None:
+        row = self._cursor.execute(_KEY, (prefix,)).fetchone()
+        if row is None:
+            return None
+        key = key_of_columns(row)
+        above = self._ancestors("id = ?", key.owner_id) if key.owner_id else ()
+        if (key.owner_id and not above) or (above and above[-1].parent_id):
+            # To go on would pass over an owner that may be disabled.
+            raise RowDamaged(f"an owner of key {key.prefix} is gone, or stands above itself")
+        return KeyRecord(key, above)
+
+    def _ancestors(self, start: str, value: str) -> tuple[Owner, ...]:
+        # All at once: a statement left half way would keep its lock as long as somebody keeps the error.
+        rows = self._connection.execute(_ANCESTORS.format(start=start), (value,)).fetchall()
+        return tuple(decode_owner(dict(zip(OWNER_COLUMNS, row, strict=True))) for row in rows)
+
+    def _owners_mentioning(self, text: str) -> list[tuple[Owner, ...]]:
+        rows = self._connection.execute(
+            "select id from owners where instr(attributes, ?)", (json.dumps(text, ensure_ascii=False),)
+        )
+        return [self._ancestors("id = ?", owner_id) for (owner_id,) in rows.fetchall()]
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_dev, status.st_ino
+
+
+def _revision(connection: sqlite3.Connection) -> str | None:
+    has_table = connection.execute("select 1 from sqlite_master where name = 'alembic_version'").fetchone()
+    row = has_table and connection.execute("select version_num from alembic_version").fetchone()
+    return row[0] if row else None

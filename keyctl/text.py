@@ -1,0 +1,39 @@
+"""Text that people supply: what is accepted, and how it is shown. Literal, on one line, and not too long."""
+
+from __future__ import annotations
+
+from keyctl.errors import UsageError
+
+LONGEST_NAME = 200  # characters
+LONGEST_REASON = 500
+
+# Invisible characters that reorder what surrounds them: a name could look like another one.
+BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def visible(text: str) -> str:
+    """Return `text` with everything a terminal could act on written as an escape: `\\n`, `\\x1b`, `\\u202e`."""
+    return "".join(c if (c.isprintable() and c not in BIDIRECTIONAL) or c == "\u200d" else ascii(c)[1:-1] for c in text)
+
+
+def brief(text: str, longest: int = 80) -> str:
+    """Return `text` visible, and cut for a message."""
+    return visible(text if len(text) <= longest else text[:longest] + "…")
+
+
+def checked_text(label: str, value: str, *, longest: int = LONGEST_NAME) -> str:
+    """Check a text that people supply. It is stored as given, and always shown literally."""
+    import unicodedata  # noqa: PLC0415 - a shared library to load, which most commands do without
+
+    if not value.strip():
+        raise UsageError(f"the {label} is empty")
+    if len(value) > longest:
+        raise UsageError(f"the {label} has {len(value):,} characters: at most {longest}")
+    for character in value:
+        # Cc: controls (line breaks, escapes); Cs: what remains of bytes that were not UTF-8; Zl, Zp: separators
+        if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or character in BIDIRECTIONAL:
+            raise UsageError(
+                f"the {label} holds the character U+{ord(character):04X}",
+                hint="leave out line breaks, control characters and marks that change the direction of writing",
+            )
+    return value
