@@ -1,4 +1,4 @@
-"""The README says what is: its tour is run, and its tables are compared with the code."""
+"""The DOCUMENTS and the topics of `keyctl help` are true: commands in them are run, tables compared with the code."""
 
 from __future__ import annotations
 
@@ -38,10 +38,17 @@ from keyctl.profiles.reader import Table
 from tests.runner import Cli
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-HOME = "/home/jo"  # what the README calls the reader's home
+TOPICS = ROOT / "keyctl/help"
+# In the order in which their commands are run.
+FILES = [
+    ROOT / "README.md",
+    TOPICS / "tour.md",
+    *(file for file in sorted(TOPICS.glob("*.md")) if file.stem != "tour"),
+]
+DOCUMENTS = "\n".join(file.read_text() for file in FILES)
+HOME = "/home/jo"  # what the documents call the reader's home
 
-# What differs from run to run. The README shows example values, and a test takes any other value of the same kind for
+# What differs from run to run. The documents show example values, and a test takes any other value of the same kind for
 # them. A key, a prefix or an id stays what it is through the whole tour: an example is always the same real value.
 VARIABLE = re.compile(
     r"""
@@ -125,7 +132,7 @@ class Shell:
 
 
 def tour() -> Iterator[tuple[str, str]]:
-    """Yield every command of the README's console blocks with what is shown below it."""
+    """Yield every command of the DOCUMENTS's console blocks with what is shown below it."""
     for block in fenced("console"):
         steps = re.split(r"^\$ ", block, flags=re.MULTILINE)
         assert steps[0] == "", f"a console block begins with a command:\n{block}"
@@ -146,8 +153,8 @@ def learn(real: dict[str, str], shown: str, out: str) -> None:
         if example.lastgroup not in LASTING:
             continue
         for a, b in {example[0]: found[0], prefix_of(example[0]): prefix_of(found[0])}.items():
-            assert real.setdefault(a, b) == b, f"the README calls two things {a}"
-    assert len(set(real.values())) == len(real), "the README has two names for one thing"
+            assert real.setdefault(a, b) == b, f"the DOCUMENTS calls two things {a}"
+    assert len(set(real.values())) == len(real), "the DOCUMENTS has two names for one thing"
 
 
 def prefix_of(value: str) -> str:
@@ -299,7 +306,7 @@ def test_every_key_of_a_profile_is_in_the_reference(monkeypatch: pytest.MonkeyPa
     asked: set[str] = set()
     for method in ("_typed", "raw"):
         monkeypatch.setattr(Table, method, recording(getattr(Table, method), asked))
-    read_profile(tomllib.loads(tomls()["acme.toml"]), source="the README", also=read_http)
+    read_profile(tomllib.loads(tomls()["acme.toml"]), source="the DOCUMENTS", also=read_http)
     groups = {path for path in asked if any(other.startswith((f"{path}.", f"{path}[")) for other in asked)}
     assert documented == asked - groups
 
@@ -356,7 +363,7 @@ def test_the_example_for_applications_works(cli: Cli, monkeypatch: pytest.Monkey
 def test_the_store_is_where_the_readme_says(cli: Cli):
     cli("init", "--argon2", "m=8,t=1,p=1", check=0)
 
-    places = re.findall(r"`~/(\S+?/keyctl\.db)` on Linux", README)
+    places = re.findall(r"`~/(\S+?/keyctl\.db)` on Linux", DOCUMENTS)
     assert len(places) == 1
     store = cli.home / places[0]
     assert stat.S_IMODE(store.stat().st_mode) == 0o600
@@ -364,38 +371,43 @@ def test_the_store_is_where_the_readme_says(cli: Cli):
 
 
 def test_the_configuration_file_is_where_the_readme_says(cli: Cli):
-    [place] = re.findall(r"`~/(\S+?/config\.toml)` on Linux", README)
+    [place] = re.findall(r"`~/(\S+?/config\.toml)` on Linux", DOCUMENTS)
 
     shown = cli("config", "show", check=0).out
 
     assert f"{cli.home}/{place} (not there)" in shown
 
 
-def test_links_lead_to_headings():
-    headings = {
-        re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-")
-        for line in re.findall(r"^#+ (.*)$", README, re.MULTILINE)
-    }
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_links_lead_to_documents_and_headings(file: Path):
+    for target, heading in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", file.read_text()):
+        linked = file.parent / target if target else file
+        assert linked.is_file(), target
+        assert not heading or heading in headings(linked.read_text()), f"{target}#{heading}"
 
-    assert set(re.findall(r"\]\(#([^)]*)\)", README)) <= headings
+
+def headings(text: str) -> set[str]:
+    """Return the anchors that a forge makes of a document's headings."""
+    lines = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in lines}
 
 
-# ── reading the README ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── reading the documents ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def fenced(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENTS, flags=re.MULTILINE | re.DOTALL)
 
 
 def tomls() -> dict[str, str]:
-    """Return the files that the README shows, by the names in their first lines."""
+    """Return the files that the DOCUMENTS shows, by the names in their first lines."""
     return {block.splitlines()[0].removeprefix("# "): block for block in fenced("toml")}
 
 
 def table(heading: str) -> list[list[str]]:
     """Return the rows of the first table below a heading, or below the table's own caption in bold."""
     [at] = re.findall(
-        rf"^(?:#+ {re.escape(heading)}|\*\*{re.escape(heading)}\*\*)\n(.*)", README, flags=re.MULTILINE | re.DOTALL
+        rf"^(?:#+ {re.escape(heading)}|\*\*{re.escape(heading)}\*\*)\n(.*)", DOCUMENTS, flags=re.MULTILINE | re.DOTALL
     )
     first = re.search(r"^\|.*?(?=\n\n|\Z)", at, flags=re.MULTILINE | re.DOTALL)
     assert first, f"no table below {heading}"
@@ -408,7 +420,7 @@ def plain(cell: str) -> str:
 
 
 def code_spans() -> list[str]:
-    return re.findall(r"`([^`\n]+)`", README) + [command for command, _ in tour()]
+    return re.findall(r"`([^`\n]+)`", DOCUMENTS) + [command for command, _ in tour()]
 
 
 def descendants(kind: type[KeyctlError]) -> set[type[KeyctlError]]:
