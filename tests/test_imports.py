@@ -37,7 +37,9 @@ def test_importing_the_verifier_needs_neither_a_database_library_nor_a_command_l
     modules = imported_by("-c", "import keyctl.verifier", env={})
 
     assert not packages(modules) & ((HEAVY - {"argon2"}) | {"typer"})
-    assert not {module for module in modules if module.startswith(("keyctl.cli", "keyctl.store", "keyctl.admin.keys"))}
+    assert not {
+        module for module in modules if module.startswith(("keyctl.cli", "keyctl.store.database", "keyctl.admin"))
+    }
 
 
 def test_reading_a_sqlite_store_needs_no_database_library():
@@ -61,7 +63,7 @@ def test_a_commands_help_imports_nothing_heavy_and_no_other_command(cli: Cli, co
     assert heavy(modules) == set()
     words = command.split()
     own = {module_of(" ".join(words[:i])) for i in range(1, len(words) + 1)}
-    assert modules & {module_of(name) for name in HELP_LINES} == own
+    assert modules & {module_of(name) for name in HELP_LINES} <= own
     assert "keyctl.store.database" not in modules
 
 
@@ -78,7 +80,7 @@ def test_verify_imports_one_hash_function_and_no_database_library(store: Cli):
         modules = imported(store, "verify", *args, stdin=text, code=16 if "--scope" in args else 0)
 
         assert heavy(modules) == {"argon2"}
-        assert not {module for module in modules if module.startswith(("keyctl.store", "keyctl.admin.keys"))}
+        assert not {module for module in modules if module.startswith(("keyctl.store.database", "keyctl.admin"))}
 
 
 @pytest.mark.sqlite
