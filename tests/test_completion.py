@@ -18,7 +18,7 @@ import pytest
 import typer
 
 from keyctl.cli.app import app
-from keyctl.cli.commands import below
+from keyctl.cli.commands import HELP_LINES, below
 from keyctl.cli.completion.answers import FILES, VALUES
 from keyctl.cli.completion.scripts import script
 from keyctl.store.glance import glance
@@ -78,8 +78,8 @@ def mint(cli: Cli, *args: str) -> str:
 
 def test_commands_are_offered_with_their_help(cli: Cli):
     assert offered(cli, "keyctl ") == below("")
-    assert offered(cli, "keyctl rev") == {"revoke": "End keys for good."}
-    assert offered(cli, "keyctl owner d") == {"disable": "Stop an owner's keys and those of all owners below."}
+    assert offered(cli, "keyctl rev") == {"revoke": "Revoke keys permanently."}
+    assert offered(cli, "keyctl owner d") == {"disable": HELP_LINES["owner disable"]}
     assert offered(cli, "keyctl --json owner sh").keys() == {"show"}
 
 
@@ -590,7 +590,7 @@ def test_a_shell_finds_its_script_where_the_wheel_puts_it(store: Cli, shell: str
             ["fish", "-c", "complete -C $argv[1]", f"{name} rev"],
             env=store.env, cwd=store.cwd, capture_output=True, text=True, check=True, timeout=60,
         )  # fmt: skip
-        assert done.stdout == "revoke\tEnd keys for good.\n"
+        assert done.stdout == "revoke\tRevoke keys permanently.\n"
         return
     commands = {"bash": f"source {loader}", "zsh": f"fpath=({share}/zsh/site-functions $fpath); compinit -u -D"}
     with contextlib.closing(Shell(shell, store.env, store.cwd, commands[shell])) as started:

@@ -22,7 +22,7 @@ def expire(
     dry_run: DryRunOption = False,
     jsonl: JsonLinesOption = False,
 ) -> None:
-    """Set or clear when keys end.
+    """Set or remove the expiry of keys.
 
     \b
     Examples:

@@ -20,7 +20,7 @@ def init(
     scheme: HashOption = None,
     argon2: Argon2Option = None,
 ) -> None:
-    """Create a store with the rules of a profile.
+    """Create a store from a profile.
 
     \b
     Examples:

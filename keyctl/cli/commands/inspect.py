@@ -28,7 +28,7 @@ def inspect(
         typer.Option(metavar="NAME|FILE", help="Try this profile; repeatable. [the built-in ones]"),
     ] = None,
 ) -> None:
-    """Take a key apart without any store.
+    """Decode a key without a store.
 
     \b
     Examples:

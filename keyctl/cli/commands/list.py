@@ -53,7 +53,7 @@ def list_keys(
     everything: Annotated[bool, typer.Option("--all", help="All of them, without a limit.")] = False,
     jsonl: JsonLinesOption = False,
 ) -> None:
-    """List keys by their prefixes.
+    """List and filter keys.
 
     \b
     Examples:

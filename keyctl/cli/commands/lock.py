@@ -23,7 +23,7 @@ def lock(
     dry_run: DryRunOption = False,
     jsonl: JsonLinesOption = False,
 ) -> None:
-    """Suspend keys, for a time or until unlocked.
+    """Suspend keys for a time, or until they are unlocked.
 
     \b
     Examples:

@@ -64,7 +64,7 @@ def mint(
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Make a key and print it, once.
+    """Create a key and print it once.
 
     \b
     Examples:

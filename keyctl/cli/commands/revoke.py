@@ -31,7 +31,7 @@ def revoke(
     jsonl: JsonLinesOption = False,
     http: HttpOption = False,
 ) -> None:
-    """End keys for good.
+    """Revoke keys permanently.
 
     \b
     Examples:

@@ -37,7 +37,7 @@ def rotate(
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Replace a key by a new one.
+    """Replace a key with a new one.
 
     \b
     Examples:

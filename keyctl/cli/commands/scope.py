@@ -30,7 +30,7 @@ def scope(
     dry_run: DryRunOption = False,
     jsonl: JsonLinesOption = False,
 ) -> None:
-    """Add, remove or replace scopes.
+    """Add, remove or replace the scopes of keys.
 
     \b
     Examples:

@@ -19,7 +19,7 @@ def unlock(
     dry_run: DryRunOption = False,
     jsonl: JsonLinesOption = False,
 ) -> None:
-    """Lift a lock.
+    """Unlock keys.
 
     \b
     Examples:

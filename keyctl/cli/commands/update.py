@@ -33,7 +33,7 @@ def update(
     dry_run: DryRunOption = False,
     jsonl: JsonLinesOption = False,
 ) -> None:
-    """Change names, allowed networks and metadata.
+    """Change the name, allowed networks and metadata of keys.
 
     \b
     Examples:

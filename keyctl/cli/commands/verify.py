@@ -59,7 +59,7 @@ def verify(
     ] = False,
     record: Annotated[bool, typer.Option("--record", help="If it is valid, note the time as its last use.")] = False,
 ) -> None:
-    """Decide whether a key is good for something.
+    """Verify a key and its permissions.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Protect every change with a token.
+"""Require a token for every change.
 
 \b
 Examples:

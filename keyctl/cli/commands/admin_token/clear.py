@@ -10,7 +10,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command(cls=Command)
 def clear(ctx: typer.Context) -> None:
-    """Remove the token; the present one is needed.
+    """Remove the token; requires the current one.
 
     \b
     Examples:

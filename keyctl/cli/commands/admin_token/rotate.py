@@ -12,7 +12,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command(cls=Command)
 def rotate(ctx: typer.Context, token_file: TokenFileOption = None) -> None:
-    """Replace the token; the present one is needed.
+    """Replace the token; requires the current one.
 
     \b
     Examples:

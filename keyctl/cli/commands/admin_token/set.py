@@ -12,7 +12,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command("set", cls=Command)
 def set_token(ctx: typer.Context, token_file: TokenFileOption = None) -> None:
-    """Set the token that every change then needs.
+    """Set the token that every change then requires.
 
     \b
     Examples:

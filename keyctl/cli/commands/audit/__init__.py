@@ -1,4 +1,4 @@
-"""Read and verify the log of changes.
+"""List changes and verify the store against them.
 
 \b
 Examples:

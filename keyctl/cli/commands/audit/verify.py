@@ -11,7 +11,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command(cls=Command)
 def verify(ctx: typer.Context) -> None:
-    """Check the whole store against the log.
+    """Verify the store against the audit log.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Export signed copies for verification offline.
+"""Export signed bundles for offline verification.
 
 \b
 Examples:

@@ -40,7 +40,7 @@ def export(
     name: Annotated[str | None, typer.Option(metavar="GLOB", help="Only keys with such a name.")] = None,
     reason: ReasonOption = None,
 ) -> None:
-    """Write a signed copy of what verification needs.
+    """Write a signed bundle of what verification needs.
 
     \b
     Examples:

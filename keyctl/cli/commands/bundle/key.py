@@ -21,7 +21,7 @@ def show_key(
     create: Annotated[bool, typer.Option("--create", help="Make the pair of keys first.")] = False,
     key: SigningKeyOption = None,
 ) -> None:
-    """Print the public key that bundles are verified with.
+    """Print the public key that verifies bundles.
 
     \b
     Examples:

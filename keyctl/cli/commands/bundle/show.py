@@ -29,7 +29,7 @@ def show(
     ] = None,
     key: SigningKeyOption = None,
 ) -> None:
-    """Check a bundle to the last byte, and tell what it is.
+    """Check a bundle's signature and content, and describe it.
 
     \b
     Examples:

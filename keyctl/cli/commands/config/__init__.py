@@ -1,4 +1,4 @@
-"""Show which store and settings are in force.
+"""Show the store and the settings in use.
 
 \b
 Examples:

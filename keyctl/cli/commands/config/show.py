@@ -11,7 +11,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command(cls=Command)
 def show(ctx: typer.Context) -> None:
-    """Show what is in force, and where it comes from.
+    """Show the settings in use and where each comes from.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Look after the database: its schema, its hashes.
+"""Check, upgrade and configure the database.
 
 \b
 Examples:

@@ -18,7 +18,7 @@ def set_hash(
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Show what keys are hashed with, or set it for keys to come.
+    """Show or set the hash function for new keys.
 
     \b
     Examples:

@@ -10,7 +10,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command(cls=Command)
 def status(ctx: typer.Context) -> None:
-    """Show which schema the store has, and which this keyctl needs.
+    """Show the schema of the store and the one this keyctl needs.
 
     \b
     Examples:

@@ -15,7 +15,7 @@ def upgrade(
     ctx: typer.Context,
     sql: Annotated[bool, typer.Option("--sql", help="Print the schema's DDL for a DBA; change nothing.")] = False,
 ) -> None:
-    """Bring the schema up to date, in one transaction.
+    """Upgrade the schema in one transaction.
 
     \b
     Examples:

@@ -19,7 +19,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def disable(
     ctx: typer.Context, handle: HandleArgument, reason: ReasonOption = None, dry_run: DryRunOption = False
 ) -> None:
-    """Stop an owner's keys and those of all owners below.
+    """Disable an owner and every owner below; their keys are refused.
 
     \b
     Examples:

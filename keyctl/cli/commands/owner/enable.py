@@ -19,7 +19,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def enable(
     ctx: typer.Context, handle: HandleArgument, reason: ReasonOption = None, dry_run: DryRunOption = False
 ) -> None:
-    """Let a disabled owner's keys work again.
+    """Enable a disabled owner; its keys work again.
 
     \b
     Examples:

@@ -35,7 +35,7 @@ def update(
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Change an owner; an empty value clears.
+    """Change an owner; an empty value clears a field.
 
     \b
     Examples:

@@ -20,7 +20,7 @@ def apply(
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Change the profile of a live store.
+    """Replace the profile of an existing store.
 
     \b
     Examples:

@@ -14,7 +14,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command(cls=Command)
 def check(ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A TOML file.")]) -> None:
-    """Report every fault of a profile at once.
+    """Check a profile and report every error.
 
     \b
     Examples:

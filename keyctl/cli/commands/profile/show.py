@@ -23,7 +23,7 @@ def show(
         str | None, typer.Argument(metavar="[NAME|FILE]", help="A profile. [the store's]", show_default=False)
     ] = None,
 ) -> None:
-    """Show a profile: the store's, a built-in one, or a file.
+    """Show the store's profile, a built-in one, or a file.
 
     \b
     Examples:
