@@ -1,10 +1,11 @@
-"""What is in the wheel, and what the lock pins. `make wheel-check` installs the wheel and runs it."""
+"""What is in the packages, and what the lock pins. `make dist-check wheel-check` builds them twice and tries one."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -19,11 +20,16 @@ LOCK = (ROOT / ".ci/requirements-dev.txt").read_text()
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("packages")
+    build = [sys.executable, "-m", "hatchling", "build", "-d", folder]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (path,) = folder.iterdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(packages: Path) -> dict[str, bytes]:
+    (path,) = packages.glob("*.whl")
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
@@ -58,6 +64,20 @@ def test_the_wheel_has_both_commands(wheel: dict[str, bytes]):
 
     assert "keyctl = keyctl.__main__:run" in entry_points.splitlines()
     assert "apikeyctl = keyctl.__main__:run" in entry_points.splitlines()
+
+
+def test_both_packages_hold_the_license_that_they_name(packages: Path, wheel: dict[str, bytes]):
+    text = (ROOT / "LICENSE").read_bytes()
+    metadata = wheel[f"apikeyctl-{keyctl.__version__}.dist-info/METADATA"].decode().splitlines()
+
+    with tarfile.open(packages / f"apikeyctl-{keyctl.__version__}.tar.gz") as sdist:
+        packed = sdist.extractfile(f"apikeyctl-{keyctl.__version__}/LICENSE")
+        assert packed
+        assert packed.read() == text
+
+    assert wheel[f"apikeyctl-{keyctl.__version__}.dist-info/licenses/LICENSE"] == text
+    assert text.startswith(b"MIT License\n")
+    assert {"License-Expression: MIT", "License-File: LICENSE"} <= set(metadata)
 
 
 def test_the_lock_pins_every_requirement_by_hash_and_names_no_address():
