@@ -10,7 +10,8 @@ LOCK := .ci/requirements-dev.txt
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := all
-.PHONY: all provision-token test lint format check bench bench-peers completions pictures wheel-check lock clean help
+.PHONY: all provision-token test lint format check bench bench-peers completions pictures lock clean help
+.PHONY: dist dist-check wheel-check sbom
 
 # --- what the caller says about the key ------------------------------------------------------------------------------
 # NAME, OWNER and the others count only on make's command line (WSL has a NAME in everybody's environment) and may hold
@@ -83,11 +84,12 @@ provision-token: $(VENV)/.ready ## mint one more key and print it, alone
 test: $(VENV)/.ready ## run all tests
 	@$(PYTHON) -m pytest
 
-lint: $(VENV)/.ready ## check style, types and who imports whom
+lint: $(VENV)/.ready ## check style, types, imports and workflows
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 	@$(VENV)/bin/lint-imports --no-cache --no-logo
+	@$(VENV)/bin/actionlint .github/workflows/*.yml
 
 format: $(VENV)/.ready ## mend what ruff can mend by itself
 	@$(PYTHON) -m ruff check --fix --exit-zero .
@@ -114,19 +116,6 @@ completions: $(VENV)/.ready ## write the completion scripts of bash, zsh and fis
 pictures: $(VENV)/.ready ## draw the README's pictures anew
 	@$(PYTHON) -m tests.pictures
 
-# what a user would get: the newest dependencies, nothing of this tree, another HOME
-wheel-check: $(VENV)/.ready ## try the wheel in a clean environment
-	@set -euo pipefail; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-	$(PYTHON) -m hatchling build -t wheel -d "$$dir" >&2; \
-	$(PYTHON) -m venv --without-pip "$$dir/venv"; \
-	$(VENV)/bin/uv pip install -q --python "$$dir/venv/bin/python" "$$dir"/*.whl \
-	  || $(PYTHON) -m pip --python "$$dir/venv/bin/python" install -q "$$dir"/*.whl; \
-	cd "$$dir"; run() { env -i HOME="$$dir/home" PATH=/usr/bin:/bin LC_ALL=C.UTF-8 "$$dir/venv/bin/$$1" "$${@:2}"; }; mkdir home; \
-	run keyctl --help >/dev/null; \
-	run apikeyctl --version; \
-	run keyctl profile list; \
-	key=$$(run keyctl mint); run keyctl verify <<< "$$key"
-
 lock: $(VENV)/.ready ## choose the development requirements anew
 	@set -e; new=$$(mktemp); trap 'rm -f "$$new"' EXIT; \
 	echo "# Made by \`make lock\` from pyproject.toml: what development and CI install, to the byte." > "$$new"; \
@@ -135,12 +124,45 @@ lock: $(VENV)/.ready ## choose the development requirements anew
 	cp "$$new" $(LOCK)
 
 clean: ## remove the environment and everything that was made
-	@rm -rf .venv dist .bench .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv .venv-* dist .bench .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find keyctl tests -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## show this
 	@sed -nE 's/^([a-z-]+):.* ## (.*)/\1 \2/p' Makefile | while read -r target text; do printf '%-16s %s\n' "$$target" "$$text"; done
 	@echo; echo 'all and provision-token take, on the command line: $(KEY_VARIABLES:%=%=…)'
+
+# --- release it ------------------------------------------------------------------------------------------------------
+dist: $(VENV)/.ready ## build the wheel and the sdist into dist/
+	@rm -rf dist; $(PYTHON) -m hatchling build -d dist >&2
+
+# what was built must depend on the sources alone: not on the folder, file times, file modes, time zone or user
+dist-check: dist ## build again from the sdist, elsewhere, and compare byte for byte
+	@set -euo pipefail; python="$(abspath $(PYTHON))"; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; umask 077; \
+	tar -xmf dist/*.tar.gz -C "$$dir" --strip-components=1 --no-same-permissions; \
+	(cd "$$dir"; HOME="$$dir" TZ=Asia/Kathmandu "$$python" -m hatchling build -d again >/dev/null); \
+	for file in dist/*; do cmp "$$file" "$$dir/again/$${file#dist/}"; done; \
+	echo "built twice, the same bytes: $$(echo dist/*)"
+
+# what a user would get: the newest dependencies, nothing of this tree. $(1): the extras, in brackets
+define user_environment
+set -euo pipefail; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; wheel=$$(echo dist/*.whl); \
+$(PYTHON) -m venv --without-pip "$$dir/venv"; \
+$(VENV)/bin/uv pip install -q --python "$$dir/venv/bin/python" "$$wheel$(1)" \
+  || $(PYTHON) -m pip --python "$$dir/venv/bin/python" install -q "$$wheel$(1)"
+endef
+
+wheel-check: dist ## try the wheel in a clean environment, with another HOME
+	@$(call user_environment); \
+	cd "$$dir"; run() { env -i HOME="$$dir/home" PATH=/usr/bin:/bin LC_ALL=C.UTF-8 "$$dir/venv/bin/$$1" "$${@:2}"; }; mkdir home; \
+	run keyctl --help >/dev/null; \
+	run apikeyctl --version; \
+	run keyctl profile list; \
+	key=$$(run keyctl mint); run keyctl verify <<< "$$key"
+
+sbom: dist ## list what an installation consists of, as CycloneDX, in dist/apikeyctl.cdx.json
+	@$(call user_environment,[postgres]); version=$$($(PYTHON) -m hatchling version); \
+	$(VENV)/bin/cyclonedx-py environment --output-reproducible -o dist/apikeyctl.cdx.json \
+	  --pyproject <(sed "s/^dynamic = .*/version = \"$$version\"/" pyproject.toml) "$$dir/venv/bin/python"
 
 # --- the virtual environment -----------------------------------------------------------------------------------------
 # .ready names the folder that it was made in, since an environment that was moved or copied along with its tree would run
