@@ -17,6 +17,7 @@ import keyctl
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCK = (ROOT / ".ci/requirements-dev.txt").read_text()
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,24 @@ def test_both_packages_hold_the_license_that_they_name(packages: Path, wheel: di
     assert wheel[f"apikeyctl-{keyctl.__version__}.dist-info/licenses/LICENSE"] == text
     assert text.startswith(b"MIT License\n")
     assert {"License-Expression: MIT", "License-File: LICENSE"} <= set(metadata)
+
+
+def test_every_python_that_is_promised_is_checked():
+    promised = re.findall(r" :: Python :: (3\.\d+)$", "\n".join(PROJECT["classifiers"]), re.MULTILINE)
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
+    matrix = re.search(r"^ +python: \[(.*)\]$", workflow, re.MULTILINE)
+
+    assert matrix
+    assert re.findall(r"[\d.]+", matrix[1]) == promised
+    assert PROJECT["requires-python"] == f">={promised[0]}"
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_runs_each_action_at_one_commit(workflow: Path):
+    actions = re.findall(r"uses: (?!\./)(.*)", workflow.read_text())
+
+    assert actions
+    assert [action for action in actions if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)] == []
 
 
 def test_the_lock_pins_every_requirement_by_hash_and_names_no_address():
