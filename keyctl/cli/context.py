@@ -136,7 +136,11 @@ class CommandContext:
         if self.location.file is None:
             from keyctl.cli.argument_guard import refuse_keys_of
 
-            refuse_keys_of(store.formats, sys.argv[1:])
+            try:
+                refuse_keys_of(store.formats, sys.argv[1:])
+            except BaseException:
+                store.close()
+                raise
         return store
 
     @cached_property

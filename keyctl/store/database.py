@@ -137,9 +137,13 @@ class Store(Database):
 
     def __init__(self, location: StoreLocation, *, wait: float = DEFAULT_WAIT, patient: bool = False) -> None:
         super().__init__(location, wait=wait, patient=patient)
-        with self.read() as connection:
-            check_revision(str(location), schema_revision(connection))
-            self._read_settings(connection)
+        try:
+            with self.read() as connection:
+                check_revision(str(location), schema_revision(connection))
+                self._read_settings(connection)
+        except BaseException:
+            self.close()
+            raise
 
     def reload(self) -> None:
         """Read the store's settings again."""

@@ -54,11 +54,15 @@ def postgres_engine(location: StoreLocation, *, wait: float, patient: bool) -> E
                 if not (patient and _may_come_up(str(error)) and time.monotonic() < give_up):
                     raise
                 time.sleep(0.2)
-        connection.execute(
-            f"set lock_timeout = {max(1, int(wait * 1000))}; set statement_timeout = {STATEMENT_TIMEOUT * 1000}; "
-            f"set idle_in_transaction_session_timeout = {IDLE_TIMEOUT * 1000}"
-        )
-        connection.autocommit = False
+        try:
+            connection.execute(
+                f"set lock_timeout = {max(1, int(wait * 1000))}; set statement_timeout = {STATEMENT_TIMEOUT * 1000}; "
+                f"set idle_in_transaction_session_timeout = {IDLE_TIMEOUT * 1000}"
+            )
+            connection.autocommit = False
+        except BaseException:  # the pool never learns of this connection
+            connection.close()
+            raise
         return connection
 
     engine = create_engine(

@@ -55,6 +55,7 @@ def create(
     database.close()
     store = Store(location, wait=wait, patient=patient)
     if not created and not any_profile and store.profile.document != profile.document:
+        store.close()
         raise Refused(
             f'the store at {location} has another profile: "{store.profile.name}"',
             hint=f"see: keyctl profile show --store {location}",

@@ -20,9 +20,13 @@ def sqlite_engine(path: Path, *, wait: float) -> Engine:
         )
         # A rollback journal, not WAL: a reader who may only read the file must see the last revocation.
         # The last pragma makes LIKE mean the same as in Postgres.
-        connection.executescript(
-            "pragma foreign_keys = on; pragma synchronous = full; pragma case_sensitive_like = on;"
-        )
+        try:
+            connection.executescript(
+                "pragma foreign_keys = on; pragma synchronous = full; pragma case_sensitive_like = on;"
+            )
+        except BaseException:  # the file is no database: the pool never learns of this connection
+            connection.close()
+            raise
         return connection
 
     engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, hide_parameters=True)
