@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -54,6 +55,11 @@ def failing_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(MIGRATIONS, folder / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "migrations/versions/9999_fails.py").write_text(FAILS.format(newest=SCHEMA_REVISION))
     monkeypatch.setattr(schema, "__file__", str(folder / "schema.py"))
+
+
+def upgrade(location: StoreLocation) -> tuple[str, str]:
+    with closing(Database(location)) as database:
+        return schema.upgrade(database)
 
 
 def dump(path: Path) -> list[str]:
@@ -124,10 +130,11 @@ def test_an_upgrade_that_fails_leaves_the_store_as_it_was(opened: Opened, failin
     before = dump(opened.path)
 
     with pytest.raises(LookupError):
-        schema.upgrade(Database(opened.store.location))
+        upgrade(opened.store.location)
 
     assert dump(opened.path) == before
-    assert Verifier(SqliteReader(opened.path)).verify(minted.text)
+    with closing(Verifier(SqliteReader(opened.path))) as verifier:
+        assert verifier.verify(minted.text)
     assert check(opened.store).fault is None
 
 
@@ -170,7 +177,7 @@ def test_of_several_creations_at_once_one_makes_the_store_and_all_have_it(cli: C
 def test_an_upgrade_of_a_current_store_changes_nothing(opened: Opened):
     before = opened.path.read_bytes()
 
-    assert schema.upgrade(Database(opened.store.location)) == (SCHEMA_REVISION, SCHEMA_REVISION)
+    assert upgrade(opened.store.location) == (SCHEMA_REVISION, SCHEMA_REVISION)
 
     assert opened.path.read_bytes() == before
 
@@ -179,7 +186,7 @@ def test_an_upgrade_of_nothing_makes_nothing(tmp_path: Path):
     (tmp_path / "empty.db").touch()
 
     with pytest.raises(KeyctlError, match="holds no keyctl store") as error:
-        schema.upgrade(Database(StoreLocation.of_file(tmp_path / "empty.db")))
+        upgrade(StoreLocation.of_file(tmp_path / "empty.db"))
 
     assert error.value.hint == f"create it: keyctl init --store {tmp_path / 'empty.db'}"
     assert (tmp_path / "empty.db").read_bytes() == b""
@@ -194,7 +201,7 @@ def test_a_store_of_a_newer_version_is_refused_and_left_alone(opened: Opened):
     for use in (
         lambda: Store(opened.store.location),
         lambda: SqliteReader(opened.path),
-        lambda: schema.upgrade(Database(opened.store.location)),
+        lambda: upgrade(opened.store.location),
     ):
         with pytest.raises(ConfigurationInvalid) as error:
             use()
@@ -224,23 +231,22 @@ def test_a_store_of_schema_0001_is_still_read(tmp_path: Path):
     connection.close()
     expected = json.loads((DATA / "store-0001.json").read_text())
 
-    schema.upgrade(Database(StoreLocation.of_file(file)))
-    store = Store(StoreLocation.of_file(file))
-    reader = SqliteReader(file)
+    upgrade(StoreLocation.of_file(file))
 
-    verdict = check(store)
-    assert (verdict.fault, verdict.keys, verdict.owners) == (None, expected["keys"], expected["owners"])
-    for keyring in (store, reader):
-        verifier = Verifier(keyring, clock=lambda: NOW + timedelta(hours=1))
-        codes = {text: str(verifier.verify(text).code) for text in expected["codes"]}
-        assert codes == expected["codes"]
-    store.close()
+    with closing(Store(StoreLocation.of_file(file))) as store, closing(SqliteReader(file)) as reader:
+        verdict = check(store)
+        assert (verdict.fault, verdict.keys, verdict.owners) == (None, expected["keys"], expected["owners"])
+        for keyring in (store, reader):
+            verifier = Verifier(keyring, clock=lambda: NOW + timedelta(hours=1))
+            codes = {text: str(verifier.verify(text).code) for text in expected["codes"]}
+            assert codes == expected["codes"]
 
 
 def test_migration_0001_is_frozen(tmp_path: Path):
     """Stores made by it exist: it may not change. Make a further migration instead."""
     golden = (DATA / "store-0001.sql").read_text()
     opened = new_store(tmp_path / "new.db")
+    opened.store.close()
     with sqlite3.connect(opened.path) as connection:
         made = [sql for (sql,) in connection.execute("select sql from sqlite_master where sql is not null")]
     connection.close()

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pytest
 
 from keyctl.admin.owners import NewOwner
 from keyctl.errors import ConfigurationInvalid, KeyctlError, StoreBusy, StoreUnavailable
+from keyctl.store.database import Store
 from keyctl.store.sqlite_reader import SqliteReader
 from tests.runner import Cli
 from tests.stores import Opened, names, new_store
@@ -70,12 +72,13 @@ def test_it_sees_a_revocation_at_once(filled: SimpleNamespace):
     filled.opened.admin.revoke([filled.prefixes["plain"]])
 
     assert reader.find(filled.prefixes["plain"]).key.revoked_at is not None
+    reader.close()
 
 
 def test_it_holds_no_lock_between_look_ups(filled: SimpleNamespace):
     reader = SqliteReader(filled.path)
     reader.find(filled.prefixes["rich"])
-    impatient = Opened(type(filled.opened.store)(filled.opened.store.location, wait=0), filled.opened.clock)
+    impatient = Opened(Store(filled.opened.store.location, wait=0), filled.opened.clock)
 
     impatient.mint()
 
@@ -125,8 +128,10 @@ def test_a_store_in_a_folder_that_nobody_may_write_to_can_be_read(filled: Simple
 def test_a_file_may_be_called_anything(tmp_path: Path, name: str):
     opened = new_store(tmp_path / name)
     [minted] = opened.mint()
+    opened.store.close()
 
-    assert SqliteReader(tmp_path / name).find(minted.record.key.prefix).key == minted.record.key
+    with closing(SqliteReader(tmp_path / name)) as reader:
+        assert reader.find(minted.record.key.prefix).key == minted.record.key
     assert names(tmp_path) == [name]
 
 
@@ -246,6 +251,7 @@ def test_a_write_that_was_cut_off_does_not_fool_a_reader(filled: SimpleNamespace
 
     assert "was cut off" in error.value.message
     # Any command that opens the store for writing puts it right.
-    assert type(filled.opened.store)(filled.opened.store.location).find(filled.prefixes["plain"]).key.revoked_at is None
-    assert SqliteReader(filled.path).find(filled.prefixes["plain"]).key.revoked_at is None
+    for open_again in (lambda: Store(filled.opened.store.location), lambda: SqliteReader(filled.path)):
+        with closing(open_again()) as keyring:
+            assert keyring.find(filled.prefixes["plain"]).key.revoked_at is None
     assert not journal.exists()
