@@ -33,7 +33,6 @@ UNSAFE_BUT_QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off
 # "guarded" needs its password; everybody else is let in. Both come through a socket that only this machine has.
 _WHO_MAY_CONNECT = "local all guarded scram-sha-256\nlocal all all trust\n"
 _START_TIMEOUT = 60.0  # seconds
-_keepers: list[subprocess.Popen[bytes]] = []
 _connections: dict[str, psycopg.Connection] = {}  # by the URL of the schema that each has made
 
 
@@ -109,17 +108,15 @@ def with_parameters(url: str, **parameters: object) -> str:
 
 
 def _start_keeper(users: str, programs: Path, settings: Sequence[str]) -> str:
-    keeper = subprocess.Popen(
+    keeper = subprocess.run(
         [sys.executable, "-P", __file__, users, programs, *settings],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,  # Ctrl-C is for the tests, which then let go of the lock
+        check=False,
     )
-    _keepers.append(keeper)  # nobody waits for it
-    assert keeper.stdout
-    with keeper.stdout as answers:
-        answer = answers.read().decode()
+    answer = keeper.stdout.decode()
     if not answer.startswith("postgresql://"):
         raise RuntimeError(f"PostgreSQL does not start:\n{answer}")
     return answer.strip()
@@ -208,4 +205,5 @@ def _copy(programs: Path, to: Path) -> Path:
 
 
 if __name__ == "__main__":
-    _keep(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])
+    if os.fork() == 0:  # it may outlive the tests that start it, which wait for its answer alone
+        _keep(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import functools
@@ -231,12 +232,8 @@ def _fork(args: list[str], env: dict[str, str], cwd: str, fds: list[int]) -> tup
     return pid, wait
 
 
-def _zygote() -> socket.socket:
-    return _start_zygote()[0]
-
-
 @functools.cache
-def _start_zygote() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+def _zygote() -> socket.socket:
     """One for each process that runs tests; it ends when the socket closes. See tests/zygote.py."""
     ours, theirs = socket.socketpair()
     with theirs:
@@ -247,7 +244,13 @@ def _start_zygote() -> tuple[socket.socket, subprocess.Popen[bytes]]:
             stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
-    return ours, zygote
+
+    def end() -> None:
+        ours.close()
+        zygote.wait(TIMEOUT)
+
+    atexit.register(end)
+    return ours
 
 
 def _converse(master: int, talk: list[tuple[str, str]], timeout: float) -> bytes:
