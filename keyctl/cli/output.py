@@ -131,9 +131,9 @@ class Output:
             return
         if sys.stdin is None or not sys.stdin.isatty():
             raise Refused(f"{question}: only if somebody says yes", hint="there is no terminal to ask at: add --yes")
-        sys.stderr.write(f"{visible(question)}? [y/N] ")
-        sys.stderr.flush()
-        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        from keyctl.cli.terminal import ask
+
+        if ask(f"{visible(question)}? [y/N] ").strip().lower() not in {b"y", b"yes"}:
             raise Aborted("aborted: nothing was changed")
 
 

@@ -32,7 +32,7 @@ def read_presented_key(key_file: Path | None) -> str:
     """Return one line without its line end. Raises NoKeyGiven or NotOneKey; neither holds what was read."""
     source = "standard input" if key_file is None or str(key_file) == "-" else str(key_file)
     if key_file is None and sys.stdin is not None and sys.stdin.isatty():
-        return _one_line(_ask("Key: ").encode(), "the prompt")
+        return _one_line(_ask("Key: "), "the prompt")
     return _one_line(read_bytes(key_file, longest=_LONGEST + 1), source)
 
 
@@ -49,26 +49,30 @@ def read_admin_token(file: str | None) -> str | None:
         return _password(read_bytes(Path(file), longest=_LONGEST), file)
     if sys.stdin is None or not sys.stdin.isatty():
         return None
-    return _ask("Admin token: ") or None
+    return _ask_text("Admin token: ") or None
 
 
 def read_new_secret(file: Path | None, what: str) -> str:
     """Return a password from a file or standard input, or from a hidden prompt that asks twice. Raises UsageError."""
     if file is not None or sys.stdin is None or not sys.stdin.isatty():
         return _password(read_bytes(file, longest=_LONGEST), str(file or "standard input"))
-    first = _ask(f"{what}: ")
-    if first != _ask("Again: "):
+    first = _ask_text(f"{what}: ")
+    if first != _ask_text("Again: "):
         raise UsageError("the two are not the same: nothing was changed")
     return first
 
 
-def _ask(prompt: str) -> str:
-    import getpass
+def _ask(prompt: str) -> bytes:
+    from keyctl.cli.terminal import ask
 
+    return ask(prompt, hidden=True)
+
+
+def _ask_text(prompt: str) -> str:
     try:
-        return getpass.getpass(prompt, stream=sys.stderr)
-    except EOFError:  # Ctrl-D
-        return ""
+        return _ask(prompt).decode()
+    except UnicodeDecodeError:
+        raise UsageError("what was typed is not UTF-8 text") from None
 
 
 def _password(raw: bytes, source: str) -> str:
