@@ -50,8 +50,8 @@ def mint_imports_no_migrations() -> Count:
 def verify_asks_the_store_little() -> Count:
     with _store() as opened:
         key = opened.mint(owner="acme")[0].text
-        with _statements() as ran:
-            assert Verifier(SqliteReader(opened.path), clock=opened.clock).verify(key)
+        with _statements() as ran, closing(SqliteReader(opened.path)) as reader:
+            assert Verifier(reader, clock=opened.clock).verify(key)
         # the cache's size; the schema's table, its revision, the settings; the key, its owners
         return Count("statements to open a store and verify a key with an owner", str(len(ran)), len(ran) <= 6)
 

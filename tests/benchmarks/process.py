@@ -85,10 +85,12 @@ def _hash_on_all_cores(count: int) -> None:
 
 def _mint(folder: Path, scheme: Scheme, count: int) -> Run:
     """Mint so many keys, each time into a new store."""
-    return prepared(
-        lambda: empty_store(folder / "minted.db", scheme),
-        lambda store: KeyAdmin(store, ACTOR).mint(NewKey(), Kept(), count=count),
-    )
+
+    def mint(store: Store) -> None:
+        with closing(store):
+            KeyAdmin(store, ACTOR).mint(NewKey(), Kept(), count=count)
+
+    return prepared(lambda: empty_store(folder / "minted.db", scheme), mint)
 
 
 def _insert(folder: Path, count: int) -> Run:
@@ -102,4 +104,8 @@ def _insert(folder: Path, count: int) -> Run:
                 minted.extend(map(dict, connection.execute(select(keys)).mappings()))
         return empty_store(folder / "inserted.db", Sha256())
 
-    return prepared(prepare, lambda store: store.write(lambda connection: connection.execute(insert(keys), minted)))
+    def insert_all(store: Store) -> None:
+        with closing(store):
+            store.write(lambda connection: connection.execute(insert(keys), minted))
+
+    return prepared(prepare, insert_all)
