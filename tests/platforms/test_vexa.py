@@ -109,7 +109,7 @@ def clone(tmp_path: Path, cli: Cli) -> Path:
     clone = tmp_path.resolve() / "clone"
     (clone / ".venv/bin").mkdir(parents=True)
     (clone / ".ci").mkdir()
-    for name in ("Makefile", "pyproject.toml", ".ci/requirements-dev.txt"):
+    for name in ("Makefile", "pyproject.toml", ".ci/requirements.txt"):
         shutil.copy(ROOT / name, clone / name)
     python = clone / ".venv/bin/python"
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
