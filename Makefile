@@ -1,7 +1,7 @@
 # `make` brings keyctl up, `make -s provision-token` prints a new key, `make help` tells the rest.
 SHELL := /bin/bash
 VENV := .venv
-PY = $(shell for p in python3.13 python3.12 python3.11 python3; do \
+PY = $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 PYTHON := $(VENV)/bin/python
 # -P: a file in the working directory is never imported. -m: keyutils has a keyctl too

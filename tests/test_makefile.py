@@ -325,6 +325,18 @@ def test_another_interpreter_behind_the_same_name_is_installed_for_anew(bare: Tr
     assert bare.calls_of("test") == [NEW, *RUN_TIME, UV, DEVELOPMENT, PYTEST]
 
 
+def test_the_newest_python_in_the_path_is_taken(bare: Tree):
+    folder = bare.path.parent / "bin"
+    folder.mkdir()
+    for name in ("python3.13", "python3.14", "python3"):
+        shutil.copy(bare.path.parent / "python", folder / name)
+
+    done = bare.make("provision-token", env={"PATH": f"{folder}:{bare.env['PATH']}"})
+
+    assert done.returncode == 0, done.stderr
+    assert [Path(record["program"]).name for record in bare.records if record["args"] == NEW] == ["python3.14"]
+
+
 def test_what_a_key_takes_stays_below_100_megabytes_and_holds_nothing_of_development():
     lock = (ROOT / ".ci/requirements.txt").read_text()
     pins = [Requirement(line.rstrip("\\")) for line in lock.splitlines() if re.match(r"\w", line)]
