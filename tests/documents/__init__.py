@@ -1,0 +1,1 @@
+"""The README and the topics of `keyctl help` are true."""
