@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests import pictures
-from tests.test_readme import README
+from tests.documents.pages import README
 
 TEXT = "{http://www.w3.org/2000/svg}text"
 
@@ -22,7 +22,7 @@ def test_the_pictures_show_what_the_commands_print():
 
 @pytest.mark.parametrize("name", pictures.TITLES)
 def test_the_readme_shows_the_picture(name: str):
-    assert len(re.findall(rf"^!\[[^\]]+\]\(\.github/{name}\.svg\)$", README, re.MULTILINE)) == 1
+    assert len(re.findall(rf"^!\[[^\]]+\]\(\.github/{name}\.svg\)$", README.read_text(), re.MULTILINE)) == 1
 
 
 @pytest.mark.parametrize("name", pictures.TITLES)

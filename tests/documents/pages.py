@@ -11,6 +11,10 @@ TOPICS = sorted((ROOT / "keyctl/help").glob("*.md"))
 PAGES = [README, *TOPICS]
 
 
+def topic(name: str) -> Path:
+    return next(page for page in TOPICS if page.stem == name)
+
+
 def name_of(page: Path) -> str:
     return page.stem
 
@@ -47,3 +51,24 @@ def lines_of_shell(page: Path) -> list[str]:
     """Return every command line that a page holds, run or only mentioned."""
     scripts = [line for block in fenced(page, "sh") for line in block.replace("\\\n", "").splitlines() if line]
     return scripts + [line for line, _ in steps(page)] + code_spans(page)
+
+
+def files() -> dict[str, str]:
+    """Return the files that all pages show."""
+    return {name: text for page in PAGES for name, text in files_of(page).items()}
+
+
+def table(heading: str) -> list[list[str]]:
+    """Return the rows of the first table below a heading of any page, or below the table's own caption in bold."""
+    everything = "\n".join(page.read_text() for page in PAGES)
+    [at] = re.findall(
+        rf"^(?:#+ {re.escape(heading)}|\*\*{re.escape(heading)}\*\*)\n(.*)", everything, flags=re.MULTILINE | re.DOTALL
+    )
+    first = re.search(r"^\|.*?(?=\n\n|\Z)", at, flags=re.MULTILINE | re.DOTALL)
+    assert first, f"no table below {heading}"
+    rows = first[0].splitlines()[2:]
+    return [[cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
+
+
+def plain(cell: str) -> str:
+    return cell.replace("`", "")

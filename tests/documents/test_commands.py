@@ -12,9 +12,9 @@ import pytest
 import typer
 
 from keyctl.cli.app import app
-from keyctl.cli.commands import HELP_LINES, below
+from keyctl.cli.commands import HELP_LINES
 from keyctl.cli.typer_internals import ClickException
-from tests.documents.pages import PAGES, README, ROOT, code_spans, fenced, lines_of_shell, name_of
+from tests.documents.pages import PAGES, ROOT, code_spans, lines_of_shell, name_of
 
 END = re.compile(r"[|&;()]+")  # of a command, in a line of shell
 REDIRECTION = re.compile(r"[<>]+")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from keyctl.codes import Code
-from tests.documents.pages import PAGES, README, TOPICS, files_of, name_of, steps
+from tests.documents.pages import PAGES, README, files_of, name_of, steps, topic
 from tests.documents.terminal import Shell
 from tests.runner import Cli
 
@@ -31,7 +31,6 @@ VARIABLE = re.compile(
     re.VERBOSE | re.ASCII,
 )
 LASTING = ("key", "prefix", "id", "signer")
-TOUR = next(page for page in TOPICS if page.stem == "tour")
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if steps(page)], ids=name_of)
@@ -51,7 +50,7 @@ def test_a_page_shows_what_its_commands_print(page: Path, cli: Cli):
                 assert code == expected_code(out), f"$ {command}\n{out}"
 
 
-@pytest.mark.parametrize("page", [README, TOUR], ids=name_of)
+@pytest.mark.parametrize("page", [README, topic("tour")], ids=name_of)
 def test_a_tour_covers_the_life_of_a_key(page: Path):
     used = [words[1] for command, _ in steps(page) if (words := command.split())[0] == "keyctl"]
 

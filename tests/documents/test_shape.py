@@ -1,0 +1,57 @@
+"""The README is one sitting, a topic is a page, and every link between them leads somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.documents.pages import PAGES, README, TOPICS, name_of
+
+LINK = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
+
+
+def test_the_readme_has_at_most_250_lines():
+    assert len(README.read_text().splitlines()) <= 250
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=name_of)
+def test_a_topic_has_at_most_200_lines(topic: Path):
+    assert len(topic.read_text().splitlines()) <= 200
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=name_of)
+def test_a_topic_begins_with_its_title_and_one_sentence(topic: Path):
+    title, blank, sentence, after, *_ = topic.read_text().split("\n")
+
+    assert re.fullmatch(r"# [A-Z].*[^.]", title)
+    assert (blank, after) == ("", "")
+    assert re.fullmatch(r"[A-Z][^`]*[^.`]\.", sentence)
+    assert len(sentence) <= 72
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=name_of)
+def test_the_readme_lists_each_topic_with_its_sentence(topic: Path):
+    sentence = topic.read_text().split("\n")[2]
+
+    assert README.read_text().count(f"- [{topic.stem}](keyctl/help/{topic.name}): {sentence}\n") == 1
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=name_of)
+def test_a_topic_links_only_to_what_an_installed_keyctl_has(topic: Path):
+    assert {Path(target).parent for target, _ in LINK.findall(topic.read_text())} <= {Path()}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_to_documents_and_headings(page: Path):
+    for target, heading in LINK.findall(page.read_text()):
+        linked = page.parent / target if target else page
+        assert linked.exists(), target
+        assert not heading or heading in headings(linked.read_text()), f"{target}#{heading}"
+
+
+def headings(text: str) -> set[str]:
+    """Return the anchors that a forge makes of a document's headings."""
+    lines = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in lines}

@@ -1,0 +1,176 @@
+"""Tables that the code knows are compared with the code."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import keyctl
+import keyctl.cli
+from keyctl import decision, verifier
+from keyctl.cli.commands import SECTIONS, below
+from keyctl.cli.global_options import global_options
+from keyctl.decision import Code
+from keyctl.errors import KeyctlError
+from keyctl.http import admission
+from keyctl.profiles.http import read_http
+from keyctl.profiles.model import read_profile
+from keyctl.profiles.reader import Table
+from tests.documents.pages import ROOT, files, plain, table
+from tests.runner import Cli
+
+
+def test_the_commands_of_each_section_are_in_the_table():
+    documented = {section: re.findall(r"`([a-z -]+)`", names) for section, names in table("Commands")}
+
+    assert documented == {section: [name for name in names if not below(name)] for section, names in SECTIONS.items()}
+
+
+def test_every_global_option_is_in_the_table():
+    documented = {re.findall(r"--[a-z-]+", cells[0])[0] for cells in table("Global options")}
+
+    assert documented == {option.opts[0] for option in global_options()}
+
+
+def test_every_exit_code_is_in_the_table():
+    documented = {
+        (int(number), name) for number, names, _ in table("Exit codes") for name in re.findall(r"[A-Z_]{2,}", names)
+    }
+
+    for module in pkgutil.iter_modules(keyctl.cli.__path__, "keyctl.cli."):
+        importlib.import_module(module.name)
+    errors = {(error.exit_code, error.code) for error in {KeyctlError, *descendants(KeyctlError)}}
+    assert documented == errors | {(code.exit_code, str(code)) for code in Code}
+
+
+def test_the_conditions_stand_in_the_order_of_the_code():
+    documented = [(int(number), plain(code)) for number, _, code in table("When a key is accepted")]
+
+    source = inspect.getsource(verifier.Verifier._prove) + inspect.getsource(decision.decide)
+    codes = re.findall(r"\bCode\.([A-Z_]+)", source)
+    assert [code for _, code in documented] == [code for code in codes if code != "VALID"]
+    assert [number for number, _ in documented] == list(range(1, len(documented) + 1))
+    assert codes[-1] == "VALID"
+
+
+def test_what_a_request_must_pass_stands_in_the_order_of_the_code():
+    documented = [(number, plain(code)) for number, _, code in table("What a request must pass first") if number]
+
+    source = inspect.getsource(admission.admit).replace(
+        "presented = _presented(", inspect.getsource(admission._presented)
+    )
+    codes = re.findall(r"\bCode\.([A-Z_]+)", source)
+    assert [code for _, code in documented] == [code for code in codes if code != "VALID"]
+    assert [int(number) for number, _ in documented] == list(range(1, len(documented) + 1))
+
+
+def test_every_action_of_the_log_is_in_the_table():
+    documented = [name for _, names in table("Actions") for name in re.findall(r"`([a-z_.]+)`", names)]
+
+    package = Path(keyctl.__file__).parent
+    code = "\n".join(file.read_text() for folder in ("admin", "store") for file in (package / folder).rglob("*.py"))
+    named = set(re.findall(r'"((?:key|owner|store|profile|bundle|admin_token)\.[a-z_]+)"', code))
+    assert set(documented) == named
+    assert len(documented) == len(named)
+
+
+def test_every_environment_variable_is_in_the_table():
+    documented = {plain(name) for name, _ in table("Environment variables")}
+
+    package = Path(keyctl.__file__).parent
+    named = {name for file in package.rglob("*.py") for name in re.findall(r"\bKEYCTL_[A-Z_]+\b", file.read_text())}
+    assert documented == named | {"NO_COLOR"}
+
+
+def test_the_variables_of_make_are_in_the_table():
+    documented = [plain(name) for name, _ in table("Variables of make")]
+
+    [line] = re.findall(r"^KEY_VARIABLES := (.*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert documented == [*line.split(), "ADMIN_TOKEN"]
+
+
+@pytest.mark.sqlite
+def test_the_fields_of_json_objects_are_in_the_table(store: Cli):
+    documented = {plain(name): re.findall(r"`(\w+)`", fields) for name, fields in table("JSON")}
+
+    minted = store("mint", "--json", "--owner", "acme", "--create-owner", check=0).json
+    (store.cwd / "key").write_text(minted["key"])
+    prefix = minted["prefix"]
+    objects = {
+        "config show": store("config", "show", "--json").json,
+        "profile check": store("profile", "check", "standard", "--json").json,
+        "init": store("init", "--json").json,
+        "db status": store("db", "status", "--json").json,
+        "db upgrade": store("db", "upgrade", "--json").json,
+        "verify": store("verify", "--key-file", "key", "--json").json,
+        "inspect": store("inspect", "--key-file", "key", "--json").json,
+        "list": store("list", "--json").json,
+        "owner": store("owner", "show", "acme", "--json").json,
+        "owner list": store("owner", "list", "--json").json,
+        "event": store("audit", "list", "--json").json["events"][0],
+        "audit list": store("audit", "list", "--json").json,
+        "audit verify": store("audit", "verify", "--json").json,
+        "key": store("show", prefix, "--json").json,
+    }
+    objects["profile list"] = store("profile", "list", "--json").json
+    objects["profile apply"] = store("profile", "apply", "standard", "--json").json
+    objects["db hash"] = store("db", "hash", "--json").json
+    objects["bundle key"] = store("bundle", "key", "--create", "--json").json
+    objects["bundle export"] = store("bundle", "export", "keys.bundle", "--json").json
+    objects["bundle show"] = store("bundle", "show", "keys.bundle", "--json").json
+    objects["admin-token"] = store("admin-token", "clear", "--json").json
+    assert {name: list(fields) for name, fields in objects.items()} == documented
+    # What the text below the table says
+    key = documented["key"]
+    assert list(minted) == [*key, "key"]
+    assert list(store("mint", "--json", "--out", "new").json) == [*key, "key", "out"]
+    assert list(store("mint", "--json", "--count", "2").json) == ["keys"]
+    rotated = store("rotate", prefix, "--json").json
+    assert list(rotated) == [*key, "key", "previous"]
+    assert list(rotated["previous"]) == ["id", "prefix", "expires_at", "status"]
+    trust = objects["bundle key"]["public_key"]
+    offline = store("verify", "--bundle", "keys.bundle", "--trust", trust, "--key-file", "key", "--json").json
+    assert list(offline) == documented["verify"]
+    assert [*offline["bundle"], "verifies", "keys", "owners"] == documented["bundle show"]
+    error = store("show", "nobody", "--json", check=3)
+    assert error.out == ""
+    assert error.err.startswith('{"error":{"code":"NOT_FOUND","message":')
+
+
+# ── profiles ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_key_of_a_profile_is_in_the_reference(monkeypatch: pytest.MonkeyPatch):
+    documented = {plain(cells[0]) for cells in table("Every key of a profile")}
+
+    asked: set[str] = set()
+    for method in ("_typed", "raw"):
+        monkeypatch.setattr(Table, method, recording(getattr(Table, method), asked))
+    read_profile(tomllib.loads(files()["acme.toml"]), source="the profile topic", also=read_http)
+    groups = {path for path in asked if any(other.startswith((f"{path}.", f"{path}[")) for other in asked)}
+    assert documented == asked - groups
+
+
+def recording(method: Any, asked: set[str]) -> Any:
+    def recorded(table: Table, key: str, *rest: Any) -> Any:
+        if not table.path.endswith((".environments", ".descriptions", "http.identity", ".headers")):
+            path = f"{table.path}.{key}" if table.path else key
+            path = re.sub(r"(?<=plans|kinds)\.[\w-]+", ".NAME", path)
+            path = re.sub(r"(?<=attributes)\.[\w-]+", ".NAME", path)
+            path = re.sub(r"(?<=responses)\.\w+", ".CODE", path)
+            path = re.sub(r"scopes\.list\.[\w-]+", "scopes.list.NAME", path)
+            asked.add(re.sub(r"\[\d+\]", "[]", path))
+        return method(table, key, *rest)
+
+    return recorded
+
+
+def descendants(kind: type[KeyctlError]) -> set[type[KeyctlError]]:
+    return {below for child in kind.__subclasses__() for below in {child, *descendants(child)}}
