@@ -67,7 +67,7 @@ def report(
     elif output.json:
         output.answer_json(objects[0] if len(objects) == 1 else {"keys": objects})
     else:
-        words = [done if change.changed or done != "changed" else "unchanged" for change in changes]
+        words = [done if change.changed else "unchanged" for change in changes]
         output.answer("\n".join(f"{word} {one.record.key.prefix}" for word, one in zip(words, changes, strict=True)))
 
 

@@ -23,4 +23,4 @@ def report(context: CommandContext, change: OwnerChange, done: str, *, already: 
     if output.json:
         output.answer_json(owner_object(owner))
     else:
-        output.answer(f"{done} {owner.handle}")
+        output.answer(f"{done if change.changed else 'unchanged'} {owner.handle}")

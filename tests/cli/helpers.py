@@ -168,6 +168,13 @@ def refused(cli: Cli, *args: Any, code: int, says: str | Sequence[str] = (), **h
     return result
 
 
+def is_so_already(cli: Cli, *args: str, says: str) -> None:
+    """Claim that a change of one key or owner was made before: the exit code is 0, and both streams say so."""
+    result = changes_nothing(cli, *args, says=f"{says}: nothing was changed")
+    name = next(word for word in reversed(args) if f" {word} {says}" in result.err)
+    assert result.out == f"unchanged {name}\n"
+
+
 def changes_nothing(cli: Cli, *args: Any, says: str) -> Result:
     """Claim that a command succeeds, says so on stderr, and leaves the store as it was."""
     before = dump(cli)

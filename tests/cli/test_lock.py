@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.helpers import ago, changes_nothing, mint, mint_many, refused, seconds_from_now, set_key, show, verify
+from tests.cli.helpers import (
+    ago,
+    changes_nothing,
+    is_so_already,
+    mint,
+    mint_many,
+    refused,
+    seconds_from_now,
+    set_key,
+    show,
+    verify,
+)
 from tests.runner import Cli
 
 
@@ -42,9 +53,9 @@ def test_a_lock_can_be_made_longer_shorter_or_open_ended(store: Cli):
 def test_doing_it_again_is_no_failure(store: Cli):
     prefix = mint(store)["prefix"]
 
-    changes_nothing(store, "unlock", prefix, says="is not locked")
+    is_so_already(store, "unlock", prefix, says="is not locked")
     store("lock", prefix, check=0)
-    changes_nothing(store, "lock", prefix, says="is locked already")
+    is_so_already(store, "lock", prefix, says="is locked already")
 
 
 def test_an_expired_key_is_not_locked_but_its_lock_is_lifted(store: Cli):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.helpers import changes_nothing, mint, mint_many, refused, show, verify, with_profile
+from tests.cli.helpers import changes_nothing, is_so_already, mint, mint_many, refused, show, verify, with_profile
 from tests.runner import Cli
 
 
@@ -56,7 +56,7 @@ def test_what_is_so_already_gets_a_note(store: Cli):
     prefix = mint(store, "--scope", "read")["prefix"]
 
     for options in (["--add", "read"], ["--remove", "write"], ["--set", "read"]):
-        changes_nothing(store, "scope", prefix, *options, says="has these scopes already")
+        is_so_already(store, "scope", prefix, *options, says="has these scopes already")
 
 
 def test_the_profiles_policy_is_enforced(empty: Cli):

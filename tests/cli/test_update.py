@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.helpers import changes_nothing, mint, mint_many, refused, show, verify
+from tests.cli.helpers import changes_nothing, is_so_already, mint, mint_many, refused, show, verify
 from tests.runner import Cli
 
 
@@ -56,7 +56,7 @@ def test_what_cannot_be_understood_changes_nothing(store: Cli, options: list[str
 def test_what_is_so_already_gets_a_note(store: Cli):
     prefix = mint(store, "--name", "ci", "--meta", "a=b")["prefix"]
 
-    changes_nothing(store, "update", prefix, "--name", "ci", "--meta", "a=b", "--any-ip", says="is so already")
+    is_so_already(store, "update", prefix, "--name", "ci", "--meta", "a=b", "--any-ip", says="is so already")
 
 
 def test_several_keys_are_asked_about(store: Cli):
