@@ -125,7 +125,7 @@ def _driver() -> Any:
         import psycopg.conninfo  # noqa: PLC0415 - an extra, and slow to import: only those who use it pay
     except ImportError:
         raise ConfigurationInvalid(
-            "PostgreSQL needs the psycopg package, which is not installed", hint="pip install 'apikeyctl[postgres]'"
+            "PostgreSQL needs the psycopg package, which is not installed", hint="pip install 'psycopg[binary]'"
         ) from None
     return psycopg
 

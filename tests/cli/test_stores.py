@@ -162,3 +162,11 @@ def test_without_a_home_the_users_own_is_taken(cli: Cli):
     shown = cli("config", "show", "--json", env={"HOME": None}, check=0).json
 
     assert shown["store"].endswith("keyctl.db")
+
+
+def test_without_the_driver_of_postgres_the_hint_names_a_package_that_exists(cli: Cli):
+    (cli.cwd / "psycopg.py").write_text("raise ImportError")
+
+    result = cli.cold("list", "--store", "postgresql://host/keys", env={"PYTHONPATH": str(cli.cwd)}, check=6)
+
+    assert "hint: pip install 'psycopg[binary]'" in result.err
