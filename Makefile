@@ -114,7 +114,7 @@ bench-peers: $(VENV)/.ready-dev ## measure keyctl beside keyshield and djangores
 completions: $(VENV)/.ready-dev ## write the completion scripts of bash, zsh and fish anew
 	@set -e; mkdir -p completions; \
 	for shell in bash:keyctl.bash zsh:_keyctl fish:keyctl.fish; do \
-	  _KEYCTL_COMPLETE=source_$${shell%:*} $(KEYCTL) > completions/$${shell#*:}; \
+	  $(KEYCTL) completion $${shell%:*} > completions/$${shell#*:}; \
 	done
 
 pictures: $(VENV)/.ready-dev ## draw the README's pictures anew

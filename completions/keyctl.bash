@@ -1,4 +1,4 @@
-# keyctl's completion for bash. Made by `make completions`.
+# keyctl's completion for bash. Printed by `keyctl completion bash`.
 
 _keyctl() {
     local program=${1/#\~\//$HOME/} answer kind value text described= width=0 i IFS=$'\n'

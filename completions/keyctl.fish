@@ -1,4 +1,4 @@
-# keyctl's completion for fish. Made by `make completions`.
+# keyctl's completion for fish. Printed by `keyctl completion fish`.
 
 function __keyctl_complete
     set -l before (commandline -cp | string collect)

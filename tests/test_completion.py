@@ -19,8 +19,8 @@ import typer
 
 from keyctl.cli.app import app
 from keyctl.cli.commands import HELP_LINES, below
-from keyctl.cli.completion.answers import FILES, VALUES
-from keyctl.cli.completion.scripts import script
+from keyctl.cli.completion_answers import FILES, VALUES
+from keyctl.cli.completion_scripts import script
 from keyctl.store.glance import glance
 from keyctl.store.location import StoreLocation
 from tests.imports import imported_by, packages

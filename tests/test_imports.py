@@ -67,6 +67,11 @@ def test_a_commands_help_imports_nothing_heavy_and_no_other_command(cli: Cli, co
     assert "keyctl.store.database" not in modules
 
 
+@pytest.mark.parametrize("args", [["help"], ["help", "tour"], ["help", "mint"], ["version"], ["completion", "bash"]])
+def test_what_helps_imports_nothing_heavy_off_a_terminal(cli: Cli, args: list[str]):
+    assert heavy(imported(cli, *args)) == set()
+
+
 @pytest.mark.parametrize("args", [["nonsense"], ["mint", "--nonsense"], ["revoke"]], ids=" ".join)
 def test_a_mistake_imports_nothing_heavy(cli: Cli, args: list[str]):
     assert heavy(imported(cli, *args, code=2)) == set()

@@ -12,7 +12,9 @@ from keyctl.cli.argument_guard import refuse_exposed_keys
 from keyctl.cli.command_groups import LazyGroup
 from keyctl.cli.context import CommandContext
 from keyctl.cli.global_options import global_options
+from keyctl.cli.help_layout import see_help
 from keyctl.cli.output import AnswerLost, debug_traceback
+from keyctl.cli.synonyms import option_hint
 from keyctl.cli.typer_internals import ClickException, NoArgsIsHelpError, NoSuchOption
 from keyctl.errors import KeyctlError, NotDelivered, UsageError
 
@@ -28,6 +30,7 @@ class TopLevel(LazyGroup):
 app = typer.Typer(
     cls=TopLevel,
     name="keyctl",
+    epilog="More about a command or a topic, such as the tour or exit-codes: keyctl help",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -101,12 +104,14 @@ def _run(context: CommandContext) -> int:
     context.settings.json = "--json" in arguments
     _keep_closed_streams_closed()
     if instruction := os.environ.get("_KEYCTL_COMPLETE"):
-        from keyctl.cli.completion.answers import respond
+        from keyctl.cli.completion_answers import respond
 
         return respond(instruction, typer.main.get_command(app), context)
     if sys.stdout is None:
         raise AnswerLost("standard output is closed: nothing was done", hint="to throw the answer away: >/dev/null")
     refuse_exposed_keys(arguments)
+    if arguments[:1] in (["--help"], ["-h"]) and any(not one.startswith("-") for one in arguments[1:2]):
+        arguments = [*arguments[1:], "--help"]  # `keyctl --help list` is asked for the help of `list`
     command = typer.main.get_command(app)
     try:
         code = command.main(arguments, prog_name="keyctl", standalone_mode=False, obj=context)
@@ -118,14 +123,13 @@ def _run(context: CommandContext) -> int:
 
 def _as_usage_error(error: ClickException) -> UsageError:
     message = error.format_message().rstrip(".")
-    path = error.ctx.command_path if getattr(error, "ctx", None) else "keyctl"  # type: ignore[attr-defined]
-    text, _, near = message.partition(". Did you mean ")
-    if isinstance(error, NoSuchOption) and error.possibilities:
-        text, near = error.message, f"{error.possibilities[0]}?"
-    text = re.sub(r"'([^']*)'", r'"\1"', text[:1].lower() + text[1:])
-    near = near.replace("'", '"').replace(", ", " or ")
-    hint = f"did you mean {near}" if near else f"see: {path} --help"
-    return UsageError(text, hint=hint)
+    ctx = error.ctx  # type: ignore[attr-defined]
+    hint = None
+    if isinstance(error, NoSuchOption):
+        message = error.message
+        hint = option_hint(error.option_name, [name for param in ctx.command.params for name in param.opts])
+    text = re.sub(r"'([^']*)'", r'"\1"', message[:1].lower() + message[1:])
+    return UsageError(text, hint=hint or see_help(ctx))
 
 
 def _keep_closed_streams_closed() -> None:

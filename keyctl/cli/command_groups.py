@@ -10,8 +10,12 @@ import typer
 
 from keyctl.cli.commands import SECTIONS, below, module_of
 from keyctl.cli.global_options import global_options
-from keyctl.cli.help_layout import Group
+from keyctl.cli.help_layout import Group, see_help, write_sections
+from keyctl.cli.synonyms import command_lines, did_you_mean, slip_of
+from keyctl.cli.topics import topic_names
 from keyctl.cli.typer_internals import ClickCommand
+from keyctl.errors import UsageError
+from keyctl.text import brief
 
 _ELSEWHERE = "--store, --json and the other global options work here too: keyctl --help"
 
@@ -52,12 +56,27 @@ class LazyGroup(Group):
         self.path = path
         self.commands = LazyCommands(path)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, ClickCommand | None, list[str]]:
+        word = args[0]
+        if word not in self.commands and not word.startswith("-") and not ctx.resilient_parsing:
+            raise UsageError(f'no such command "{brief(word)}"', hint=self._hint(word) or see_help(ctx))
+        found: tuple[str | None, ClickCommand | None, list[str]] = super().resolve_command(ctx, args)
+        return found
+
+    def _hint(self, word: str) -> str | None:
+        lines = command_lines(self.path, word) or ([f"help {word}"] if not self.path and word in topic_names() else [])
+        if lines:
+            return f"use: {' or '.join(f'keyctl {line}' for line in lines)}"
+        near = slip_of(word, self.commands)
+        return did_you_mean(near) if near else None
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the base class's signature
         here = below(self.path)
         sections = SECTIONS if not self.path else {"Commands": here}
-        for title, lines in sections.items():
-            with formatter.section(title):
-                formatter.write_dl([(name, here[name]) for name in lines if name in here], col_max=12, col_spacing=2)
+        write_sections(
+            formatter,
+            {title: [(name, here[name]) for name in lines if name in here] for title, lines in sections.items()},
+        )
 
 
 def _load(path: str) -> ClickCommand:

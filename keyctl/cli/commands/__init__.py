@@ -57,6 +57,11 @@ SECTIONS: dict[str, dict[str, str]] = {
         "audit list": "List changes, newest first.",
         "audit verify": "Verify the store against the audit log.",
     },
+    "Help": {
+        "help": "Show the help of a command, or a topic.",
+        "version": "Print the version.",
+        "completion": "Print or install shell completion.",
+    },
 }
 HELP_LINES = {name: line for lines in SECTIONS.values() for name, line in lines.items()}
 

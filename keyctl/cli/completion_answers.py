@@ -50,7 +50,7 @@ def respond(instruction: str, root: Any, context: CommandContext) -> int:
     """Do what a shell's script asks for; return the exit code."""
     action, _, shell = instruction.partition("_")
     if action == "source":
-        from keyctl.cli.completion.scripts import script
+        from keyctl.cli.completion_scripts import script
 
         context.output.answer(script(shell).rstrip("\n"))
         return 0
@@ -193,6 +193,22 @@ def _sorts(_context: CommandContext, _: str) -> Iterable[Item]:
     return [Item(name) for name in SORTS]
 
 
+def _commands_and_topics(_context: CommandContext, _: str) -> Iterable[Item]:
+    from keyctl.cli.topics import read_topic, topic_names
+
+    topics = [name for name in topic_names() if name not in below("")]
+    return [
+        *(Item(name, help=text) for name, text in below("").items()),
+        *(Item(name, help=read_topic(name).summary) for name in topics),
+    ]
+
+
+def _shells(_context: CommandContext, _: str) -> Iterable[Item]:
+    from keyctl.cli.completion_scripts import SHELLS
+
+    return [Item(shell) for shell in SHELLS]
+
+
 def _stores(context: CommandContext, _: str) -> Iterable[Item]:
     from keyctl.store.location import StoreLocation
 
@@ -211,6 +227,8 @@ VALUES: Mapping[str, Callable[[CommandContext, str], Iterable[Item]]] = {
     "STATUS": _statuses,
     "COLUMN": _sorts,
     "URL|NAME": _stores,
+    "COMMAND|TOPIC": _commands_and_topics,
+    "SHELL": _shells,
 }
 FILES = frozenset({"FILE", "NAME|FILE", "URL|NAME"})
 

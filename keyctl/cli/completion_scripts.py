@@ -1,15 +1,18 @@
-"""The scripts that tell bash, zsh and fish to ask keyctl at a TAB. `make completions` writes them to files.
+"""The scripts that make bash, zsh and fish ask keyctl at a TAB, and where each shell looks for its own.
 
 Each asks once, runs the program that was typed, and leaves quoting to its shell. What they pass and read, see
-`keyctl.cli.completion.answers`.
+`keyctl.cli.completion_answers`.
 """
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from keyctl.errors import UsageError, suggestion
 from keyctl.text import brief
 
-_BASH = r"""# keyctl's completion for bash. Made by `make completions`.
+_BASH = r"""# keyctl's completion for bash. Printed by `keyctl completion bash`.
 
 _keyctl() {
     local program=${1/#\~\//$HOME/} answer kind value text described= width=0 i IFS=$'\n'
@@ -54,7 +57,7 @@ complete -F _keyctl keyctl apikeyctl
 """
 
 _ZSH = r"""#compdef keyctl apikeyctl
-# keyctl's completion for zsh. Made by `make completions`.
+# keyctl's completion for zsh. Printed by `keyctl completion zsh`.
 
 _keyctl() {
     local program=${words[1]/#\~\//$HOME/} kind
@@ -80,7 +83,7 @@ else
 fi
 """
 
-_FISH = r"""# keyctl's completion for fish. Made by `make completions`.
+_FISH = r"""# keyctl's completion for fish. Printed by `keyctl completion fish`.
 
 function __keyctl_complete
     set -l before (commandline -cp | string collect)
@@ -107,6 +110,14 @@ end
 """
 
 _SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
+SHELLS = tuple(_SCRIPTS)
+MARK = "# keyctl's completion for "  # what every version of the scripts has held
+# What is left to do once the script is in its `folder`.
+AFTER = {
+    "bash": "open a new shell to use it; bash loads it if the package bash-completion is installed",
+    "zsh": "if it is not there yet, add this line to ~/.zshrc above compinit: fpath=({folder} $fpath)",
+    "fish": "open a new shell to use it",
+}
 
 
 def script(shell: str) -> str:
@@ -117,3 +128,22 @@ def script(shell: str) -> str:
             f'no completion for the shell "{brief(shell)}"', hint=suggestion(shell, _SCRIPTS, otherwise=known)
         )
     return _SCRIPTS[shell]
+
+
+def place(shell: str, *, program: str) -> Path:
+    """Return the user's own file for a shell's script. bash and fish look for one by the name that is typed."""
+    name = "apikeyctl" if program == "apikeyctl" else "keyctl"
+    if shell == "bash":
+        own = os.environ.get("BASH_COMPLETION_USER_DIR")
+        return (
+            (Path(own) if own else _folder("XDG_DATA_HOME", ".local/share") / "bash-completion") / "completions" / name
+        )
+    if shell == "zsh":
+        return _folder("XDG_DATA_HOME", ".local/share") / "zsh/site-functions/_keyctl"
+    return _folder("XDG_CONFIG_HOME", ".config") / f"fish/completions/{name}.fish"
+
+
+def _folder(variable: str, default: str) -> Path:
+    """Return a folder of the XDG base directories, which the shells use on macOS too."""
+    given = Path(os.environ.get(variable, ""))
+    return given if given.is_absolute() else Path.home() / default

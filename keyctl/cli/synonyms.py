@@ -1,0 +1,164 @@
+"""The hints of usage errors: what other tools call a command or an option, and slips of the finger.
+
+No hint is better than a wrong one. A word that keyctl has nothing for is not in the tables, and a known word is
+suggested for a typing error only, never because it looks alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+# By group, "" is the top level: what to type after `keyctl`, and what other tools call it.
+COMMANDS: dict[str, dict[str, str]] = {
+    "": {
+        "help": "man commands topics",
+        "help tour": "tutorial examples quickstart",
+        "init": "setup initialize initialise",
+        "mint": "create new add generate gen issue make keygen",
+        "list": "ls keys search find",
+        "show": "get describe info view cat",
+        "rotate": "roll regenerate reissue rekey renew cycle",
+        "revoke": "rm remove delete del destroy invalidate kill",
+        "lock": "disable suspend pause freeze block ban deactivate",
+        "unlock": "enable unsuspend resume unpause unfreeze unblock unban reactivate",
+        "expire": "ttl expiry expiration extend renew",
+        "scope": "grant scopes permissions permission",
+        "update": "edit rename modify change tag label",
+        "owner list": "users customers accounts tenants owners",
+        "owner": "user customer account tenant",
+        "owner add": "add",
+        "owner disable": "disable suspend ban deactivate",
+        "owner enable": "enable unsuspend unban reactivate",
+        "verify": "validate check test authenticate introspect",
+        "inspect": "decode parse",
+        "bundle export": "export",
+        "list --all --json": "export dump",
+        "audit list": "log logs history events",
+        "config show": "whoami settings status",
+        "db status": "status",
+        "db upgrade": "migrate upgrade",
+    },
+    "admin-token": {
+        "admin-token set": "create new add init",
+        "admin-token rotate": "replace change roll",
+        "admin-token clear": "rm remove delete unset disable",
+    },
+    "audit": {
+        "audit list": "ls log logs show history events",
+        "audit verify": "check validate",
+    },
+    "bundle": {
+        "bundle export": "create new make write sign build",
+        "bundle show": "inspect verify check validate info describe",
+        "bundle key": "keygen pubkey public-key",
+    },
+    "config": {"config show": "ls list get view"},
+    "db": {
+        "db status": "show info check version",
+        "db upgrade": "migrate update",
+    },
+    "owner": {
+        "owner add": "create new make",
+        "owner list": "ls search find",
+        "owner show": "get describe info view",
+        "owner update": "edit rename modify change set",
+        "owner disable": "rm remove delete del destroy suspend lock pause block ban deactivate",
+        "owner enable": "unsuspend unlock resume unpause unblock unban reactivate",
+    },
+    "profile": {
+        "profile list": "ls",
+        "profile show": "get describe info view cat",
+        "profile check": "validate verify lint test",
+        "profile apply": "set update use import change",
+    },
+}
+# What to type, and what other tools call it. Each holds for commands that have the option.
+OPTIONS: dict[str, str] = {
+    "--expires": "--ttl --expiry --expire --expires-in --expires-at --expiration --valid-for --lifetime --end",
+    "--to": "--ttl --expiry --expires --expires-in --expires-at --expiration --at",
+    "--for": "--ttl --duration",
+    "--expires-within": "--expires-in --expires-before --expiring",
+    "--unused-for": "--inactive-for --idle-for --not-used-for",
+    "--grace": "--grace-period --overlap",
+    "--owner": "--user --customer --tenant --account",
+    "--scope": "--permission --permissions --role --roles",
+    "--env": "--environment",
+    "--meta": "--metadata --tag --tags --labels",
+    "--name": "--description --label --title",
+    "--reason": "--comment --message --note --why",
+    "--allow-ip": "--ip --cidr --network --allowlist --whitelist --allowed-ips",
+    "--ip": "--address --remote-addr --client-ip",
+    "--count": "--number --quantity -n",
+    "--limit": "--max --max-items --page-size --per-page --count -n",
+    "--after": "--cursor --page-token --starting-token",
+    "--sort": "--order --order-by --sort-by",
+    "--reverse": "--desc --descending -r",
+    "--all": "--no-limit --no-paginate",
+    "--out": "--output -o",
+    "--json": "--output --format -o",
+    "--jsonl": "--ndjson --json-lines",
+    "--force": "--overwrite",
+    "--yes": "--force --confirm --no-confirm --assume-yes --auto-approve --no-input",
+    "--dry-run": "--simulate --noop --no-op --what-if --plan-only",
+    "--key-file": "--key --file --input --from-file -f -i",
+    "--store": "--db --database --dsn --url --database-url",
+    "--admin-token-file": "--admin-token",
+    "--wait": "--timeout --lock-timeout",
+    "--quiet": "--silent -s",
+    "--no-color": "--no-colour --plain",
+    "--version": "-V",
+}
+
+
+def command_lines(group: str, word: str) -> list[str]:
+    """Return what to type after `keyctl` for a command that other tools have in this group."""
+    return [line for line, words in COMMANDS.get(group, {}).items() if word.lower() in words.split()]
+
+
+def option_hint(option: str, known: Iterable[str]) -> str | None:
+    """Return the hint for an option that a command does not have. `known` are those that it has."""
+    known = list(known)
+    if meant := [one for one, words in OPTIONS.items() if one in known and option in words.split()]:
+        return f"use: {' or '.join(meant)}"
+    near = slip_of(option.lstrip("-"), [one.removeprefix("--") for one in known if one.startswith("--")])
+    return did_you_mean(f"--{near}") if near else None
+
+
+def did_you_mean(word: str) -> str:
+    return f'did you mean "{word}"?'
+
+
+def slip_of(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that `word` begins, or is a typing error of; None if there is none, or more than one.
+
+    A typing error is one letter wrong, missing, doubled or swapped with its neighbour; two in words of 8 letters or
+    more. One of the first two letters is at its place or the other's, since few people miss both.
+    """
+    word, known = word.lower(), list(known)
+    begun = [one for one in known if len(word) >= 3 and one.startswith(word)]
+    if begun:
+        return begun[0] if len(begun) == 1 else None
+    near: dict[int, list[str]] = {}
+    for one in known:
+        most = 0 if len(word) < 2 or len(one) < 3 else 2 if min(len(word), len(one)) >= 8 else 1
+        alike = word[:1] in one[:2] and one[:1] in word[:2]
+        if alike and abs(len(word) - len(one)) <= most and (count := _edits(word, one)) <= most:
+            near.setdefault(count, []).append(one)
+    nearest = near[min(near)] if near else []
+    return nearest[0] if len(nearest) == 1 else None
+
+
+def _edits(a: str, b: str) -> int:
+    """Return how many letters must be inserted, deleted, replaced, or swapped with their neighbours to get from a to b.
+
+    The Damerau-Levenshtein distance in its form "optimal string alignment".
+    """
+    rows = [list(range(len(b) + 1))]
+    for i, x in enumerate(a, 1):
+        row = [i]
+        for j, y in enumerate(b, 1):
+            row.append(min(row[j - 1] + 1, rows[-1][j] + 1, rows[-1][j - 1] + (x != y)))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                row[j] = min(row[j], rows[-2][j - 2] + 1)
+        rows.append(row)
+    return rows[-1][-1]
