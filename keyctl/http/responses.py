@@ -46,12 +46,18 @@ class Answer(NamedTuple):
 
     def __str__(self) -> str:
         """Return the response as it stands on the wire (RFC 9112), without what the server itself adds."""
-        phrase = HTTPStatus(self.status).phrase if self.status in _KNOWN_STATUSES else ""
+        phrase = _PHRASES.get(self.status, "")
         status_line = f"HTTP/1.1 {self.status} {phrase}".rstrip()
         return "\r\n".join([status_line, *map(": ".join, self.headers.items()), "", self.body or ""])
 
 
-_KNOWN_STATUSES = {int(status) for status in HTTPStatus}
+# The phrases of RFC 9110 on every Python: before 3.13 its HTTPStatus has older ones for these four.
+_PHRASES = {int(status): status.phrase for status in HTTPStatus} | {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
 
 
 def answer_decision(profile: Profile, rules: HttpRules, decision: Decision) -> Answer:

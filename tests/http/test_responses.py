@@ -246,3 +246,17 @@ def test_an_origin_is_compared_as_a_whole(origins: object):
     assert cors is not None
 
     assert not lists_origin([owner(attributes={"origins": origins})], cors, ORIGIN)
+
+
+@pytest.mark.parametrize(
+    ("status", "line"),
+    [
+        (413, "HTTP/1.1 413 Content Too Large"),
+        (414, "HTTP/1.1 414 URI Too Long"),
+        (416, "HTTP/1.1 416 Range Not Satisfiable"),
+        (422, "HTTP/1.1 422 Unprocessable Content"),
+        (499, "HTTP/1.1 499"),
+    ],
+)
+def test_the_phrase_of_a_status_is_that_of_rfc_9110_on_every_python(status: int, line: str):
+    assert str(Answer(status, {}, None)) == f"{line}\r\n\r\n"

@@ -145,7 +145,7 @@ def test_a_typing_error_is_told_apart_from_an_unknown_key(teahouse: Platform):
     typo = key[:20] + ("2" if key[20] != "2" else "3") + key[21:]
 
     assert teahouse.request("GET", "/menu", leaf({"key": typo})) == Response(
-        "422 Unprocessable Entity", {"Content-Type": "application/json"}, '{"hint": "a typing error"}', 11
+        "422 Unprocessable Content", {"Content-Type": "application/json"}, '{"hint": "a typing error"}', 11
     )
     assert teahouse.request("GET", "/menu", leaf({"key": key[:-1]})).status == "401 Unauthorized"
 
