@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import pkgutil
 import re
+import sqlite3
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 import keyctl
 import keyctl.cli
 from keyctl import decision, verifier
+from keyctl.cli import app
 from keyctl.cli.commands import SECTIONS, below
 from keyctl.cli.global_options import global_options
 from keyctl.decision import Code
@@ -34,9 +37,24 @@ def test_the_commands_of_each_section_are_in_the_table():
 
 
 def test_every_global_option_is_in_the_table():
-    documented = {re.findall(r"--[a-z-]+", cells[0])[0] for cells in table("Global options")}
+    documented = {re.findall(r"--[a-z-]+", cells[0])[0]: cells[1] for cells in table("Global options")}
 
-    assert documented == {option.opts[0] for option in global_options()}
+    assert documented == {option.opts[0]: option.help for option in global_options()}
+
+
+def test_the_messages_that_the_readme_explains_are_printed(cli: Cli):
+    explained = [cells[0].strip('"') for cells in table("When something is wrong") if cells[0].startswith('"')]
+    cli("init", "--argon2", "m=8,t=1,p=1", check=0)
+
+    with contextlib.closing(sqlite3.connect(cli.home / ".local/share/keyctl/keyctl.db")) as other:
+        other.execute("begin immediate")
+        busy = cli("mint", "--wait", "0", check=5).err
+    cli("admin-token", "set", stdin="twelve letters", check=0)
+    missing = cli("mint", check=7).err
+    bug = inspect.getsource(app)
+
+    for message, printed in zip(explained, [busy, missing, bug], strict=True):
+        assert re.search(".*".join(map(re.escape, message.split("…"))), printed), f"{message}\n{printed}"
 
 
 def test_every_exit_code_is_in_the_table():
