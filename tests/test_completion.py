@@ -21,6 +21,7 @@ from keyctl.cli.app import app
 from keyctl.cli.commands import HELP_LINES, below
 from keyctl.cli.completion_answers import FILES, VALUES
 from keyctl.cli.completion_scripts import script
+from keyctl.cli.topics import read_topic
 from keyctl.store.glance import glance
 from keyctl.store.location import StoreLocation
 from tests.imports import imported_by, packages
@@ -33,6 +34,7 @@ FOLDER = ROOT / "completions"
 SCRIPTS = {"bash": FOLDER / "keyctl.bash", "zsh": FOLDER / "_keyctl", "fish": FOLDER / "keyctl.fish"}
 # What only the operator knows.
 FREE = {
+    "SUBCOMMAND",
     "TEXT",
     "TIME",
     "CIDR",
@@ -224,6 +226,16 @@ def test_stores_of_the_configuration_are_offered_without_their_passwords(cli: Cl
 def test_files_are_left_to_the_shell(cli: Cli, line: str):
     assert ask(cli, f"keyctl {line}").out.splitlines()[0] == "files"
     assert ask(cli, "keyctl list --status ").out.splitlines()[0] == "values"
+
+
+def test_help_is_offered_commands_and_topics_and_completion_the_shells(cli: Cli):
+    commands = below("")
+    assert offered(cli, "keyctl help ex") == {
+        "expire": commands["expire"],
+        "exit-codes": read_topic("exit-codes").summary,
+    }
+    assert offered(cli, "keyctl help audi") == {"audit": commands["audit"]}  # once, though it is a topic too
+    assert set(offered(cli, "keyctl completion ")) == {"bash", "zsh", "fish"}
 
 
 def test_every_metavar_is_known_here():

@@ -14,6 +14,7 @@ import typer
 from keyctl.cli.app import app
 from keyctl.cli.commands import HELP_LINES
 from keyctl.cli.typer_internals import ClickException
+from keyctl.errors import UsageError
 from tests.documents.pages import PAGES, ROOT, code_spans, lines_of_shell, name_of
 
 END = re.compile(r"[|&;()]+")  # of a command, in a line of shell
@@ -102,8 +103,8 @@ def assert_parses(arguments: list[str], line: str) -> None:
             context = command.make_context(name, rest, parent=context)
     except typer.Exit:  # --help
         pass
-    except ClickException as error:
-        raise AssertionError(f"{line}: {error.format_message()}") from None
+    except (ClickException, UsageError) as error:
+        raise AssertionError(f"{line}: {error}") from None
 
 
 def options() -> Iterator[str]:

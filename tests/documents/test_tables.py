@@ -144,6 +144,11 @@ def test_the_fields_of_json_objects_are_in_the_table(store: Cli):
     objects["bundle export"] = store("bundle", "export", "keys.bundle", "--json").json
     objects["bundle show"] = store("bundle", "show", "keys.bundle", "--json").json
     objects["admin-token"] = store("admin-token", "clear", "--json").json
+    objects["help"] = store("help", "--json").json
+    objects["help NAME"] = store("help", "audit", "--json").json
+    objects["version"] = store("version", "--json").json
+    objects["completion"] = store("completion", "bash", "--json").json
+    objects["completion --install"] = store("completion", "bash", "--install", "--json").json
     assert {name: list(fields) for name, fields in objects.items()} == documented
     # What the text below the table says
     key = documented["key"]
