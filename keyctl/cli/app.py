@@ -1,4 +1,4 @@
-"""The top of the command line: runs one command, and turns every outcome into an exit code."""
+"""The entry point: runs one command, and turns every outcome into an exit code."""
 
 import os
 import re
@@ -78,21 +78,24 @@ def main() -> int:
         context.output.error(error)
         return error.exit_code
     except BrokenPipeError:
-        # Whoever read the answer has had enough of it.
+        # The reader closed the pipe, as `head` does.
         _forget_stdout()
         return 141
     except OSError as error:
         debug_traceback()
         _forget_stdout()
-        context.output.error(AnswerLost(f"the answer could not be written: {error.strerror or error}"))
+        context.output.error(AnswerLost(f"the output could not be written: {error.strerror or error}"))
         return AnswerLost.exit_code
     except KeyboardInterrupt:
         _forget_stdout()
         return 130
-    except Exception as error:  # noqa: BLE001 - the last resort: no operator sees a traceback unasked
+    except Exception as error:  # noqa: BLE001 - the last resort: tracebacks are printed only with KEYCTL_DEBUG=1
         debug_traceback()
-        # The text of an unforeseen error may quote anything; its kind is safe.
-        bug = KeyctlError(f"a bug: {type(error).__name__}", hint="KEYCTL_DEBUG=1 shows where; please report it")
+        # The text of an unforeseen error may contain a secret; its type is safe.
+        bug = KeyctlError(
+            f"internal error: {type(error).__name__}",
+            hint="KEYCTL_DEBUG=1 prints a traceback; please report it",
+        )
         context.output.error(bug)
         return bug.exit_code
     finally:
@@ -108,14 +111,14 @@ def _run(context: CommandContext) -> int:
 
         return respond(instruction, typer.main.get_command(app), context)
     if sys.stdout is None:
-        raise AnswerLost("standard output is closed: nothing was done", hint="to throw the answer away: >/dev/null")
+        raise AnswerLost("standard output is closed: nothing was done", hint="to discard the output: >/dev/null")
     refuse_exposed_keys(arguments)
     if arguments[:1] in (["--help"], ["-h"]) and any(not one.startswith("-") for one in arguments[1:2]):
         arguments = [*arguments[1:], "--help"]  # `keyctl --help list` is asked for the help of `list`
     command = typer.main.get_command(app)
     try:
         code = command.main(arguments, prog_name="keyctl", standalone_mode=False, obj=context)
-    except SystemExit as end:  # what Typer makes of a broken pipe, with the exit code of a bug
+    except SystemExit as end:  # Typer's reaction to a broken pipe
         raise BrokenPipeError from end
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
@@ -142,5 +145,5 @@ def _keep_closed_streams_closed() -> None:
 
 
 def _forget_stdout() -> None:
-    """Point stdout at nothing, so that what could not be written is not tried again at exit."""
+    """Redirect stdout to /dev/null, so that a failed write is not retried at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -13,15 +13,15 @@ from keyctl.errors import KeyctlError, UsageError
 if TYPE_CHECKING:
     from keyctl.keyformat import KeyFormat
 
-# No key's prefix is shorter than its two fixed characters and what makes it unique; most arguments end here.
+# No prefix is shorter than two fixed characters and its unique part, so most arguments are dismissed here.
 _SUSPICIOUS = re.compile(r"[0-9A-Za-z_.:~-]{12}", re.ASCII)
 
 
 def refuse_exposed_keys(arguments: Sequence[str]) -> None:
-    """Raise UsageError if an argument holds a key, whole, cut short or in another case.
+    """Raise UsageError if an argument contains a key, whole, truncated or in another case.
 
-    Only its length is told. Known are the formats of the built-in profiles and of the SQLite store in use; those of
-    another store are looked for once it is open, before it is asked anything.
+    The message contains only its length. This checks the formats of the built-in profiles and of the SQLite store in
+    use; any other store is checked once it is open, before the first query.
     """
     suspicious = [argument for argument in arguments if _SUSPICIOUS.search(argument)]
     if suspicious:
@@ -29,14 +29,14 @@ def refuse_exposed_keys(arguments: Sequence[str]) -> None:
 
 
 def refuse_keys_of(formats: Iterable[KeyFormat], arguments: Sequence[str]) -> None:
-    """Raise UsageError if an argument holds a key of one of these formats, or part of one."""
+    """Raise UsageError if an argument contains a key of one of these formats, or part of one."""
     for key_format in formats:
         for argument in arguments:
             if match := key_format.exposed_pattern.search(argument):
                 raise UsageError(
-                    f"an argument holds a key, or part of one ({len(match[0])} characters): "
-                    "every process on this machine can read it",
-                    hint="treat it as exposed: keyctl rotate PREFIX; give keys by standard input or --key-file",
+                    f"an argument contains a key or part of one ({len(match[0])} characters), "
+                    "visible to every process on this machine",
+                    hint="the key is exposed: keyctl rotate PREFIX; pass keys on standard input or with --key-file",
                 )
 
 
@@ -49,7 +49,7 @@ def _known_formats(arguments: Sequence[str], suspicious: Sequence[str]) -> Itera
 
         yield read_profile(preset_document(name), source=name).key_format
     if value_of("--bundle", arguments) is not None:
-        return  # verification offline opens no store, not even for this
+        return  # offline verification never opens a store, not even for this check
     settings = _settings_of_store(arguments)
     with suppress(AttributeError, KeyError, TypeError, ValueError, KeyctlError):
         document = json.loads(settings["profile"])
@@ -80,11 +80,11 @@ def _settings_of_store(arguments: Sequence[str]) -> dict[str, str]:
         finally:
             connection.close()
     except (KeyctlError, OSError, sqlite3.Error):
-        return {}  # whatever is wrong with the store is told when it is opened
+        return {}  # opening the store will report what is wrong
 
 
 def value_of(option: str, arguments: Sequence[str]) -> str | None:
-    """Return the option's last value, as far as can be told before the arguments are parsed."""
+    """Return the option's last value, as far as it is known before the arguments are parsed."""
     found = None
     for i, argument in enumerate(arguments):
         if argument.startswith(f"{option}="):

@@ -1,4 +1,4 @@
-"""Opens the files that commands on bundles name: the bundle to verify against, and the key that signs."""
+"""Opens the files that bundle commands use: the bundle to verify against, and the signing key."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def open_bundle(path: Path, trust: list[str], *, max_age: str | None, keep_state: bool) -> FollowedBundle:
-    """Open a bundle that is signed, new and in force. Raises BundleUntrusted and UsageError."""
+    """Open a bundle, checking its signature, age and period of validity. Raises BundleUntrusted and UsageError."""
     from keyctl.bundles.reload import FollowedBundle
     from keyctl.bundles.rollback import BundleState
     from keyctl.bundles.signing import parse_trust
 
     oldest = parse_duration(max_age) if max_age is not None else None
     if oldest == timedelta(0):
-        raise UsageError('no bundle is of the age "0"', hint="--max-age 1h")
+        raise UsageError("--max-age must be greater than zero", hint="for example: --max-age 1h")
     state = BundleState(_state_file()) if keep_state else None
     return FollowedBundle(path, trust=[parse_trust(one) for one in trust], max_age=oldest, state=state)
 

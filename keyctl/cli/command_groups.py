@@ -1,4 +1,4 @@
-"""Groups of commands that import a command only when it is called: their help needs the table of commands alone."""
+"""Command groups that import a command only when it is called: their help needs only the table of commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keyctl.cli.typer_internals import ClickCommand
 from keyctl.errors import UsageError
 from keyctl.text import brief
 
-_ELSEWHERE = "--store, --json and the other global options work here too: keyctl --help"
+_ELSEWHERE = "Global options, such as --store and --json, work here too: keyctl --help"
 
 
 class LazyCommands(MutableMapping[str, ClickCommand]):

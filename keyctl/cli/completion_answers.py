@@ -1,9 +1,9 @@
-"""What a TAB offers: commands, options, and values of the store in use. It reads only, is quick, and never complains.
+"""Answers completion requests: commands, options, and values of the store in use. Reads only, and never prints errors.
 
-A shell's script sets `_KEYCTL_COMPLETE` to `complete_bash` (or zsh, fish), and beside it
-`_KEYCTL_LINE`, the command line up to the cursor; `_KEYCTL_REST`, what stands behind the cursor;
-`_KEYCTL_WORD`, for bash only: what it takes for the word, which is less than the word where that holds a `:` or a `=`.
-The answer's first line is `files` where a file's name fits too; each further line is a value and what it is.
+A shell's script sets `_KEYCTL_COMPLETE` to `complete_bash` (or zsh, fish), and
+`_KEYCTL_LINE`, the command line up to the cursor; `_KEYCTL_REST`, the text after the cursor;
+`_KEYCTL_WORD`, for bash only: the word as bash splits it, which is shorter if it contains a `:` or a `=`.
+The first line of the answer is `files` if a file name is accepted too; each further line is a value and its help.
 `source_bash` and so on print the script itself.
 """
 
@@ -29,7 +29,7 @@ from keyctl.text import visible
 if TYPE_CHECKING:
     from keyctl.profiles.model import Profile
 
-TIME_LIMIT = 1.0  # seconds that the store has
+TIME_LIMIT = 1.0  # seconds for the store to answer
 MOST = 100  # values of one kind
 _LONGEST_HELP = 100
 _CURSOR = "\x1f"  # no line holds it
@@ -37,7 +37,7 @@ _ASSIGNMENT = re.compile(r"\w+=", re.ASCII)
 # Where a handle is a new one.
 _NEW_HANDLE = "keyctl owner add"
 
-# The first and the very last: what these have in common, which a shell inserts, all in the store have in common.
+# The first values and the very last one: a shell inserts their common beginning, which is then that of all values.
 _FIRST_AND_LAST = """
 select * from (select {columns} from {table} where {condition} order by 1 limit {most}) as first
 union
@@ -47,7 +47,7 @@ order by 1
 
 
 def respond(instruction: str, root: Any, context: CommandContext) -> int:
-    """Do what a shell's script asks for; return the exit code."""
+    """Carry out the request of a shell's script; return the exit code."""
     action, _, shell = instruction.partition("_")
     if action == "source":
         from keyctl.cli.completion_scripts import script
@@ -58,7 +58,7 @@ def respond(instruction: str, root: Any, context: CommandContext) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libpq writes warnings there
     try:
         os.write(1, _answer(shell, root, context).encode(errors="surrogateescape"))
-    except Exception:  # noqa: BLE001 - whatever it is, nobody asked for more than a TAB
+    except Exception:  # noqa: BLE001 - completion must not disturb the command line
         debug_traceback()
     return 0
 
@@ -81,7 +81,7 @@ def _answer(shell: str, root: Any, context: CommandContext) -> str:
 def offers(
     root: Any, context: CommandContext, before: Sequence[str], typed: str, after: Sequence[str] = ()
 ) -> tuple[bool, list[Item]]:
-    """Return whether a file's name fits at the cursor, and what else begins with what was typed."""
+    """Return whether a file name is accepted at the cursor, and the other values that begin with what was typed."""
     arguments = list(before)
     ctx = shell_completion._resolve_context(root, {"obj": context}, "keyctl", arguments)
     settings = context.settings
@@ -124,7 +124,7 @@ def _options(ctx: Any, typed: str) -> Iterator[Item]:
 
 
 def _values(ctx: Any, param: core.TyperOption | core.TyperArgument, typed: str) -> tuple[bool, list[Item]]:
-    """Return the values of an option or an argument. What kind of value it takes, its metavar says."""
+    """Return the values of an option or an argument. Its metavar names the kind of value."""
     kind = (param.metavar or "").strip("[].")
     find = VALUES.get(kind)
     if kind == "HANDLE" and isinstance(param, core.TyperArgument) and ctx.command_path == _NEW_HANDLE:
@@ -137,9 +137,9 @@ def _values(ctx: Any, param: core.TyperOption | core.TyperArgument, typed: str) 
     try:
         if find:
             items = [item for item in find(ctx.obj, last) if item.value.startswith(last) and item.value not in known]
-    except Exception:  # noqa: BLE001 - a broken configuration or store: then it is a file's name or nothing
+    except Exception:  # noqa: BLE001 - a broken configuration or store: then offer file names or nothing
         debug_traceback()
-    # A value that would need quoting, or break the answer's lines, is none that keyctl wrote
+    # keyctl writes no value that would need quoting or break the lines of the answer
     items = [item for item in items if visible(item.value) == item.value]
     return kind in FILES, [Item(earlier + comma + item.value, help=item.help) for item in items]
 
@@ -215,7 +215,7 @@ def _stores(context: CommandContext, _: str) -> Iterable[Item]:
     return [Item(name, help=str(StoreLocation.parse(url))) for name, url in context.config.stores.items()]
 
 
-# By metavar, which is also what the help calls them. A test tells of one that is neither here nor free text.
+# By metavar, as shown in the help. A test fails for one that is neither here nor free text.
 VALUES: Mapping[str, Callable[[CommandContext, str], Iterable[Item]]] = {
     "SELECTOR": _keys,
     "HANDLE": _owners,
@@ -272,7 +272,7 @@ def _rows(context: CommandContext, statement: str, **values: object) -> list[tup
 
 @contextmanager
 def _limited_time() -> Iterator[None]:
-    """End the process, with nothing said, if this takes too long: a look-up of a host's name cannot be interrupted."""
+    """Exit silently if this takes too long: a DNS lookup cannot be interrupted."""
     import threading
 
     timer = threading.Timer(TIME_LIMIT, os._exit, [0])

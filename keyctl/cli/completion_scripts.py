@@ -1,7 +1,7 @@
-"""The scripts that make bash, zsh and fish ask keyctl at a TAB, and where each shell looks for its own.
+"""The completion scripts for bash, zsh and fish, and where each shell looks for its own.
 
-Each asks once, runs the program that was typed, and leaves quoting to its shell. What they pass and read, see
-`keyctl.cli.completion_answers`.
+Each runs the program that was typed, once, and leaves quoting to its shell. `keyctl.cli.completion_answers` describes
+what the scripts pass and read.
 """
 
 from __future__ import annotations

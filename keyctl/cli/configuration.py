@@ -11,13 +11,13 @@ from keyctl.errors import ConfigurationInvalid, UsageError, suggestion
 from keyctl.store.location import StoreLocation
 from keyctl.text import brief
 
-DEFAULT_STORE = "default"  # where the choice of a store comes from if nothing names one
+DEFAULT_STORE = "default"  # the origin of the store if nothing names one
 _KEYS = ("store", "wait", "stores")
 
 
 @dataclass(frozen=True)
 class Config:
-    """What the configuration file says; all of it may be missing."""
+    """The contents of the configuration file; every setting is optional."""
 
     path: Path
     store: str | None = None
@@ -26,14 +26,14 @@ class Config:
 
 
 def read_config(given: str | None) -> Config:
-    """Read the file that was asked for, or the user's own if there is one. Raises ConfigurationInvalid."""
+    """Read the requested file, or the user's own if it exists. Raises ConfigurationInvalid."""
     asked = given or os.environ.get("KEYCTL_CONFIG")
     path = Path(asked).expanduser() if asked else default_folder("config") / "config.toml"
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         if asked:
-            raise ConfigurationInvalid(f"there is no configuration file {path}") from None
+            raise ConfigurationInvalid(f"the configuration file {path} does not exist") from None
         return Config(path)
     except OSError as error:
         raise ConfigurationInvalid(f"cannot read the configuration file {path}: {error.strerror}") from None
@@ -42,7 +42,7 @@ def read_config(given: str | None) -> Config:
     try:
         data = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationInvalid(f"{path} is not TOML: {error}") from None
+        raise ConfigurationInvalid(f"{path} is not valid TOML: {error}") from None
     for key, value in data.items():
         if key not in _KEYS:
             raise ConfigurationInvalid(
@@ -51,12 +51,13 @@ def read_config(given: str | None) -> Config:
             )
         texts = value.values() if isinstance(value, dict) else [value]
         if isinstance(value, dict) != (key == "stores") or not all(isinstance(text, str) for text in texts):
-            raise ConfigurationInvalid(f"{path}: {key} is not of the right type")
+            wanted = "a table of strings" if key == "stores" else "a string"
+            raise ConfigurationInvalid(f"{path}: {key} must be {wanted}")
     return Config(path, **data)
 
 
 def default_folder(kind: str) -> Path:
-    """Return the user's folder for `config` or `data`, as the platform has it."""
+    """Return the user's folder for `config` or `data`, where the platform keeps it."""
     from platformdirs import user_config_path, user_data_path
 
     return user_config_path("keyctl") if kind == "config" else user_data_path("keyctl")
@@ -67,13 +68,13 @@ def resolve_store(given: str, config: Config) -> StoreLocation:
     if "://" in given or "/" in given or given.endswith(".db"):
         return StoreLocation.parse(given)
     if given not in config.stores:
-        hint = suggestion(given, config.stores, otherwise=f"a file is given as ./{brief(given)}")
-        raise UsageError(f'no store is called "{brief(given)}" in {config.path}', hint=hint)
+        hint = suggestion(given, config.stores, otherwise=f"for a file: --store ./{brief(given)}")
+        raise UsageError(f'unknown store "{brief(given)}": it is not in {config.path}', hint=hint)
     return StoreLocation.parse(config.stores[given])
 
 
 def locate_store(given: str | None, config: Config) -> tuple[StoreLocation, str]:
-    """Return the store in use, and where the choice comes from: the flag, the environment, the file, the default."""
+    """Return the store in use and the origin of the choice: option, environment, configuration file or default."""
     if given:
         return resolve_store(given, config), "--store"
     if named := os.environ.get("KEYCTL_STORE"):

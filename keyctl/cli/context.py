@@ -1,5 +1,8 @@
-"""What every command shares: the global options, and what they open. The only place that imports late: SQLAlchemy takes
-longer to start than everything else together, and most commands of a bad day do without it."""
+"""What every command shares: the global options, and the store that they select.
+
+Imports are inside the functions: SQLAlchemy takes longer to start than everything else together, and verification and
+help do without it.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 DEFAULT_WAIT = 5.0  # seconds
 LONGEST_WAIT = 86400.0
 DEFAULT_PROFILE = "standard"
-_DEVELOPMENT_TOKEN = "dev-admin-token"  # noqa: S105 - what example files hold until somebody changes it
+_DEVELOPMENT_TOKEN = "dev-admin-token"  # noqa: S105 - the value in example files
 
 
 @dataclass
@@ -50,11 +53,11 @@ class Settings:
 
 
 class CommandContext:
-    """Opens what a command asks for, once, when it asks."""
+    """Opens what a command needs: once, at the first use."""
 
     def __init__(self) -> None:
         self.settings = Settings()
-        # Taken out of the environment, so that no child of this process inherits it.
+        # Removed from the environment, so that no child process inherits it.
         self._admin_token_from_environment = os.environ.pop("KEYCTL_ADMIN_TOKEN", None)
 
     @cached_property
@@ -79,7 +82,7 @@ class CommandContext:
 
     @property
     def existing_location(self) -> StoreLocation:
-        """The same, for commands that need a store: a newcomer's default one is made by `init`, not by `mkdir`."""
+        """The same, for commands that need a store. Raises StoreUnavailable if the default one was not created yet."""
         location = self.location
         if self._uses_default_store and location.file is not None and not os.path.lexists(location.file):
             raise StoreUnavailable(f"there is no keyctl store at {location}", hint="create it: keyctl init")
@@ -87,7 +90,7 @@ class CommandContext:
 
     @property
     def store_origin(self) -> str:
-        """Where the choice of the store comes from."""
+        """The origin of the choice of store."""
         return self._located[1]
 
     @property
@@ -106,7 +109,7 @@ class CommandContext:
 
     @property
     def patient(self) -> bool:
-        """Whether to wait for a server that is not up yet: only if somebody said for how long."""
+        """Whether to wait for a server that is not up yet: only if the wait was given explicitly."""
         return self._wait_given is not None
 
     @property
@@ -115,7 +118,7 @@ class CommandContext:
 
     @cached_property
     def actor(self) -> Actor:
-        """The operating system's user and host; what KEYCTL_ACTOR claims stands beside it, not instead."""
+        """The operating system's user and host; the claim in KEYCTL_ACTOR is recorded in addition."""
         import socket
 
         from keyctl.models import Actor
@@ -153,7 +156,7 @@ class CommandContext:
 
     @cached_property
     def keyring(self) -> Keyring:
-        """The quickest way to look a key up: a SQLite file is read without SQLAlchemy."""
+        """The fastest way to look up a key: a SQLite file is read without SQLAlchemy."""
         file = self.existing_location.file
         if file is None:
             return self.store
@@ -198,10 +201,10 @@ class CommandContext:
         return AdminToken(self.store, self.actor)
 
     def authorise(self) -> None:
-        """Raise NotAuthorised unless the store has no admin token, or the right one is given."""
+        """Raise NotAuthorised if the store has an admin token and the right one is not given."""
         given = self._admin_token_from_environment
         if given == _DEVELOPMENT_TOKEN:
-            self.output.warn("the admin token is the development default: change it before exposing anything")
+            self.output.warn("the admin token is the development default: change it before production use")
         if "admin_token" not in self.store.settings:
             return
         from keyctl.cli.secret_input import read_admin_token
@@ -209,7 +212,7 @@ class CommandContext:
         self.admin_token.authorise(given or read_admin_token(self.settings.admin_token_file))
 
     def create_store(self, profile_name: str | None, scheme: Scheme | None = None) -> bool:
-        """Create the store, or open the one that is there; tell whether it was created."""
+        """Create the store, or open an existing one; return whether it was created."""
         from keyctl.hashing import DEFAULT
         from keyctl.profiles.files import load_profile
         from keyctl.store.schema import create
@@ -232,7 +235,7 @@ class CommandContext:
         return created
 
     def create_store_if_missing(self, profile_name: str | None, *, asked: bool) -> None:
-        """Create the store before a first key: the default one unasked, any other only if asked."""
+        """Create the store before the first key: the default one always, any other only if `asked`."""
         if not asked and not self._uses_default_store:
             return
         if profile_name is None and self.location.file is not None and _has_content(self.location.file):
@@ -248,7 +251,7 @@ class CommandContext:
             )
         if self.location.may_be_overheard:
             self.output.warn(
-                f"{self.location} is not on this machine, and its certificate is not verified: add sslmode=verify-full"
+                f"{self.location} is on another machine, and its certificate is not verified: add sslmode=verify-full"
             )
 
     def _create_default_folder(self) -> None:
@@ -276,4 +279,4 @@ def _has_content(file: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError:
-        return True  # opening it will say what is wrong
+        return True  # opening it will report what is wrong

@@ -17,7 +17,7 @@ def key_facts(record: KeyRecord, profile: Profile, *, now: datetime) -> list[tup
     if key.revoked_at is not None and key.revoked_reason:
         status += f": {key.revoked_reason}"
     if key.status(now) is Status.LOCKED:
-        status += f" until {when(key.locked_until, now, never='it is unlocked')}"
+        status += f" until {when(key.locked_until, now, never='unlocked')}"
     return [
         ("prefix", key.prefix),
         ("id", key.id),
@@ -26,11 +26,11 @@ def key_facts(record: KeyRecord, profile: Profile, *, now: datetime) -> list[tup
         ("owner", (owner.handle + ("" if not record.inactive_owner else " (disabled)")) if owner else ""),
         ("environment", key.environment),
         ("scopes", ", ".join(key.scopes)),
-        *([("in force", ", ".join(in_force))] if in_force != key.scopes else []),
+        *([("effective scopes", ", ".join(in_force))] if in_force != key.scopes else []),
         ("allowed ips", ", ".join(key.allowed_ips) or "any"),
         *((f"meta {name}", value) for name, value in key.metadata.items()),
         ("created", f"{when(key.created_at, now)} by {key.created_by}"),
-        *([] if key.delivered_at else [("delivered", "never: nobody has this key")]),
+        *([] if key.delivered_at else [("delivered", "never: the key was not written out")]),
         ("expires", when(key.expires_at, now, never="never")),
         ("last used", when(key.last_used_at, now, never="never recorded")),
         *([("revoked", when(key.revoked_at, now))] if key.revoked_at else []),
@@ -62,7 +62,7 @@ def _text(value: object) -> str:
 
 
 def example_prefix(profile: Profile) -> str:
-    """Return the prefix of a made-up key, with the secret left out."""
+    """Return the prefix of an example key, with an ellipsis instead of the secret."""
     key_format = profile.key_format
     env = next(iter(profile.environments))
     scope = key_format.scopes[0] if key_format.has("scope") else None

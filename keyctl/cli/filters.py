@@ -1,4 +1,4 @@
-"""Which keys a command is about: the filters that `list` and `bundle export` share."""
+"""The filters by which `list` and `bundle export` select keys."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_filters(
     older_than: str | None = None,
     unused_for: str | None = None,
 ) -> tuple[Filters, dict[str, str]]:
-    """Return the filters, and those that were given as people write them. Raises UsageError and NotFound."""
+    """Return the filters, and those that were given as they were typed. Raises UsageError and NotFound."""
     from keyctl.store import owners
     from keyctl.store.keys import Filters
 

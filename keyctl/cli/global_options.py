@@ -24,21 +24,21 @@ def global_options(*, hidden: bool = False) -> list[Any]:
         )
 
     return [
-        option("--store", metavar="URL|NAME", text="The store: a URL, a file, or a name from the configuration."),
-        option("--config", metavar="FILE", text="The configuration file."),
-        option("--json", flag=True, text="Print JSON, errors too."),
-        option("--quiet", "-q", flag=True, text="Leave out notes."),
-        option("--no-color", flag=True, text="Print without colours; so does NO_COLOR=1."),
-        option("--admin-token-file", metavar="FILE", text="The admin token, where the store needs one."),
-        option("--wait", metavar="TIME", text="How long to wait for another writer. [default: 5s]"),
+        option("--store", metavar="URL|NAME", text="Store: a URL, a file, or a name from the configuration."),
+        option("--config", metavar="FILE", text="Configuration file."),
+        option("--json", flag=True, text="Print JSON, errors included."),
+        option("--quiet", "-q", flag=True, text="Suppress informational messages."),
+        option("--no-color", flag=True, text="Disable color; NO_COLOR=1 does the same."),
+        option("--admin-token-file", metavar="FILE", text="File with the admin token, if the store requires one."),
+        option("--wait", metavar="TIME", text="Maximum wait for another writer. [default: 5s]"),
     ]
 
 
 def _set(ctx: typer.Context, param: Any, value: Any) -> Any:
-    """Keep a global option. The side nearer to the command wins."""
+    """Store a global option in the context. The one given after the command takes precedence."""
     found = ctx.find_root().obj
     if value == "":
-        raise typer.BadParameter("it is empty")
+        raise typer.BadParameter("must not be empty")
     if value and isinstance(found, CommandContext):
         setattr(found.settings, param.name, value)
     return value

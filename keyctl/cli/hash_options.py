@@ -1,4 +1,4 @@
-"""How people say what new keys are hashed with: for `init` and `db hash`."""
+"""The options of `init` and `db hash` that choose how new keys are hashed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     from keyctl.hashing import Scheme
 
 HashOption = Annotated[
-    str | None, typer.Option("--hash", metavar="SCHEME", help="argon2id, or sha256 for high rates. [argon2id]")
+    str | None,
+    typer.Option(
+        "--hash", metavar="SCHEME", help="Hash scheme: argon2id, or sha256 for high rates. [default: argon2id]"
+    ),
 ]
 Argon2Option = Annotated[
-    str | None, typer.Option("--argon2", metavar="m=KIB,t=PASSES,p=LANES", help="Argon2id's cost. [m=19456,t=2,p=1]")
+    str | None,
+    typer.Option("--argon2", metavar="m=KIB,t=PASSES,p=LANES", help="Cost of Argon2id. [default: m=19456,t=2,p=1]"),
 ]
 
 
@@ -29,7 +33,7 @@ def hash_scheme(name: str | None, argon2: str | None) -> Scheme:
         raise UsageError(f'unknown hash scheme "{brief(name)}"', hint=hint)
     if name == "sha256":
         if argon2 is not None:
-            raise UsageError("--argon2 and --hash sha256 contradict each other")
+            raise UsageError("--argon2 cannot be used with --hash sha256")
         return Sha256()
     try:
         return parse_parameters(argon2) if argon2 is not None else DEFAULT

@@ -1,4 +1,4 @@
-"""How commands that change keys ask first, and tell what came of it."""
+"""How commands that change keys ask for confirmation and report the results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def selected(context: CommandContext, selectors: Sequence[str]) -> list[KeyRecord]:
-    """Return the keys that are meant, each once. Raises NotFound."""
+    """Return the selected keys, each once. Raises NotFound."""
     from keyctl.store import keys
 
     with context.store.read() as connection:
@@ -24,7 +24,7 @@ def selected(context: CommandContext, selectors: Sequence[str]) -> list[KeyRecor
 
 
 def confirm_several(context: CommandContext, selectors: Sequence[str], verb: str, *, yes: bool, dry_run: bool) -> None:
-    """Ask before anything that touches several keys."""
+    """Ask for confirmation before several keys are changed. Raises Aborted and Refused."""
     if yes or dry_run or len(set(selectors)) == 1:
         return
     records = selected(context, selectors)
@@ -33,7 +33,7 @@ def confirm_several(context: CommandContext, selectors: Sequence[str], verb: str
 
 
 def ask(context: CommandContext, records: Sequence[KeyRecord], verb: str) -> None:
-    """Show what is meant, and ask."""
+    """List the keys, and ask for confirmation. Raises Aborted and Refused."""
     now = utc_now()
     for record in records[:20]:
         key = record.key
@@ -48,7 +48,7 @@ def ask(context: CommandContext, records: Sequence[KeyRecord], verb: str) -> Non
 def report(
     context: CommandContext, changes: Sequence[Change], done: str, *, already: str, dry_run: bool, jsonl: bool
 ) -> None:
-    """Print what was done to each key; what was so already gets a note."""
+    """Print what was done to each key; a key that needed no change gets a note."""
     output, profile, now = context.output, context.store.profile, utc_now()
     for change in changes:
         prefix = change.record.key.prefix
@@ -59,7 +59,7 @@ def report(
     if dry_run:
         return
     if done in {"revoked", "locked"} and any(change.changed for change in changes):
-        _tell_of_bundles(context, done)
+        _note_bundles(context, done)
     objects = [key_object(change.record, profile, now=now) for change in changes]
     if jsonl:
         for one in objects:
@@ -71,9 +71,9 @@ def report(
         output.answer("\n".join(f"{word} {one.record.key.prefix}" for word, one in zip(words, changes, strict=True)))
 
 
-def _tell_of_bundles(context: CommandContext, done: str) -> None:
-    """Tell the price of being offline: bundles that were exported before do not know."""
-    context.store.reload()  # somebody may have exported one while this waited for an answer
+def _note_bundles(context: CommandContext, done: str) -> None:
+    """Note how long bundles that were exported earlier may still accept the keys."""
+    context.store.reload()  # another process may have exported one during the confirmation
     until = context.store.settings.get("bundle_valid_until")
     if until is not None and until > format_time(utc_now()):
-        context.output.note(f"bundles that were exported before may still accept what is {done} now, until {until}")
+        context.output.note(f"bundles that were exported earlier may accept {done} keys until {until}")

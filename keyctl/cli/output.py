@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from keyctl.errors import Aborted, KeyctlError, Refused
 from keyctl.text import visible
 
-_ELASTIC = 4  # characters that even a column which gives way keeps
+_ELASTIC = 4  # the least width of an elastic column
 STATUS_STYLES = {
     "active": "green",
     "retiring": "yellow",
@@ -23,16 +23,16 @@ STATUS_STYLES = {
 
 
 class AnswerLost(KeyctlError):
-    """The answer could not be written. A new key that could not be written is a NotDelivered instead."""
+    """The answer could not be written. For a new key, NotDelivered is raised instead."""
 
     exit_code = 21
     code = "NOT_DELIVERED"
 
 
 class Column(NamedTuple):
-    """A column of a table. `elastic` ones give way where the terminal is narrow; the others are never cut.
+    """A column of a table. `elastic` columns shrink on a narrow terminal; the others are never truncated.
 
-    `least` is how many characters stay; columns that keep few give way first.
+    `least` is the minimum width; columns with a small one shrink first.
     """
 
     title: str
@@ -50,14 +50,14 @@ class Output:
     # ── the answer ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def answer(self, text: str) -> None:
-        """Print one answer and a line end, as it is. Raises OSError if it could not be written."""
+        """Print one answer and a newline, unescaped. Raises OSError if it could not be written."""
         if sys.stdout is None:
             raise OSError(9, "standard output is closed")
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
     def answer_exactly(self, text: str) -> None:
-        """Print one answer to the last byte; only on a terminal a line end follows."""
+        """Print one answer byte for byte; only on a terminal a newline follows."""
         if self.on_terminal:
             self.answer(text)
             return
@@ -68,7 +68,7 @@ class Output:
         self.answer(to_json(value))
 
     def result(self, text: str, value: Any) -> None:
-        """Print `value` as JSON where that was asked for, else `text`."""
+        """Print `value` with --json, else `text`."""
         if self.json:
             self.answer_json(value)
         else:
@@ -93,14 +93,14 @@ class Output:
         console.print(table)
 
     def details(self, pairs: Sequence[tuple[str, str]]) -> None:
-        """Print facts, one a line: aligned on a terminal, tab-separated elsewhere."""
+        """Print facts, one per line: aligned on a terminal, tab-separated elsewhere."""
         if self.on_terminal:
             width = max(len(name) for name, _ in pairs)
             self.answer("\n".join(f"{name:<{width}}  {visible(value)}" for name, value in pairs))
         else:
             self.answer("\n".join(f"{name}\t{visible(value)}" for name, value in pairs))
 
-    # ── beside the answer ────────────────────────────────────────────────────────────────────────────────────────
+    # ── messages ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def note(self, text: str) -> None:
         if not self.quiet:
@@ -110,7 +110,7 @@ class Output:
         _to_stderr(f"keyctl: warning: {visible(text)}")
 
     def aside(self, pairs: Sequence[tuple[str, str]]) -> None:
-        """Tell a person at a terminal more about the answer."""
+        """Print details of the answer to stderr if it is a terminal."""
         if not self.quiet and sys.stderr is not None and sys.stderr.isatty():
             width = max(len(name) for name, _ in pairs)
             _to_stderr("\n".join(f"{name:>{width}}  {visible(value)}" for name, value in pairs))
@@ -126,11 +126,11 @@ class Output:
             _to_stderr(f"keyctl: hint: {visible(error.hint)}")
 
     def confirm(self, question: str, *, yes: bool) -> None:
-        """Ask at a terminal. Raises Aborted unless the answer is yes, Refused where nobody can be asked."""
+        """Ask at a terminal. Raises Aborted unless the answer is yes, Refused if there is no terminal."""
         if yes:
             return
         if sys.stdin is None or not sys.stdin.isatty():
-            raise Refused(f"{question}: only if somebody says yes", hint="there is no terminal to ask at: add --yes")
+            raise Refused(f"confirmation required: {question}", hint="standard input is not a terminal: add --yes")
         from keyctl.cli.terminal import ask
 
         if ask(f"{visible(question)}? [y/N] ").strip().lower() not in {b"y", b"yes"}:
@@ -142,7 +142,7 @@ def to_json(value: Any) -> str:
 
 
 def debug_traceback() -> None:
-    """Print the traceback that KEYCTL_DEBUG=1 asks for. Without locals: they may hold a secret."""
+    """Print the traceback if KEYCTL_DEBUG=1. Without local variables: they may contain a secret."""
     if os.environ.get("KEYCTL_DEBUG") == "1":
         import traceback
 
@@ -150,17 +150,17 @@ def debug_traceback() -> None:
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], available: int) -> list[int]:
-    """Return how wide each column is: of the elastic ones that may go, the widest gives way first; others never."""
+    """Return the width of each column; while they do not fit, the widest elastic column shrinks first."""
     from rich.cells import cell_len
 
     cells = [[column.title, *(visible(row[i]) for row in rows)] for i, column in enumerate(columns)]
     widths = [max(map(cell_len, column)) for column in cells]
     excess = sum(widths) + 2 * (len(columns) - 1) - available
     while excess > 0:
-        giving = [i for i, column in enumerate(columns) if column.elastic and widths[i] > column.least]
-        if not giving:
+        elastic = [i for i, column in enumerate(columns) if column.elastic and widths[i] > column.least]
+        if not elastic:
             break
-        widths[max(giving, key=lambda i: (-columns[i].least, widths[i]))] -= 1
+        widths[max(elastic, key=lambda i: (-columns[i].least, widths[i]))] -= 1
         excess -= 1
     return widths
 

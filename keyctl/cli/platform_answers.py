@@ -1,4 +1,4 @@
-"""The platform's own answers to minting and revoking, for `--http`."""
+"""The platform's HTTP responses to minting and revoking, for `--http`."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ if TYPE_CHECKING:
 
 
 def require_answer(context: CommandContext, name: str) -> None:
-    """Raise UsageError unless the store's profile has the answer `minted` or `revoked`: before anything is changed."""
+    """Raise UsageError unless the store's profile has the response `name`. Called before anything is changed."""
     from keyctl.profiles.http import rules_of
 
     profile = context.store.profile
     if name not in rules_of(profile).responses:
         raise UsageError(
-            f'profile "{profile.name}" has no answer to this for --http',
-            hint=f"its file may have one: [http.responses.{name}]",
+            f'profile "{profile.name}" has no HTTP response for this command',
+            hint=f"define it in the profile: [http.responses.{name}]",
         )
 
 
 def administration_answer(context: CommandContext, name: str, record: KeyRecord, *, text: str | None = None) -> str:
-    """Return the answer `minted` or `revoked` of the store's profile. It must have one."""
+    """Return the response `minted` or `revoked` of the store's profile, which must have one."""
     from keyctl.http.responses import answer_administration
     from keyctl.profiles.http import rules_of
 
     profile = context.store.profile
     answer = answer_administration(profile, rules_of(profile), name, record, text=text)
     if answer is None:
-        raise RuntimeError(f"no answer {name}: require_answer comes first")
+        raise RuntimeError(f"no response {name}: call require_answer first")
     return str(answer)

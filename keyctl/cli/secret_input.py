@@ -1,4 +1,4 @@
-"""Reads a key that somebody presents: from standard input, a file, or a hidden prompt. Never from an argument."""
+"""Reads presented keys and tokens from standard input, a file or a hidden prompt. Never from an argument."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NotOneKey(KeyctlError):
 
 
 def read_presented_key(key_file: Path | None) -> str:
-    """Return one line without its line end. Raises NoKeyGiven or NotOneKey; neither holds what was read."""
+    """Return one line without its line end. Raises NoKeyGiven or NotOneKey; neither contains what was read."""
     source = "standard input" if key_file is None or str(key_file) == "-" else str(key_file)
     if key_file is None and sys.stdin is not None and sys.stdin.isatty():
         return _one_line(_ask("Key: "), "the prompt")
@@ -58,7 +58,7 @@ def read_new_secret(file: Path | None, what: str) -> str:
         return _password(read_bytes(file, longest=_LONGEST), str(file or "standard input"))
     first = _ask_text(f"{what}: ")
     if first != _ask_text("Again: "):
-        raise UsageError("the two are not the same: nothing was changed")
+        raise UsageError("the two entries do not match: nothing was changed")
     return first
 
 
@@ -81,7 +81,7 @@ def _password(raw: bytes, source: str) -> str:
     except UnicodeDecodeError:
         raise UsageError(f"{source} is not UTF-8 text") from None
     if not line or not line.isprintable():
-        raise UsageError(f"{source} does not hold one line with a token")
+        raise UsageError(f"{source} must contain one line with a token")
     return line
 
 
@@ -100,13 +100,13 @@ def _one_line(raw: bytes, source: str) -> str:
     if not raw.strip():
         raise NoKeyGiven(f"no key on {source}", hint="keyctl verify < key.txt, or --key-file FILE")
     if len(raw) > _LONGEST:
-        raise NotOneKey(f"{source} holds more than {_LONGEST:,} bytes: that is no key")
+        raise NotOneKey(f"{source} contains more than {_LONGEST:,} bytes: not a key")
     line = raw.removesuffix(b"\n").removesuffix(b"\r")
     if b"\n" in line or b"\r" in line:
-        raise NotOneKey(f"{source} holds several lines: give one key", hint="head -n 1 FILE | keyctl verify")
+        raise NotOneKey(f"{source} contains several lines: expected one key", hint="head -n 1 FILE | keyctl verify")
     if b"\0" in line:
-        raise NotOneKey(f"{source} holds a NUL byte: that is no key")
+        raise NotOneKey(f"{source} contains a NUL byte: not a key")
     try:
         return line.decode()
     except UnicodeDecodeError:
-        raise NotOneKey(f"{source} is not UTF-8 text: that is no key") from None
+        raise NotOneKey(f"{source} is not UTF-8 text: not a key") from None

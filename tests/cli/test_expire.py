@@ -30,7 +30,7 @@ def test_an_end_is_set_moved_and_cleared(store: Cli):
         assert abs(seconds_from_now(ends) - seconds) < 30
     assert store("expire", prefix, "--to", "2100-01-01T02:00:00+02:00", check=0).out == f"changed {prefix}\n"
     assert show(store, prefix)["expires_at"] == "2100-01-01T00:00:00Z"
-    is_so_already(store, "expire", prefix, "--to", "2100-01-01T00:00:00Z", says="ends then already")
+    is_so_already(store, "expire", prefix, "--to", "2100-01-01T00:00:00Z", says="already expires at that time")
     store("expire", prefix, "--to", "never", check=0)
     assert show(store, prefix)["expires_at"] is None
 

@@ -55,7 +55,7 @@ def test_doing_it_again_is_no_failure(store: Cli):
 
     is_so_already(store, "unlock", prefix, says="is not locked")
     store("lock", prefix, check=0)
-    is_so_already(store, "lock", prefix, says="is locked already")
+    is_so_already(store, "lock", prefix, says="is already locked")
 
 
 def test_an_expired_key_is_not_locked_but_its_lock_is_lifted(store: Cli):

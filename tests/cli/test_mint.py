@@ -45,7 +45,7 @@ def test_on_a_terminal_details_go_to_stderr_and_the_key_is_not_wrapped(store: Cl
     result = store.tty("mint", "--name", "ci", "--scope", "read", columns=30, pipe_stdout=True, check=0)
 
     assert KEY.fullmatch(result.out.removesuffix("\n"))
-    for words in ("prefix", "ci", "read", "live", "never", "shown this once"):
+    for words in ("prefix", "ci", "read", "live", "never", "shown only once"):
         assert words in result.err
     assert result.out.strip() not in result.err
 

@@ -127,14 +127,14 @@ def test_update_changes_what_is_named_and_clears_what_is_empty(agency: Cli):
     assert (show(agency, "acme")["name"], show(agency, "acme")["plan"]) == ("Acme", "pro")
     agency("owner", "update", "acme", "--name", "", "--plan", "", check=0)
     assert (show(agency, "acme")["name"], show(agency, "acme")["plan"]) == (None, None)
-    is_so_already(agency, "owner", "update", "acme", "--attr", "seats=4", says="is so already")
+    is_so_already(agency, "owner", "update", "acme", "--attr", "seats=4", says="already has these values")
 
 
 def test_ensure_accepts_the_owner_that_is_there(store: Cli):
     store("owner", "add", "acme", "--name", "Acme", check=0)
 
     refused(store, "owner", "add", "acme", code=4, says=["there is an owner", "--ensure"])
-    is_so_already(store, "owner", "add", "acme", "--name", "Other", "--ensure", says="is there already")
+    is_so_already(store, "owner", "add", "acme", "--name", "Other", "--ensure", says="already exists")
 
 
 @pytest.mark.parametrize(
@@ -173,9 +173,9 @@ def test_an_unknown_owner_is_not_found(store: Cli):
 def test_doing_it_again_is_no_failure(store: Cli):
     store("owner", "add", "acme", check=0)
 
-    is_so_already(store, "owner", "enable", "acme", says="is active already")
+    is_so_already(store, "owner", "enable", "acme", says="is already active")
     store("owner", "disable", "acme", check=0)
-    is_so_already(store, "owner", "disable", "acme", says="is disabled already")
+    is_so_already(store, "owner", "disable", "acme", says="is already disabled")
 
 
 def test_a_dry_run_changes_nothing(store: Cli):

@@ -44,7 +44,7 @@ def test_revoking_again_is_done_already(store: Cli):
     prefix = mint(store)["prefix"]
     store("revoke", prefix, check=0)
 
-    is_so_already(store, "revoke", prefix, "--reason", "again", says="is revoked already")
+    is_so_already(store, "revoke", prefix, "--reason", "again", says="is already revoked")
 
 
 def test_revoked_is_final(store: Cli):
@@ -186,7 +186,7 @@ def test_if_unused_for_is_content_with_what_is_revoked_already(store: Cli):
     prefix = mint(store)["prefix"]
     store("revoke", prefix, check=0)
 
-    is_so_already(store, "revoke", prefix, "--if-unused-for", "24h", says="is revoked already")
+    is_so_already(store, "revoke", prefix, "--if-unused-for", "24h", says="is already revoked")
 
 
 def test_use_recorded_meanwhile_never_revives_a_key(store: Cli):

@@ -52,7 +52,7 @@ def test_on_a_terminal_the_old_keys_end_is_told_on_stderr(store: Cli):
     result = store.tty("rotate", old["prefix"], "--grace", "2h", pipe_stdout=True, columns=40, check=0)
 
     assert len(result.out.splitlines()) == 1
-    assert f"replaces  {old['prefix']}, which stays valid until" in result.err
+    assert f"replaces  {old['prefix']}, which remains valid until" in result.err
     assert result.out.strip() not in result.err
 
 

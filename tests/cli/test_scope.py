@@ -56,7 +56,7 @@ def test_what_is_so_already_gets_a_note(store: Cli):
     prefix = mint(store, "--scope", "read")["prefix"]
 
     for options in (["--add", "read"], ["--remove", "write"], ["--set", "read"]):
-        is_so_already(store, "scope", prefix, *options, says="has these scopes already")
+        is_so_already(store, "scope", prefix, *options, says="already has these scopes")
 
 
 def test_the_profiles_policy_is_enforced(empty: Cli):

@@ -69,7 +69,7 @@ def test_facts_are_lines_with_tabs_off_a_terminal_and_aligned_on_one(store: Cli)
 
     assert facts["prefix"] == key["prefix"]
     assert (facts["name"], facts["status"], facts["environment"]) == ("[b]ci", "active", "live")
-    assert (facts["scopes"], facts["in force"], facts["meta team"]) == ("admin", "admin, read, write", "a")
+    assert (facts["scopes"], facts["effective scopes"], facts["meta team"]) == ("admin", "admin, read, write", "a")
     assert (facts["allowed ips"], facts["expires"], facts["last used"]) == ("192.0.2.0/24", "never", "never recorded")
     shown = store.tty("show", key["prefix"], check=0).out
     assert "\t" not in shown

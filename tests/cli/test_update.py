@@ -56,7 +56,7 @@ def test_what_cannot_be_understood_changes_nothing(store: Cli, options: list[str
 def test_what_is_so_already_gets_a_note(store: Cli):
     prefix = mint(store, "--name", "ci", "--meta", "a=b")["prefix"]
 
-    is_so_already(store, "update", prefix, "--name", "ci", "--meta", "a=b", "--any-ip", says="is so already")
+    is_so_already(store, "update", prefix, "--name", "ci", "--meta", "a=b", "--any-ip", says="already has these values")
 
 
 def test_several_keys_are_asked_about(store: Cli):

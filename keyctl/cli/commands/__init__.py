@@ -1,6 +1,6 @@
 """The table of commands. Each is a module here, named as it is typed: `owner add` is `owner/add.py`.
 
-A command is imported when it is called; until then this table is all that is known of it.
+A command is imported only when it is called; help and completion read this table instead.
 """
 
 # By section of `keyctl --help`. A test compares the lines with the commands' own help.

@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def expire(
     ctx: typer.Context,
     selectors: SelectorsArgument,
-    to: Annotated[str, typer.Option(metavar="TIME", help="30d, 2027-01-31T00:00:00Z, or never.")],
+    to: Annotated[str, typer.Option(metavar="TIME", help="New expiry time: 30d, 2027-01-31T00:00:00Z or never.")],
     reason: ReasonOption = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
@@ -32,4 +32,4 @@ def expire(
     context = context_of(ctx)
     confirm_several(context, selectors, "set the expiry of", yes=yes, dry_run=dry_run)
     changes = context.admin.expire(selectors, to, reason=reason, dry_run=dry_run)
-    report(context, changes, "changed", already="ends then already", dry_run=dry_run, jsonl=jsonl)
+    report(context, changes, "changed", already="already expires at that time", dry_run=dry_run, jsonl=jsonl)

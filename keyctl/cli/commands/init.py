@@ -15,7 +15,8 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def init(
     ctx: typer.Context,
     profile: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help=f"A built-in profile or a TOML file. [{DEFAULT_PROFILE}]")
+        str | None,
+        typer.Option(metavar="NAME|FILE", help=f"Built-in profile or TOML file. [default: {DEFAULT_PROFILE}]"),
     ] = None,
     scheme: HashOption = None,
     argon2: Argon2Option = None,
@@ -28,14 +29,13 @@ def init(
       keyctl init --profile ./acme.toml
       keyctl init --store /var/lib/keyctl/keys.db --hash sha256
 
-    The profile is kept in the store, so that everybody who shares the store shares the rules. A store that is there
-    already is left as it is.
+    The profile is kept in the store, so that all users of a store share its rules. An existing store is not changed.
     """
     context = context_of(ctx)
     created = context.create_store(profile, hash_scheme(scheme, argon2))
     store, output = context.store, context.output
     if not created:
-        output.note("there was a store already: nothing was changed")
+        output.note("the store already exists: nothing was changed")
     if output.json:
         output.answer_json(
             {

@@ -21,11 +21,11 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def inspect(
     ctx: typer.Context,
     key_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Read the key from a file. [standard input]")
+        Path | None, typer.Option(metavar="FILE", help="Read the key from a file. [default: standard input]")
     ] = None,
     profile: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME|FILE", help="Try this profile; repeatable. [the built-in ones]"),
+        typer.Option(metavar="NAME|FILE", help="Profile to try; repeatable. [default: all built-in ones]"),
     ] = None,
 ) -> None:
     """Decode a key without a store.
@@ -35,25 +35,25 @@ def inspect(
       keyctl inspect < key.txt
       keyctl inspect --profile ./acme.toml --key-file key.txt
 
-    Tells the profile, the environment, the prefix, and whether the checksum is right; exits 9 if it is wrong, or if no
-    profile has such keys. Whether the key is valid, only verify can tell.
+    Prints the profile, the environment, the prefix, and whether the checksum is right; exits 9 if it is wrong, or if no
+    profile has keys of this form. It does not check whether the key is valid: use verify.
     """
     output = context_of(ctx).output
     text = read_presented_key(key_file)
     facts = [found for name in profile or preset_names() if (found := _inspect(load_profile(name), text))]
     if not facts:
         raise CheckFailed(
-            f"a text of {len(text)} characters that no profile's keys look like",
-            hint="for a profile of your own: --profile FILE",
+            f"no profile has keys of this form ({len(text)} characters)",
+            hint="for your own profile: --profile FILE",
         )
-    # Two profiles may have keys of one shape; the checksum then tells which it is.
+    # Two profiles may have keys of the same form; the checksum then decides between them.
     best = max(facts, key=lambda fact: fact["checksum"] == "right")
     if output.json:
         output.answer_json(best)
     else:
         output.details([(name, value or "none") for name, value in best.items()])
     if best["checksum"] == "wrong":
-        raise CheckFailed("the checksum is wrong: the key was mistyped or cut", hint="copy the whole key again")
+        raise CheckFailed("the checksum is wrong: the key was mistyped or truncated", hint="copy the whole key again")
 
 
 def _inspect(profile: Profile, text: str) -> dict[str, Any] | None:

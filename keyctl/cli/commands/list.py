@@ -35,22 +35,23 @@ _COLUMNS = [
 def list_keys(
     ctx: typer.Context,
     status: Annotated[
-        str | None, typer.Option(metavar="STATUS", help="active, retiring, locked, expired or revoked.")
+        str | None,
+        typer.Option(metavar="STATUS", help="Keys with this status: active, retiring, locked, expired or revoked."),
     ] = None,
     owner: Annotated[str | None, typer.Option(metavar="HANDLE", help="Keys of this owner.")] = None,
-    env: Annotated[str | None, typer.Option(metavar="ENV", help="Keys of this environment.")] = None,
-    scope: Annotated[str | None, typer.Option(metavar="SCOPE", help="Keys that carry this scope.")] = None,
-    name: Annotated[str | None, typer.Option(metavar="GLOB", help="Keys with such a name: 'ci-*'.")] = None,
-    expires_within: Annotated[str | None, typer.Option(metavar="TIME", help="Keys that end within this time.")] = None,
-    older_than: Annotated[str | None, typer.Option(metavar="TIME", help="Keys made longer ago than this.")] = None,
-    unused_for: Annotated[str | None, typer.Option(metavar="TIME", help="Keys not used for so long.")] = None,
+    env: Annotated[str | None, typer.Option(metavar="ENV", help="Keys in this environment.")] = None,
+    scope: Annotated[str | None, typer.Option(metavar="SCOPE", help="Keys with this scope.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="GLOB", help="Keys with a matching name, such as 'ci-*'.")] = None,
+    expires_within: Annotated[str | None, typer.Option(metavar="TIME", help="Keys that expire within TIME.")] = None,
+    older_than: Annotated[str | None, typer.Option(metavar="TIME", help="Keys created more than TIME ago.")] = None,
+    unused_for: Annotated[str | None, typer.Option(metavar="TIME", help="Keys not used for TIME.")] = None,
     sort: Annotated[
-        str, typer.Option(metavar="COLUMN", help="created (newest first), expires, last-used, name or prefix.")
+        str, typer.Option(metavar="COLUMN", help="Sort by created (newest first), expires, last-used, name or prefix.")
     ] = "created",
-    reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="At most so many.")] = 100,
-    after: Annotated[str | None, typer.Option(metavar="CURSOR", help="Go on where a list ended.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All of them, without a limit.")] = False,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Reverse the order.")] = False,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Maximum number of results.")] = 100,
+    after: Annotated[str | None, typer.Option(metavar="CURSOR", help="Continue from this cursor.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Return all results, without a limit.")] = False,
     jsonl: JsonLinesOption = False,
 ) -> None:
     """List and filter keys.
@@ -101,9 +102,9 @@ def list_keys(
     elif page.records or not output.on_terminal:
         output.table(_COLUMNS, [_row(one, now) for one in page.records], [_plain_row(one, now) for one in page.records])
     if not page.records:
-        output.note("no keys match" if filters != keys.Filters() else "there are no keys yet; make one: keyctl mint")
+        output.note("no keys match" if filters != keys.Filters() else "there are no keys yet; mint one: keyctl mint")
     if page.next:
-        output.note(f"there are more: add --after {page.next}, or --all")
+        output.note(f"there are more results: add --after {page.next}, or --all")
 
 
 def _row(record: KeyRecord, now: datetime) -> list[str]:

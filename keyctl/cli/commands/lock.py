@@ -17,7 +17,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def lock(
     ctx: typer.Context,
     selectors: SelectorsArgument,
-    duration: Annotated[str | None, typer.Option("--for", metavar="TIME", help="How long. [until unlocked]")] = None,
+    duration: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="How long. [default: until unlocked]")
+    ] = None,
     reason: ReasonOption = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
@@ -38,4 +40,4 @@ def lock(
         reason=reason,
         dry_run=dry_run,
     )
-    report(context, changes, "locked", already="is locked already", dry_run=dry_run, jsonl=jsonl)
+    report(context, changes, "locked", already="is already locked", dry_run=dry_run, jsonl=jsonl)

@@ -35,31 +35,35 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(cls=Command)
 def mint(
     ctx: typer.Context,
-    name: Annotated[str | None, typer.Option(metavar="TEXT", help="What the key is for.")] = None,
-    owner: Annotated[str | None, typer.Option(metavar="HANDLE", help="Whom the key acts for.")] = None,
-    create_owner: Annotated[bool, typer.Option("--create-owner", help="Add the owner if it is not there.")] = False,
-    owner_kind: Annotated[str | None, typer.Option(metavar="KIND", help="The new owner's kind.")] = None,
-    env: Annotated[str | None, typer.Option(metavar="ENV", help="The environment: live, test, …")] = None,
+    name: Annotated[str | None, typer.Option(metavar="TEXT", help="Name of the key.")] = None,
+    owner: Annotated[str | None, typer.Option(metavar="HANDLE", help="Owner of the key.")] = None,
+    create_owner: Annotated[
+        bool, typer.Option("--create-owner", help="Create the owner if it does not exist.")
+    ] = False,
+    owner_kind: Annotated[str | None, typer.Option(metavar="KIND", help="Kind of the new owner.")] = None,
+    env: Annotated[
+        str | None, typer.Option(metavar="ENV", help="Environment of the key, such as live or test.")
+    ] = None,
     scope: Annotated[
-        list[str] | None, typer.Option(metavar="SCOPE", help="A scope; repeat it, or separate with commas.")
+        list[str] | None, typer.Option(metavar="SCOPE", help="Scope to grant; repeatable or comma-separated.")
     ] = None,
     expires: Annotated[
-        str | None, typer.Option(metavar="TIME", help="When the key ends: 30d, 2027-01-31T00:00:00Z, never.")
+        str | None, typer.Option(metavar="TIME", help="Expiry time: 30d, 2027-01-31T00:00:00Z or never.")
     ] = None,
     allow_ip: Annotated[
-        list[str] | None, typer.Option(metavar="CIDR", help="Accept the key from this network only; repeatable.")
+        list[str] | None, typer.Option(metavar="CIDR", help="Accept the key only from this network; repeatable.")
     ] = None,
     meta: Annotated[
-        list[str] | None, typer.Option(metavar="K=V", help="A note to keep with the key; repeatable.")
+        list[str] | None, typer.Option(metavar="K=V", help="Metadata to store with the key; repeatable.")
     ] = None,
-    count: Annotated[int, typer.Option(metavar="N", help="How many keys: all of them, or none.")] = 1,
+    count: Annotated[int, typer.Option(metavar="N", help="Number of keys; either all are minted or none.")] = 1,
     out: OutOption = None,
     force: ForceOption = False,
     jsonl: JsonLinesOption = False,
     http: HttpOption = False,
-    init: Annotated[bool, typer.Option("--init", help="Create the store first if there is none.")] = False,
+    init: Annotated[bool, typer.Option("--init", help="Create the store first if it does not exist.")] = False,
     profile: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="The profile of a store that --init creates.")
+        str | None, typer.Option(metavar="NAME|FILE", help="Profile of the store that --init creates.")
     ] = None,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
@@ -72,8 +76,8 @@ def mint(
       KEY=$(keyctl mint --owner acme --create-owner)
       keyctl mint --env test --count 50 --out keys.txt
 
-    The key alone goes to stdout, and is not kept: only a hash of it is. If it cannot be written out, it is revoked.
-    The default store is created by the first mint.
+    Prints only the key to stdout; the store keeps only its hash. A key that cannot be delivered is revoked. The first
+    mint creates the default store.
     """
     from keyctl.admin.keys import NewKey
     from keyctl.admin.owners import NewOwner
@@ -81,15 +85,15 @@ def mint(
     context = context_of(ctx)
     output = context.output
     if create_owner and owner is None:
-        raise UsageError("--create-owner needs the owner's handle", hint="add --owner HANDLE")
+        raise UsageError("--create-owner requires --owner", hint="add --owner HANDLE")
     if owner_kind is not None and not create_owner:
-        raise UsageError("--owner-kind goes with --create-owner", hint="add --create-owner")
+        raise UsageError("--owner-kind requires --create-owner", hint="add --create-owner")
     if profile is not None and not init:
-        raise UsageError("--profile goes with --init", hint="keyctl init --profile NAME")
+        raise UsageError("--profile requires --init", hint="keyctl init --profile NAME")
     many = count != 1
 
     if http and (many or out):
-        raise UsageError("--http is the answer to one key, on standard output", hint="leave out --count and --out")
+        raise UsageError("--http cannot be used with --count or --out", hint="omit --count and --out")
 
     def render(minted: Sequence["Minted"]) -> str:
         if http:
@@ -128,7 +132,7 @@ def mint(
             key_object(one, context.store.profile, now=utc_now()) | {"key": None, "out": str(out)} for one in records
         ]
         output.answer(_as_json(objects, many=many, lines=jsonl))
-    _tell(context, records, out=str(out) if out else None)
+    _describe(context, records, out=str(out) if out else None)
 
 
 @contextmanager
@@ -141,7 +145,7 @@ def _progress(count: int, output: Output) -> Iterator[Callable[[], None]]:
     from rich.progress import Progress
 
     console = Console(stderr=True, no_color=not output.color)
-    # Unless told not to, Rich takes sys.stdout over: the keys would go through it, and to stderr
+    # By default Rich replaces sys.stdout: the keys would go through it, and to stderr
     with Progress(console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
         task = progress.add_task(f"hashing {count:,} keys", total=count)
 
@@ -163,8 +167,8 @@ def _masked(record: "KeyRecord") -> str:
     return f"{record.key.prefix}…"
 
 
-def _tell(context: CommandContext, records: Sequence["KeyRecord"], *, out: str | None) -> None:
-    """Tell a person at a terminal what was made; the key itself is on stdout, or in the file."""
+def _describe(context: CommandContext, records: Sequence["KeyRecord"], *, out: str | None) -> None:
+    """Describe the new keys to a user at a terminal; the keys themselves are on stdout or in the file."""
     if len(records) > 1:
         context.output.aside([("minted", f"{len(records):,} keys"), *([("in", out)] if out else [])])
         return
@@ -178,6 +182,6 @@ def _tell(context: CommandContext, records: Sequence["KeyRecord"], *, out: str |
             ("environment", key.environment),
             ("scopes", ", ".join(key.scopes) or "none"),
             ("expires", expires),
-            ("", f"written to {out}" if out else "shown this once: store it now"),
+            ("", f"written to {out}" if out else "shown only once: store it now"),
         ]
     )

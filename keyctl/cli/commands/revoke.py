@@ -23,7 +23,7 @@ def revoke(
     ctx: typer.Context,
     selectors: SelectorsArgument,
     if_unused_for: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Refuse if a key was used in this time, or nobody knows.")
+        str | None, typer.Option(metavar="TIME", help="Refuse if used within TIME, or if usage is unknown.")
     ] = None,
     reason: ReasonOption = None,
     yes: YesOption = False,
@@ -38,12 +38,12 @@ def revoke(
       keyctl revoke kc_live_3fa9c2d1e8b7 --reason "leaked in a log"
       keyctl revoke kc_live_3fa9c2d1e8b7 --if-unused-for 24h
 
-    A revoked key cannot be restored. A key used in the last 24 hours, and several keys, are asked about first; where
-    there is no terminal to ask at, --yes is needed.
+    A revoked key cannot be restored. Several keys, or a key used in the last 24 hours, require confirmation; without a
+    terminal, add --yes.
     """
     context = context_of(ctx)
     if http and (len(selectors) > 1 or dry_run):
-        raise UsageError("--http is the answer to revoking one key", hint="give one SELECTOR, without --dry-run")
+        raise UsageError("--http requires one key, and no --dry-run", hint="give one SELECTOR, omit --dry-run")
     if http:
         require_answer(context, "revoked")
     if not (yes or dry_run):
@@ -57,7 +57,7 @@ def revoke(
     if http:
         context.output.answer_exactly(administration_answer(context, "revoked", changes[0].record))
         return
-    report(context, changes, "revoked", already="is revoked already", dry_run=dry_run, jsonl=jsonl)
+    report(context, changes, "revoked", already="is already revoked", dry_run=dry_run, jsonl=jsonl)
 
 
 def _confirm(context: CommandContext, selectors: list[str]) -> None:

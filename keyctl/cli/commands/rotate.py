@@ -27,10 +27,10 @@ def rotate(
     selector: SelectorArgument,
     grace: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="How long the old key stays valid; 0 ends it now. [the profile's]"),
+        typer.Option(metavar="TIME", help="Grace period of the old key; 0 revokes it. [default: the profile's]"),
     ] = None,
     expires: Annotated[
-        str | None, typer.Option(metavar="TIME", help="When the new key ends. [as long as the old one was to live]")
+        str | None, typer.Option(metavar="TIME", help="Expiry time of the new key. [default: the old key's lifetime]")
     ] = None,
     out: OutOption = None,
     force: ForceOption = False,
@@ -44,8 +44,8 @@ def rotate(
       keyctl rotate kc_live_3fa9c2d1e8b7
       keyctl rotate kc_live_3fa9c2d1e8b7 --grace 0 --out new.key
 
-    The new key has the same owner, environment, scopes, networks and metadata. The old one ends only after the new
-    one was written out.
+    The new key has the same owner, environment, scopes, networks and metadata. The old one expires or is revoked only
+    after the new one was delivered.
     """
     context = context_of(ctx)
     output = context.output
@@ -79,7 +79,7 @@ def rotate(
             ("prefix", f"{new.prefix}   (safe to log)"),
             ("replaces", f"{old.prefix}, which {_end(old, now=new.created_at)}"),
             ("expires", describe_relative(new.expires_at, now=new.created_at) if new.expires_at else "never"),
-            ("", f"written to {out}" if out else "shown this once: store it now"),
+            ("", f"written to {out}" if out else "shown only once: store it now"),
         ]
     )
 
@@ -88,5 +88,5 @@ def _end(old: "Key", *, now: datetime) -> str:
     if old.revoked_at is not None:
         return "is revoked"
     if old.expires_at is None:
-        return "does not end"
-    return f"stays valid until {format_time(old.expires_at)} ({describe_relative(old.expires_at, now=now)})"
+        return "never expires"
+    return f"remains valid until {format_time(old.expires_at)} ({describe_relative(old.expires_at, now=now)})"

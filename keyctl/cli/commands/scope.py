@@ -20,10 +20,15 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def scope(
     ctx: typer.Context,
     selectors: SelectorsArgument,
-    add: Annotated[list[str] | None, typer.Option(metavar="SCOPE", help="Add it; repeatable, or commas.")] = None,
-    remove: Annotated[list[str] | None, typer.Option(metavar="SCOPE", help="Take it away; repeatable.")] = None,
+    add: Annotated[
+        list[str] | None, typer.Option(metavar="SCOPE", help="Scope to add; repeatable or comma-separated.")
+    ] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option(metavar="SCOPE", help="Scope to remove; repeatable or comma-separated.")
+    ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SCOPE", help="Leave exactly these; repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="SCOPE", help="Replace all scopes with this one; repeatable or comma-separated."),
     ] = None,
     reason: ReasonOption = None,
     yes: YesOption = False,
@@ -43,8 +48,8 @@ def scope(
     if not (add or remove or set_):
         raise UsageError("nothing to change", hint="add --add, --remove or --set SCOPE")
     if set_ and (add or remove):
-        raise UsageError("--set stands alone: it replaces all scopes", hint="leave out --add and --remove")
+        raise UsageError("--set cannot be used with --add or --remove", hint="to replace all scopes, give only --set")
     change = ScopeChange(add=split_commas(add) or (), remove=split_commas(remove) or (), only=split_commas(set_))
     confirm_several(context, selectors, "change the scopes of", yes=yes, dry_run=dry_run)
     changes = context.admin.scope(selectors, change, reason=reason, dry_run=dry_run)
-    report(context, changes, "changed", already="has these scopes already", dry_run=dry_run, jsonl=jsonl)
+    report(context, changes, "changed", already="already has these scopes", dry_run=dry_run, jsonl=jsonl)

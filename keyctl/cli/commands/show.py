@@ -18,7 +18,7 @@ _SHORTEST_BEGINNING = 8
 def show(
     ctx: typer.Context,
     selector: Annotated[
-        str, typer.Argument(metavar="SELECTOR", help="A key's id, its prefix, or a unique beginning of 8 or more.")
+        str, typer.Argument(metavar="SELECTOR", help="Key id, prefix, or at least 8 characters of a prefix, if unique.")
     ],
 ) -> None:
     """Show one key.

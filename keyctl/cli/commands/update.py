@@ -20,13 +20,13 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def update(
     ctx: typer.Context,
     selectors: SelectorsArgument,
-    name: Annotated[str | None, typer.Option(metavar="TEXT", help="A new name; '' clears it.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="TEXT", help="New name; '' removes it.")] = None,
     allow_ip: Annotated[
-        list[str] | None, typer.Option(metavar="CIDR", help="Accept from these networks only; repeatable.")
+        list[str] | None, typer.Option(metavar="CIDR", help="Accept the key only from this network; repeatable.")
     ] = None,
-    any_ip: Annotated[bool, typer.Option("--any-ip", help="Accept from every network.")] = False,
+    any_ip: Annotated[bool, typer.Option("--any-ip", help="Accept the key from any network.")] = False,
     meta: Annotated[
-        list[str] | None, typer.Option(metavar="K=V", help="Set a note; K= removes it; repeatable.")
+        list[str] | None, typer.Option(metavar="K=V", help="Metadata to set; K= removes it; repeatable.")
     ] = None,
     reason: ReasonOption = None,
     yes: YesOption = False,
@@ -42,11 +42,11 @@ def update(
     """
     context = context_of(ctx)
     if allow_ip and any_ip:
-        raise UsageError("--allow-ip and --any-ip contradict each other")
+        raise UsageError("--allow-ip cannot be used with --any-ip")
     new = _update(name, [] if any_ip else allow_ip, meta or [])
     confirm_several(context, selectors, "change", yes=yes, dry_run=dry_run)
     changes = context.admin.update(selectors, new, reason=reason, dry_run=dry_run)
-    report(context, changes, "changed", already="is so already", dry_run=dry_run, jsonl=jsonl)
+    report(context, changes, "changed", already="already has these values", dry_run=dry_run, jsonl=jsonl)
 
 
 def _update(name: str | None, networks: list[str] | None, pairs: list[str]) -> "Update":

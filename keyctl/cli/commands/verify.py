@@ -29,35 +29,35 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def verify(
     ctx: typer.Context,
     key_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Read the key from a file. [standard input]")
+        Path | None, typer.Option(metavar="FILE", help="Read the key from a file. [default: standard input]")
     ] = None,
     scope: Annotated[
-        list[str] | None, typer.Option(metavar="SCOPE", help="What the key must be good for; repeatable.")
+        list[str] | None, typer.Option(metavar="SCOPE", help="Required scope; repeatable or comma-separated.")
     ] = None,
-    env: Annotated[str | None, typer.Option(metavar="ENV", help="The environment the key must be for.")] = None,
-    ip: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where the request comes from.")] = None,
+    env: Annotated[str | None, typer.Option(metavar="ENV", help="Required environment.")] = None,
+    ip: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Client address of the request.")] = None,
     resource_owner: Annotated[
-        str | None, typer.Option(metavar="HANDLE", help="Whose resource the request reaches for.")
+        str | None, typer.Option(metavar="HANDLE", help="Owner of the requested resource.")
     ] = None,
     request: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Judge an HTTP request's head; - is standard input.")
+        Path | None, typer.Option(metavar="FILE", help="Verify the head of an HTTP request; - is standard input.")
     ] = None,
-    scheme: Annotated[str, typer.Option(metavar="SCHEME", help="https or http, as the request came.")] = "https",
+    scheme: Annotated[str, typer.Option(metavar="SCHEME", help="Scheme of the request: https or http.")] = "https",
     trusted_proxy: Annotated[
-        list[str] | None, typer.Option(metavar="CIDR", help="Believe X-Forwarded-* from here; repeatable.")
+        list[str] | None, typer.Option(metavar="CIDR", help="Trust X-Forwarded-* from this network; repeatable.")
     ] = None,
-    http: Annotated[bool, typer.Option("--http", help="Print the response that the platform would give.")] = False,
+    http: Annotated[bool, typer.Option("--http", help="Print the platform's HTTP response.")] = False,
     bundle: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Verify against a bundle: no store is opened.")
+        Path | None, typer.Option(metavar="FILE", help="Verify against a bundle, without a store.")
     ] = None,
     trust: Annotated[
-        list[str] | None, typer.Option(metavar="PUBLIC-KEY", help="Who may have signed the bundle; repeatable.")
+        list[str] | None, typer.Option(metavar="PUBLIC-KEY", help="Trusted signer of the bundle; repeatable.")
     ] = None,
-    max_age: Annotated[str | None, typer.Option(metavar="TIME", help="Refuse an older bundle.")] = None,
+    max_age: Annotated[str | None, typer.Option(metavar="TIME", help="Refuse a bundle older than TIME.")] = None,
     no_state: Annotated[
-        bool, typer.Option("--no-state", help="Neither keep nor compare the newest bundle seen.")
+        bool, typer.Option("--no-state", help="Disable the rollback check against the newest bundle seen.")
     ] = False,
-    record: Annotated[bool, typer.Option("--record", help="If it is valid, note the time as its last use.")] = False,
+    record: Annotated[bool, typer.Option("--record", help="Record the use of a valid key.")] = False,
 ) -> None:
     """Verify a key and its permissions.
 
@@ -67,23 +67,25 @@ def verify(
       keyctl verify --key-file key.txt --env live --ip 192.0.2.7
       keyctl verify --request head.txt --ip 192.0.2.7 --http
 
-    Prints one line; its first word is the code. The exit code is 0 only for VALID: the README lists the others.
-    Writes nothing unless --record.
+    Prints one line; its first word is the code. The exit code is 0 only for VALID; for the others, see: keyctl help
+    exit-codes. Changes nothing without --record.
     """
     from keyctl.verifier import Verifier
 
     context = context_of(ctx)
     if request is not None and key_file is not None:
-        raise UsageError("--request and --key-file contradict each other", hint="the key stands in the request")
+        raise UsageError(
+            "--request cannot be used with --key-file", hint="omit --key-file: the request contains the key"
+        )
     if scheme not in ("https", "http"):
-        raise UsageError(f'the scheme is https or http, not "{brief(scheme)}"')
+        raise UsageError(f'--scheme must be https or http, not "{brief(scheme)}"')
     if bundle is None and (trust or max_age or no_state):
-        raise UsageError("--trust, --max-age and --no-state go with --bundle", hint="add --bundle FILE")
+        raise UsageError("--trust, --max-age and --no-state require --bundle", hint="add --bundle FILE")
     if bundle is not None and not trust:
-        hint = "add --trust PUBLIC-KEY, as its signer tells it: keyctl bundle key"
-        raise UsageError("a bundle is believed for who signed it, and nobody is trusted", hint=hint)
+        hint = "add --trust PUBLIC-KEY; the signer prints it with: keyctl bundle key"
+        raise UsageError("--bundle requires --trust", hint=hint)
     if bundle is not None and record:
-        raise UsageError("--record writes to a store, and --bundle opens none", hint="leave one of them out")
+        raise UsageError("--record cannot be used with --bundle", hint="--record writes to a store: omit --bundle")
     head = read_request_head(request) if request is not None else None
     text = read_presented_key(key_file) if head is None else ""
     try:
@@ -114,7 +116,9 @@ def verify(
             head.method, head.target, head.headers, asked.ip, scheme=scheme, trusted_proxies=proxies, asked=asked
         )
     if decision.code is Code.FORBIDDEN_OWNER and bundle is not None and not keyring.find_owners(resource_owner or ""):
-        context.output.note("a bundle without names knows owners by their ids: see keyctl bundle export --with-names")
+        context.output.note(
+            "this bundle identifies owners by id; to include handles: keyctl bundle export --with-names"
+        )
     if record and decision:
         _record_use(context, decision, text)
     _answer(context, decision, keyring.profile, http=http, bundle=_bundle_facts(keyring) if bundle else None)

@@ -19,8 +19,8 @@ def set_token(ctx: typer.Context, token_file: TokenFileOption = None) -> None:
       keyctl admin-token set
       keyctl admin-token set < token.txt
 
-    The token is a password of at least 12 characters; only its Argon2id hash is kept. It is then given by
-    KEYCTL_ADMIN_TOKEN, by --admin-token-file, or at a prompt.
+    The token is a password of at least 12 characters; the store keeps only its Argon2id hash. Give it in
+    KEYCTL_ADMIN_TOKEN, with --admin-token-file, or at a prompt.
     """
     context = context_of(ctx)
     context.admin_token.set(read_new_secret(token_file, "New admin token"))

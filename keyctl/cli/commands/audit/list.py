@@ -21,10 +21,11 @@ def list_events(
     key: Annotated[str | None, typer.Option(metavar="SELECTOR", help="Changes to this key.")] = None,
     owner: Annotated[str | None, typer.Option(metavar="HANDLE", help="Changes to this owner.")] = None,
     action: Annotated[
-        str | None, typer.Option(metavar="ACTION", help="Changes of this kind: key, key.revoked, owner, …")
+        str | None,
+        typer.Option(metavar="ACTION", help="Changes of this kind, such as key.revoked, or key for any."),
     ] = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="At most so many.")] = 100,
-    before: Annotated[int | None, typer.Option(metavar="SEQ", help="Only events before this one.")] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Maximum number of results.")] = 100,
+    before: Annotated[int | None, typer.Option(metavar="SEQ", help="Events before this sequence number.")] = None,
     jsonl: JsonLinesOption = False,
 ) -> None:
     """List changes, newest first.
@@ -34,7 +35,7 @@ def list_events(
       keyctl audit list --limit 20
       keyctl audit list --key kc_live_3fa9c2d1e8b7 --json
 
-    In a pipe: number, time, actor, claimed actor, action, subject and reason, separated by tabs.
+    In a pipe: sequence number, time, actor, claimed actor, action, subject and reason, separated by tabs.
     """
     from keyctl.store import events, keys, owners
 
@@ -52,7 +53,7 @@ def list_events(
     if output.json:
         output.answer_json({"events": [event_object(event) for event in found]})
         return
-    # WHAT keeps a whole prefix: it is what the next command will be about.
+    # WHAT has room for a whole prefix, which the next command will need.
     what = Column("WHAT", elastic=True, least=26)
     columns = [Column("#"), Column("WHEN"), Column("WHO", elastic=True), Column("ACTION"), what]
     rows = [
@@ -78,11 +79,11 @@ def list_events(
 
 
 def _subject(event: Event) -> str:
-    """Return what an event is about: a key's prefix, an owner's handle, a profile, a bundle's end."""
+    """Return what an event is about: a key's prefix, an owner's handle, a profile, a bundle's expiry."""
     detail = event.detail
     named = [str(entry["prefix"]) for entry in detail.get("keys", [])]
     if event.action == "key.rotated":
-        return named[-1]  # the key that was replaced; its successor's own event stands before
+        return named[-1]  # the key that was replaced; its successor has the event before
     if len(named) > 1:
         return f"{named[0]} and {len(named) - 1:,} more"
     if named:

@@ -17,18 +17,18 @@ def verify(ctx: typer.Context) -> None:
     Examples:
       keyctl audit verify
 
-    Recomputes the chain of hashes, and compares every key and owner with what the history says. Names the first broken
-    event or key, and exits 9.
+    Recomputes the hash chain, and compares every key and owner with the logged changes. Reports the first event, key or
+    owner that does not match, and exits 9.
     """
     from keyctl.store.integrity import check
 
     context = context_of(ctx)
-    verdict = check(context.database)
-    counts = {"events": verdict.events, "keys": verdict.keys, "owners": verdict.owners}
+    result = check(context.database)
+    counts = {"events": result.events, "keys": result.keys, "owners": result.owners}
     if context.output.json:
-        context.output.answer_json({"intact": verdict.fault is None, "fault": verdict.fault, **counts})
-    elif verdict.fault is None:
-        told = ", ".join(f"{number:,} {name if number != 1 else name[:-1]}" for name, number in counts.items())
-        context.output.answer(f"intact: {told}")
-    if verdict.fault is not None:
-        raise CheckFailed(verdict.fault, hint="somebody changed the database outside keyctl: see keyctl audit list")
+        context.output.answer_json({"intact": result.fault is None, "fault": result.fault, **counts})
+    elif result.fault is None:
+        checked = ", ".join(f"{number:,} {name if number != 1 else name[:-1]}" for name, number in counts.items())
+        context.output.answer(f"intact: {checked}")
+    if result.fault is not None:
+        raise CheckFailed(result.fault, hint="the database was changed outside keyctl; see: keyctl audit list")

@@ -28,16 +28,16 @@ _DEFAULT_VALIDITY = "24h"
 def export(
     ctx: typer.Context,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Where to write; what is there is replaced in one step.")
+        Path, typer.Argument(metavar="FILE", help="File to write; an existing one is replaced atomically.")
     ],
-    valid_for: Annotated[str, typer.Option(metavar="TIME", help="How long it may be used.")] = _DEFAULT_VALIDITY,
+    valid_for: Annotated[str, typer.Option(metavar="TIME", help="How long the bundle is valid.")] = _DEFAULT_VALIDITY,
     key: SigningKeyOption = None,
     with_names: Annotated[bool, typer.Option("--with-names", help="Include names and handles.")] = False,
-    status: Annotated[str | None, typer.Option(metavar="STATUS", help="Only keys of this status.")] = None,
+    status: Annotated[str | None, typer.Option(metavar="STATUS", help="Only keys with this status.")] = None,
     owner: Annotated[str | None, typer.Option(metavar="HANDLE", help="Only keys of this owner.")] = None,
-    env: Annotated[str | None, typer.Option(metavar="ENV", help="Only keys of this environment.")] = None,
-    scope: Annotated[str | None, typer.Option(metavar="SCOPE", help="Only keys that carry this scope.")] = None,
-    name: Annotated[str | None, typer.Option(metavar="GLOB", help="Only keys with such a name.")] = None,
+    env: Annotated[str | None, typer.Option(metavar="ENV", help="Only keys in this environment.")] = None,
+    scope: Annotated[str | None, typer.Option(metavar="SCOPE", help="Only keys with this scope.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="GLOB", help="Only keys with a matching name.")] = None,
     reason: ReasonOption = None,
 ) -> None:
     """Write a signed bundle of what verification needs.
@@ -47,8 +47,8 @@ def export(
       keyctl bundle export keys.bundle
       keyctl bundle export live.bundle --env live --valid-for 1h
 
-    A bundle holds hashes and never a secret. Keys that are revoked after the export stay good in it until it is too
-    old: revoke and lock say until when.
+    A bundle contains hashes and never a secret. Keys that are revoked after the export remain valid in it until it
+    expires; revoke and lock report that time.
     """
     from keyctl.admin.bundle_export import BundleExporter
     from keyctl.cli.filters import read_filters
@@ -56,7 +56,7 @@ def export(
     context = context_of(ctx)
     lifetime = parse_duration(valid_for)
     if lifetime <= timedelta(0):
-        raise UsageError("a bundle is valid for some time", hint="--valid-for 24h")
+        raise UsageError("--valid-for must be greater than zero", hint="for example: --valid-for 24h")
     filters, described = read_filters(context, status=status, owner=owner, env=env, scope=scope, name=name)
     signing_key = load_signing_key(key)
     context.authorise()
@@ -82,7 +82,7 @@ def export(
 
 @contextmanager
 def _progress(output: "Output") -> Iterator[Callable[[], None]]:
-    """Show on a terminal's stderr how many keys are written."""
+    """Show the number of exported keys on stderr if it is a terminal."""
     if output.quiet or sys.stderr is None or not sys.stderr.isatty():
         yield lambda: None
         return

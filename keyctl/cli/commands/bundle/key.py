@@ -18,7 +18,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command("key", cls=Command)
 def show_key(
     ctx: typer.Context,
-    create: Annotated[bool, typer.Option("--create", help="Make the pair of keys first.")] = False,
+    create: Annotated[bool, typer.Option("--create", help="Create the key pair first.")] = False,
     key: SigningKeyOption = None,
 ) -> None:
     """Print the public key that verifies bundles.
@@ -28,8 +28,7 @@ def show_key(
       keyctl bundle key --create
       keyctl bundle key
 
-    The private key stays in its file, outside the database: whoever steals or rewrites the database cannot forge
-    bundles.
+    The private key is kept in a file, outside the database: access to the database is not enough to sign a bundle.
     """
     from keyctl.bundles.signing import SigningKey
 
@@ -37,7 +36,7 @@ def show_key(
     path = key or default_signing_key()
     signing_key = SigningKey.create(path) if create else SigningKey.load(path)
     if create:
-        context.output.note(f"the private key is in {path}: keep a copy of it somewhere safe")
+        context.output.note(f"the private key is in {path}: keep a backup in a safe place")
     if context.output.json:
         context.output.answer_json({"public_key": signing_key.public_text, "file": str(path)})
     else:

@@ -23,9 +23,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(cls=Command)
 def show(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A bundle.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Bundle to check.")],
     trust: Annotated[
-        list[str] | None, typer.Option(metavar="PUBLIC-KEY", help="Who may have signed it; repeatable. [our own key]")
+        list[str] | None, typer.Option(metavar="PUBLIC-KEY", help="Trusted signer; repeatable. [default: your own key]")
     ] = None,
     key: SigningKeyOption = None,
 ) -> None:
@@ -66,14 +66,14 @@ def show(
             ("sequence", str(header.sequence)),
             ("made", f"{format_time(header.made_at)} ({describe_relative(header.made_at, now=now)})"),
             ("valid until", f"{format_time(header.valid_until)} ({describe_relative(header.valid_until, now=now)})"),
-            ("only", narrowed or "everything"),
+            ("filter", narrowed or "none"),
             *((f"keys {name}", f"{number:,}") for name, number in counts.items()),
             ("owners", f"{facts['owners']:,}"),
             (
                 "verifies",
-                "signature and every digest are right, but it is not in force"
+                "signature and all digests are valid, but the bundle cannot be used now"
                 if refused
-                else "yes: signature and every digest",
+                else "yes: signature and all digests are valid",
             ),
         ]
     )

@@ -25,7 +25,7 @@ def set_hash(
       keyctl db hash
       keyctl db hash --argon2 m=47104,t=2,p=1
 
-    A key keeps its own hash; verify --record replaces one that is weaker than the store's.
+    Existing keys keep their hashes; verify --record replaces a hash that is weaker than the store's.
     """
     context = context_of(ctx)
     output = context.output
@@ -35,7 +35,7 @@ def set_hash(
         wanted = hash_scheme(scheme, argon2)
         context.authorise()
         if not set_scheme(context.store, context.actor, wanted, reason=reason, dry_run=dry_run):
-            output.note(f"the store hashes with {wanted} already: nothing was changed")
+            output.note(f"the store already uses {wanted}: nothing was changed")
         elif dry_run:
             output.note(f"would hash new keys with {wanted}: nothing was changed")
     present = str(context.store.hash_parameters)

@@ -30,4 +30,4 @@ def status(ctx: typer.Context) -> None:
     pairs = [("store", str(context.location)), ("schema", revision), ("needed", SCHEMA_REVISION), ("state", state)]
     context.output.details(pairs)
     if state == "older":
-        context.output.note("bring it up to date: keyctl db upgrade")
+        context.output.note("to upgrade the schema: keyctl db upgrade")

@@ -13,7 +13,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(cls=Command)
 def upgrade(
     ctx: typer.Context,
-    sql: Annotated[bool, typer.Option("--sql", help="Print the schema's DDL for a DBA; change nothing.")] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the schema's DDL; change nothing.")] = False,
 ) -> None:
     """Upgrade the schema in one transaction.
 
@@ -22,7 +22,7 @@ def upgrade(
       keyctl db upgrade
       keyctl db upgrade --sql --store postgresql:///keys
 
-    Of two upgrades at once, one runs and the other waits for it.
+    If two upgrades start at the same time, the second waits for the first.
     """
     from keyctl.store import schema
 
@@ -32,7 +32,7 @@ def upgrade(
         return
     before, after = schema.upgrade(context.database)
     if before == after:
-        context.output.note("the schema was up to date: nothing was changed")
+        context.output.note("the schema is already up to date: nothing was changed")
     if context.output.json:
         context.output.answer_json({"store": str(context.location), "before": before, "after": after})
     else:

@@ -25,13 +25,13 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(cls=Command)
 def add(
     ctx: typer.Context,
-    handle: Annotated[str, typer.Argument(metavar="HANDLE", help="What commands will call the owner.")],
-    kind: Annotated[str | None, typer.Option(metavar="KIND", help="The kind, from the profile.")] = None,
+    handle: Annotated[str, typer.Argument(metavar="HANDLE", help="Handle of the new owner.")],
+    kind: Annotated[str | None, typer.Option(metavar="KIND", help="Kind of owner, from the profile.")] = None,
     name: NameOption = None,
     parent: ParentOption = None,
     plan: PlanOption = None,
     attr: AttributeOption = None,
-    ensure: Annotated[bool, typer.Option("--ensure", help="An owner that is there already is fine.")] = False,
+    ensure: Annotated[bool, typer.Option("--ensure", help="Succeed if the owner already exists.")] = False,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
@@ -47,4 +47,4 @@ def add(
     context = context_of(ctx)
     new = NewOwner(handle, kind=kind, name=name, parent=parent, plan=plan, attributes=attr or ())
     change = context.owner_admin.add(new, ensure=ensure, reason=reason, dry_run=dry_run)
-    report(context, change, "added", already="is there already", dry_run=dry_run)
+    report(context, change, "added", already="already exists", dry_run=dry_run)

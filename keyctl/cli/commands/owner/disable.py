@@ -27,4 +27,4 @@ def disable(
     """
     context = context_of(ctx)
     change = context.owner_admin.disable(handle, reason=reason, dry_run=dry_run)
-    report(context, change, "disabled", already="is disabled already", dry_run=dry_run)
+    report(context, change, "disabled", already="is already disabled", dry_run=dry_run)

@@ -27,4 +27,4 @@ def enable(
     """
     context = context_of(ctx)
     change = context.owner_admin.enable(handle, reason=reason, dry_run=dry_run)
-    report(context, change, "enabled", already="is active already", dry_run=dry_run)
+    report(context, change, "enabled", already="is already active", dry_run=dry_run)

@@ -21,7 +21,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def list_owners(
     ctx: typer.Context,
     kind: Annotated[str | None, typer.Option(metavar="KIND", help="Owners of this kind.")] = None,
-    parent: Annotated[str | None, typer.Option(metavar="HANDLE", help="Owners right below this one.")] = None,
+    parent: Annotated[str | None, typer.Option(metavar="HANDLE", help="Owners with this parent.")] = None,
     jsonl: JsonLinesOption = False,
 ) -> None:
     """List owners.
@@ -69,4 +69,5 @@ def list_owners(
     if rows or not output.on_terminal:
         output.table(columns, rows, rows)
     if not rows:
-        output.note("there are no owners yet; add one: keyctl owner add HANDLE")
+        filtered = kind is not None or parent is not None
+        output.note("no owners match" if filtered else "there are no owners yet; add one: keyctl owner add HANDLE")

@@ -48,4 +48,4 @@ def update(
     change = context.owner_admin.update(
         handle, name=name, parent=parent, plan=plan, attributes=attr or (), reason=reason, dry_run=dry_run
     )
-    report(context, change, "changed", already="is so already", dry_run=dry_run)
+    report(context, change, "changed", already="already has these values", dry_run=dry_run)

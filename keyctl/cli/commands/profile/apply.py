@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(cls=Command)
 def apply(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="The profile that the store is to have.")],
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="New profile of the store.")],
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
@@ -27,14 +27,14 @@ def apply(
       keyctl profile apply ./acme.toml --dry-run
       keyctl profile apply ./acme.toml --reason "a scope for invoices"
 
-    Prints the differences. Refused where live keys hold, or owners have, what the new profile removes. Keys of an
-    earlier format keep verifying.
+    Prints the differences. Refuses to remove what live keys or owners still use. Keys of an earlier format remain
+    valid.
     """
     context = context_of(ctx)
     new = load_profile(name)
     change = context.profile_admin.apply(new, reason=reason, dry_run=dry_run)
     if not change.differences:
-        context.output.note("the store has this profile already: nothing was changed")
+        context.output.note("the store already has this profile: nothing was changed")
     elif dry_run:
         context.output.note("nothing was changed")
     if context.output.json:

@@ -13,7 +13,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(cls=Command)
-def check(ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A TOML file.")]) -> None:
+def check(
+    ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="Profile to check.")]
+) -> None:
     """Check a profile and report every error.
 
     \b

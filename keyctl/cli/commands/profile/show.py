@@ -20,7 +20,8 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def show(
     ctx: typer.Context,
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME|FILE]", help="A profile. [the store's]", show_default=False)
+        str | None,
+        typer.Argument(metavar="[NAME|FILE]", help="Profile to show. [default: the store's]", show_default=False),
     ] = None,
 ) -> None:
     """Show the store's profile, a built-in one, or a file.
@@ -49,9 +50,9 @@ def _facts(profile: Profile) -> list[tuple[str, str]]:
         *((f"owner kind {one.name}", one.description) for one in profile.owners.kinds.values()),
         *((f"plan {one.name}", one.description) for one in profile.plans.values()),
         ("default lifetime", _length(lifetime.default)),
-        ("longest lifetime", _length(lifetime.maximum)),
+        ("maximum lifetime", _length(lifetime.maximum)),
         ("rotate every", _length(lifetime.rotate_every)),
-        ("grace", _length(lifetime.grace) if lifetime.grace else "none"),
+        ("grace period", _length(lifetime.grace) if lifetime.grace else "none"),
         *((f"service {one.name}", one.url) for one in profile.services),
     ]
 
