@@ -35,7 +35,7 @@ PLACES = [
 
 
 def exposed(cli: Cli, args: list[str], text: str, whole: str) -> None:
-    result = refused(cli, *(arg.format(text) for arg in args), code=2, says=["holds a key", "treat it as exposed"])
+    result = refused(cli, *(arg.format(text) for arg in args), code=2, says=["contains a key", "the key is exposed"])
     length = int(re.search(r"\((\d+) characters\)", result.err)[1])
     assert length >= len(text), result
     secret = whole.rsplit("_", 1)[1]

@@ -145,7 +145,7 @@ def test_show_counts_what_is_in_it(store: Cli, signer: str):
     assert (facts["owners"], facts["signer"], facts["verifies"]) == (1, signer, True)
     lines = dict(line.split("\t") for line in store("bundle", "show", "keys.bundle", check=0).out.splitlines())
     assert lines["signed by"] == signer
-    assert lines["verifies"] == "yes: signature and every digest"
+    assert lines["verifies"] == "yes: signature and all digests are valid"
     store("bundle", "show", "keys.bundle", "--trust", signer, check=0)
     result = store("bundle", "show", "keys.bundle", "--trust", "A" * 43, check=20)
     assert result.out == ""
@@ -167,7 +167,7 @@ def test_show_tells_of_a_bundle_that_is_too_old_what_it_is(store: Cli, signer: s
 @pytest.mark.parametrize(
     ("args", "code", "says"),
     [
-        (["--valid-for", "0"], 2, "valid for some time"),
+        (["--valid-for", "0"], 2, "--valid-for must be greater than zero"),
         (["--valid-for", "-1h"], 2, ""),
         (["--valid-for", "soon"], 2, "is not a duration"),
         (["--env", "liev"], 2, "live"),
@@ -227,7 +227,7 @@ def test_an_owner_that_goes_by_its_id_is_told(store: Cli, signer: str):
     owner_id = store("owner", "show", "acme", "--json", check=0).json["id"]
 
     result = ask(store, signer, key["key"], "--resource-owner", "acme", check=24)
-    assert "knows owners by their ids" in result.err
+    assert "identifies owners by id" in result.err
     assert ask(store, signer, key["key"], "--resource-owner", owner_id, check=0).err == ""
 
 
@@ -426,7 +426,7 @@ def test_a_pipe_is_no_bundle(store: Cli, signer: str):
         (["--trust", b"\xff" * 43], "is not a public key"),
         (["--max-age", "0"], "--max-age 1h"),
         (["--max-age", "old"], "is not a duration"),
-        (["--record"], "--bundle opens none"),
+        (["--record"], "--record cannot be used with --bundle"),
         (["--scope", "raed"], 'did you mean "read"?'),
     ],
 )

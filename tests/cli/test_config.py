@@ -27,21 +27,21 @@ def test_show_needs_neither_store_nor_file(cli: Cli):
     facts = cli("config", "show", "--json", check=0).json
 
     assert (facts["config"], facts["store_from"], facts["stores"]) == (None, "default", {})
-    assert "(not there)" in cli("config", "show", check=0).out
+    assert "(does not exist)" in cli("config", "show", check=0).out
     assert not any(cli.home.iterdir())
 
 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("store = ", "is not TOML"),
+        ("store = ", "is not valid TOML"),
         ("stroe = 'x'", ['unknown key "stroe"', 'did you mean "store']),
-        ("store = 1", "store is not of the right type"),
-        ("wait = 5", "wait is not of the right type"),
-        ("stores = 'x'", "stores is not of the right type"),
-        ("[stores]\na = 1", "stores is not of the right type"),
-        ("[store]\na = 'x'", "store is not of the right type"),
-        ("\x00", "is not TOML"),
+        ("store = 1", "store must be a string"),
+        ("wait = 5", "wait must be a string"),
+        ("stores = 'x'", "stores must be a table of strings"),
+        ("[stores]\na = 1", "stores must be a table of strings"),
+        ("[store]\na = 'x'", "store must be a string"),
+        ("\x00", "is not valid TOML"),
     ],
 )
 def test_a_broken_configuration_stops_every_command(store: Cli, content: str, says: list[str] | str):
@@ -52,8 +52,8 @@ def test_a_broken_configuration_stops_every_command(store: Cli, content: str, sa
 
 
 def test_a_configuration_that_was_asked_for_must_be_there(store: Cli):
-    refused(store, "list", "--config", "./missing.toml", code=6, says="no configuration file missing.toml")
-    refused(store, "list", env={"KEYCTL_CONFIG": "/nope"}, code=6, says="no configuration file /nope")
+    refused(store, "list", "--config", "./missing.toml", code=6, says="configuration file missing.toml does not exist")
+    refused(store, "list", env={"KEYCTL_CONFIG": "/nope"}, code=6, says="configuration file /nope does not exist")
     refused(store, "list", "--config", ".", code=6, says="cannot read the configuration file")
 
 

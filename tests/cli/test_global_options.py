@@ -47,7 +47,7 @@ def test_a_store_may_be_a_name_a_file_or_a_url(stores: Cli):
     assert used(stores, "list", "--store", "~/flag.db") == "flag"
     assert used(stores, "list", "--store", "flag.db", cwd=stores.home) == "flag"
     assert used(stores, "list", "--store", "./flag.db", cwd=stores.home) == "flag"
-    refused(stores, "list", "--store", "lba", code=2, says=['no store is called "lba"', 'did you mean "lab"?'])
+    refused(stores, "list", "--store", "lba", code=2, says=['unknown store "lba"', 'did you mean "lab"?'])
 
 
 def test_the_configuration_may_be_elsewhere(stores: Cli):

@@ -35,19 +35,19 @@ def test_a_wrong_checksum_is_told_and_exits_9(cli: Cli):
     result = cli("inspect", "--json", stdin="kc_test_" + "0" * 12 + "_" + "0" * 38, check=9)
 
     assert (result.json["checksum"], result.json["prefix"]) == ("wrong", "kc_test_000000000000")
-    assert "mistyped or cut" in result.err
+    assert "mistyped or truncated" in result.err
 
 
 @pytest.mark.parametrize("text", ["nonsense", "kc_live_short", "ghp_16C7e42F292c6912E7710c838347Ae178B4a", "é"])
 def test_what_looks_like_no_key_exits_9(cli: Cli, text: str):
-    refused(cli, "inspect", stdin=text, code=9, says=[f"a text of {len(text)} characters", "--profile FILE"])
+    refused(cli, "inspect", stdin=text, code=9, says=[f"({len(text)} characters)", "--profile FILE"])
 
 
 def test_a_profile_of_ones_own_may_be_tried(cli: Cli):
     file = write_profile(cli)
     key = "ak_live_0123456789ab_" + "x" * 32
 
-    refused(cli, "inspect", stdin=key, code=9, says="no profile's keys")
+    refused(cli, "inspect", stdin=key, code=9, says="no profile has keys of this form")
     facts = cli("inspect", "--profile", file, "--profile", "standard", "--json", stdin=key, check=0).json
 
     assert (facts["profile"], facts["prefix"], facts["checksum"]) == ("acme", "ak_live_0123456789ab", None)

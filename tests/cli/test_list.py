@@ -230,7 +230,7 @@ def test_keys_of_a_disabled_owner_stand_out(variety: Cli):
 
 def test_nothing_to_show_is_said_on_stderr(store: Cli):
     for result, note in [
-        (store("list", check=0), "make one: keyctl mint"),
+        (store("list", check=0), "mint one: keyctl mint"),
         (store("list", "--status", "locked", check=0), "no keys match"),
     ]:
         assert result.out == ""

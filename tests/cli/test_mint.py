@@ -132,8 +132,8 @@ def test_the_progress_bar_is_on_the_terminals_stderr_only(store: Cli):
     ("options", "code", "says"),
     [
         (["--scope", "raed"], 2, ['unknown scope "raed" in profile "standard"', 'did you mean "read"?']),
-        (["--scope", "read,"], 2, "is empty"),
-        (["--scope", ""], 2, "is empty"),
+        (["--scope", "read,"], 2, "an empty value is not allowed"),
+        (["--scope", ""], 2, "an empty value is not allowed"),
         (["--env", "liev"], 2, ['unknown environment "liev"', 'did you mean "live"?']),
         (["--env", "prod"], 2, "known: live, test"),
         (["--owner", "nobody"], 3, 'no owner "nobody"'),
@@ -141,7 +141,7 @@ def test_the_progress_bar_is_on_the_terminals_stderr_only(store: Cli):
         (["--create-owner"], 2, "--owner HANDLE"),
         (["--owner-kind", "account"], 2, "--create-owner"),
         (["--owner", "x", "--create-owner", "--owner-kind", "agency"], 2, 'unknown kind of owner "agency"'),
-        (["--profile", "standard"], 2, "--profile goes with --init"),
+        (["--profile", "standard"], 2, "--profile requires --init"),
         (["--expires", "0"], 2, ["no time at all", "keyctl revoke"]),
         (["--expires", "-1d"], 2, '"-1d" is not a time'),
         (["--expires", "1e9d"], 2, "is not a time"),
@@ -365,7 +365,7 @@ def test_keys_that_cannot_be_written_out_are_revoked(store: Cli, output, options
     assert "could not be written out and" in result.err
     assert not KEY.search(result.err)
     assert len(result.err.splitlines()) == (1 if "--json" in options else 2)
-    assert "nobody has this key" in store("show", keys[0]["prefix"], check=0).out
+    assert "delivered\tnever" in store("show", keys[0]["prefix"], check=0).out
     store("audit", "verify", check=0)
 
 

@@ -24,7 +24,7 @@ def test_show_tells_what_the_stores_profile_says(empty: Cli):
 
     facts = dict(line.split("\t") for line in cli("profile", "show", check=0).out.splitlines())
 
-    assert (facts["profile"], facts["scope bot"], facts["grace"]) == ("acme", "bots", "2h")
+    assert (facts["profile"], facts["scope bot"], facts["grace period"]) == ("acme", "bots", "2h")
     assert facts["environments"] == "live, test"
     assert re.fullmatch(r"ak_live_[0-9a-f]{12}…", facts["keys look like"])
     document = cli("profile", "show", "--json", check=0).json

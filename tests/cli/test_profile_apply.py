@@ -71,7 +71,7 @@ def test_keys_of_an_earlier_format_keep_verifying(acme: Cli):
 
     for key in (first, second, third):
         assert acme("verify", stdin=key, check=0).out.startswith("VALID ")
-        assert "an argument holds a key" in acme("show", key, check=2).err
+        assert "an argument contains a key" in acme("show", key, check=2).err
     assert (first[:8], second[:10], len(third)) == ("ac_live_", "acme-live-", len(first) + 2)
     acme("audit", "verify", check=0)
 

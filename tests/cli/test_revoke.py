@@ -109,7 +109,7 @@ def test_off_a_terminal_nothing_waits_for_an_answer(store: Cli):
         before = dump(store)
         result = store("revoke", *selectors, stdin="y\n", check=4)
         assert result.out == ""
-        assert "there is no terminal to ask at: add --yes" in result.err
+        assert "standard input is not a terminal: add --yes" in result.err
         assert dump(store) == before
     store("revoke", key["prefix"], other["prefix"], "--yes", check=0)
 

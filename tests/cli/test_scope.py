@@ -43,7 +43,7 @@ def test_a_change_is_in_force_at_once(store: Cli):
         (["--add", "raed"], ['unknown scope "raed" in profile "standard"', 'did you mean "read"?']),
         (["--remove", "wirte"], 'did you mean "write"?'),
         (["--set", "billing:*"], "unknown scope"),
-        (["--set", "read", "--add", "write"], "--set stands alone"),
+        (["--set", "read", "--add", "write"], "--set cannot be used with --add"),
         (["--add", "x" * 10_000], "unknown scope"),
     ],
 )

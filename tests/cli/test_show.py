@@ -88,7 +88,7 @@ def test_each_state_is_told_with_its_circumstances(store: Cli):
     store("owner", "disable", "acme", check=0)
     assert "acme (disabled)" in shown()
     store("lock", prefix, check=0)
-    assert "locked until it is unlocked" in shown()
+    assert "locked until unlocked" in shown()
     store("lock", prefix, "--for", "2h", check=0)
     assert "until 20" in shown()
     store("revoke", prefix, "--yes", "--reason", "leaked", check=0)
@@ -100,4 +100,4 @@ def test_a_key_that_nobody_has_is_told_so(store: Cli):
         store("mint", stdout=descriptor, check=21)
 
     prefix = store("list", check=0).out.split("\t")[0]
-    assert "delivered\tnever: nobody has this key" in store("show", prefix, check=0).out
+    assert "delivered\tnever: the key was not written out" in store("show", prefix, check=0).out

@@ -44,7 +44,7 @@ def test_name_and_networks_are_cleared(store: Cli):
         (["--name", "  "], "empty"),
         (["--allow-ip", "192.0.2.1/24"], "192.0.2.0/24"),
         (["--allow-ip", "everywhere"], "CIDR"),
-        (["--allow-ip", "192.0.2.0/24", "--any-ip"], "contradict each other"),
+        (["--allow-ip", "192.0.2.0/24", "--any-ip"], "cannot be used with"),
         (["--meta", "team"], "NAME=VALUE"),
         (["--meta", "te am=x"], "NAME=VALUE"),
     ],

@@ -375,5 +375,5 @@ def test_the_key_is_shown_once_and_kept_nowhere(vantax: Platform):
 def test_an_answer_to_administration_that_is_not_documented_is_refused_before_anything_changes(vantax: Platform):
     prefix = vantax.mint("--owner", "north")["prefix"]
 
-    refused(vantax.cli, "mint", "--owner", "north", "--http", code=2, says="has no answer to this")
-    refused(vantax.cli, "revoke", prefix, "--http", code=2, says="has no answer to this")
+    refused(vantax.cli, "mint", "--owner", "north", "--http", code=2, says="has no HTTP response")
+    refused(vantax.cli, "revoke", prefix, "--http", code=2, says="has no HTTP response")
