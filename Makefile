@@ -1,4 +1,4 @@
-# `make` brings keyctl up, `make -s provision-token` prints a new key, `make help` tells the rest.
+# `make` installs keyctl and mints a first key, `make -s provision-token` prints a new key, `make help` lists all targets.
 SHELL := /bin/bash
 VENV := .venv
 PY = $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do \
@@ -17,10 +17,10 @@ MAKEFLAGS += --no-print-directory
 .PHONY: all provision-token test lint format check bench bench-peers completions pictures lock clean help
 .PHONY: dist dist-check wheel-check sbom
 
-# --- what the caller says about the key ------------------------------------------------------------------------------
-# NAME, OWNER and the others count only on make's command line (WSL has a NAME in everybody's environment) and may hold
-# anything. make would hand their expansions to every recipe, running a $(shell …) in them: so they are not exported, and
-# their unexpanded text reaches the one recipe that wants it under a name of its own. Given but empty is still given:
+# --- the variables that describe the key -----------------------------------------------------------------------------
+# NAME, OWNER and the others count only on make's command line (WSL sets NAME in every environment) and may contain
+# anything. make would export their expansions to every recipe, running a $(shell …) in them: so they are not exported,
+# and the recipe that needs one gets its unexpanded text under another name. An empty value is still a value:
 # EXPIRES="$UNSET" must be an error, not a key that never expires.
 KEY_VARIABLES := NAME OWNER OWNER_KIND ENV SCOPES EXPIRES PROFILE STORE OUT
 unexport $(KEY_VARIABLES) ADMIN_TOKEN
@@ -40,7 +40,7 @@ endif
 ifeq ($(MAKELEVEL),0)
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
 UNKNOWN := $(filter-out $(KEY_VARIABLES) ADMIN_TOKEN VENV PY QUICK -%,$(GIVEN))
-$(if $(UNKNOWN),$(error unknown variable: $(UNKNOWN). Known are: $(KEY_VARIABLES) ADMIN_TOKEN VENV PY QUICK))
+$(if $(UNKNOWN),$(error unknown variable: $(UNKNOWN); known: $(KEY_VARIABLES) ADMIN_TOKEN VENV PY QUICK))
 endif
 
 IN_STORE = $${KEYCTL_MAKE_STORE+--store="$$KEYCTL_MAKE_STORE"}
@@ -54,8 +54,8 @@ MINT = $(KEYCTL) mint --init $(IN_STORE) \
 	$${KEYCTL_MAKE_EXPIRES+--expires="$$KEYCTL_MAKE_EXPIRES"} \
 	$${KEYCTL_MAKE_OUT+--out="$$KEYCTL_MAKE_OUT"}
 
-# --- use it ----------------------------------------------------------------------------------------------------------
-all: $(VENV)/.ready ## bring keyctl up: install, create the store, mint a first key, say what to try next
+# --- use -------------------------------------------------------------------------------------------------------------
+all: $(VENV)/.ready ## install keyctl, create the store, mint a first key, and suggest what to try next
 	@set -e; $(MINT); \
 	config=$$($(KEYCTL) config show --json $(IN_STORE)); profile=$$($(KEYCTL) profile show --json $(IN_STORE)); \
 	$(PYTHON) -P -c "$$WELCOME" "$$config" "$$profile" >&2
@@ -66,25 +66,25 @@ from keyctl.text import visible
 config, profile = map(json.loads, sys.argv[1:])
 print()
 if "KEYCTL_MAKE_OUT" not in os.environ:
-    print("The line above is your key. It is shown this once: keep it somewhere safe.")
+    print("The line above is your key. It is shown only once: store it in a safe place.")
 print("Store:", config["store"])
 for service in profile.get("services", []):
     print(visible(f"{service['name']}: {service['url']}"))
 print("\nTry next:")
 for command, use in {
-    "$(VENV)/bin/keyctl verify": "paste the key: is it good?",
-    "$(VENV)/bin/keyctl list": "all keys of this store",
-    "make -s provision-token NAME=laptop": "another key, alone on standard output",
-    "$(VENV)/bin/keyctl --help": "all that keyctl can do",
+    "$(VENV)/bin/keyctl verify": "paste the key to verify it",
+    "$(VENV)/bin/keyctl list": "list the keys of this store",
+    "make -s provision-token NAME=laptop": "print another key, and nothing else, to standard output",
+    "$(VENV)/bin/keyctl --help": "list all commands",
 }.items():
     print(f"  {command:37}{use}")
 endef
 all: export WELCOME := $(WELCOME)
 
-provision-token: $(VENV)/.ready ## mint one more key and print it, alone
+provision-token: $(VENV)/.ready ## mint another key and print nothing else
 	@exec $(MINT)
 
-# --- work on it ------------------------------------------------------------------------------------------------------
+# --- development -----------------------------------------------------------------------------------------------------
 test: $(VENV)/.ready-dev ## run all tests
 	@$(PYTHON) -m pytest
 
@@ -95,29 +95,29 @@ lint: $(VENV)/.ready-dev ## check style, types, imports and workflows
 	@$(VENV)/bin/lint-imports --no-cache --no-logo
 	@$(VENV)/bin/actionlint .github/workflows/*.yml
 
-format: $(VENV)/.ready-dev ## mend what ruff can mend by itself
+format: $(VENV)/.ready-dev ## format the code and fix what ruff can fix
 	@$(PYTHON) -m ruff check --fix --exit-zero .
 	@$(PYTHON) -m ruff format .
 
-check: lint test ## all that a change must pass
+check: lint test ## run every check that a change must pass
 
-bench: $(VENV)/.ready-dev ## measure the speed, as ratios to plain scripts (QUICK=1: in a minute or two)
+bench: $(VENV)/.ready-dev ## run the benchmarks, as ratios to plain scripts (QUICK=1: in a minute or two)
 	@$(PYTHON) -m tests.benchmarks
 
 PEERS := 'keyshield[core,cli]==2.0.1' 'sqlalchemy[asyncio]' aiosqlite 'djangorestframework-api-key==3.1.0' djangorestframework
-bench-peers: $(VENV)/.ready-dev ## measure keyctl beside keyshield and djangorestframework-api-key, in an environment of theirs
+bench-peers: $(VENV)/.ready-dev ## compare keyctl with keyshield and djangorestframework-api-key, in a separate environment
 	@set -e; [ -e .bench/peers/.ready ] || { echo "installing into .bench/peers …"; $(PYTHON) -m venv --clear .bench/peers; \
 	  $(UV) pip install -q --python .bench/peers/bin/python $(PEERS) || .bench/peers/bin/python -m pip -q install $(PEERS); \
 	  touch .bench/peers/.ready; } >&2; \
 	$(PYTHON) -m tests.benchmarks.peers
 
-completions: $(VENV)/.ready-dev ## write the completion scripts of bash, zsh and fish anew
+completions: $(VENV)/.ready-dev ## rebuild the completion scripts for bash, zsh and fish
 	@set -e; mkdir -p completions; \
 	for shell in bash:keyctl.bash zsh:_keyctl fish:keyctl.fish; do \
 	  $(KEYCTL) completion $${shell%:*} > completions/$${shell#*:}; \
 	done
 
-pictures: $(VENV)/.ready-dev ## draw the README's pictures anew
+pictures: $(VENV)/.ready-dev ## rebuild the README's pictures
 	@$(PYTHON) -m tests.pictures
 
 # the run-time lock has hatchling as well, which installs the tree itself
@@ -128,15 +128,15 @@ lock: $(VENV)/.ready-dev ## pin the newest versions of what keyctl and its devel
 	@set -eo pipefail; $(PYTHON) -c '$(BUILD_REQUIRES)' | $(COMPILE) -o $(LOCK) pyproject.toml - >/dev/null; \
 	$(COMPILE) --extra dev -c $(LOCK) -o $(DEV_LOCK) pyproject.toml >/dev/null
 
-clean: ## remove the environment and everything that was made
+clean: ## remove the environment and everything that was built
 	@rm -rf .venv .venv-* dist .bench .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find keyctl tests -name __pycache__ -prune -exec rm -rf {} +
 
-help: ## show this
+help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.* ## (.*)/\1 \2/p' Makefile | while read -r target text; do printf '%-16s %s\n' "$$target" "$$text"; done
-	@echo; echo 'all and provision-token take, on the command line: $(KEY_VARIABLES:%=%=…)'
+	@echo; echo 'Variables of all and provision-token, on the command line: $(KEY_VARIABLES:%=%=…)'
 
-# --- release it ------------------------------------------------------------------------------------------------------
+# --- release ---------------------------------------------------------------------------------------------------------
 dist: $(VENV)/.ready ## build the wheel and the sdist into dist/
 	@rm -rf dist; $(PYTHON) -m hatchling build -d dist >&2
 
@@ -191,7 +191,7 @@ $(VENV)/.ready: pyproject.toml $(LOCK)
 	else \
 	  python="$(PY)"; \
 	  [ "$$python" ] || { echo "keyctl needs Python 3.11 or newer, with venv (on Debian: apt-get install python3-venv)"; exit 1; }; \
-	  [ ! -e $(VENV) ] || [ -e $(VENV)/pyvenv.cfg ] || { echo "$(VENV) exists and is no virtual environment"; exit 1; }; \
+	  [ ! -e $(VENV) ] || [ -e $(VENV)/pyvenv.cfg ] || { echo "$(VENV) exists and is not a virtual environment"; exit 1; }; \
 	  $$python -m venv --clear $(VENV); \
 	fi; \
 	echo "installing into $(VENV) …"; \

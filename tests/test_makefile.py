@@ -360,7 +360,7 @@ def test_a_folder_that_is_no_environment_is_never_cleared(bare: Tree):
     done = bare.make("provision-token", "VENV=precious", f"PY={bare.path.parent}/python")
 
     assert done.returncode == 2
-    assert "precious exists and is no virtual environment" in done.stderr
+    assert "precious exists and is not a virtual environment" in done.stderr
     assert bare.calls == []
 
 

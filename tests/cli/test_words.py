@@ -21,9 +21,8 @@ LONGEST = 72
 
 # A help line begins with one of these. A new verb is added here, once it is clear that none of them will do.
 VERBS = {
-    *("Add", "Apply", "Change", "Check", "Clear", "Create", "Decode", "Disable", "Enable", "Export", "Inspect", "List"),
-    *("Lock", "Manage", "Mint", "Print", "Protect", "Read", "Remove", "Replace", "Report", "Restore", "Revoke"),
-    *("Rotate", "Set", "Show", "Suspend", "Unlock", "Update", "Upgrade", "Verify", "Write"),
+    *("Add", "Change", "Check", "Create", "Decode", "Disable", "Enable", "Export", "List", "Print", "Remove", "Replace"),
+    *("Require", "Revoke", "Set", "Show", "Suspend", "Unlock", "Upgrade", "Verify", "Write"),
 }
 
 
