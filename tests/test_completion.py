@@ -96,7 +96,9 @@ def test_options_are_offered_on_both_sides(cli: Cli):
     assert offered(cli, "keyctl --").keys() >= everywhere | {"--version", "--help"}
     assert offered(cli, "keyctl revoke -").keys() >= everywhere | {"--if-unused-for", "--yes"}
     assert offered(cli, "keyctl owner add --").keys() >= everywhere | {"--parent"}
-    assert offered(cli, "keyctl list --sta") == {"--status": "active, retiring, locked, expired or revoked."}
+    assert offered(cli, "keyctl list --sta") == {
+        "--status": "Keys with this status: active, retiring, locked, expired or revoked."
+    }
 
 
 def test_an_option_is_offered_again_only_if_it_may_be_repeated(cli: Cli):

@@ -35,7 +35,7 @@ def global_options(*, hidden: bool = False) -> list[Any]:
 
 
 def _set(ctx: typer.Context, param: Any, value: Any) -> Any:
-    """Store a global option in the context. The one given after the command takes precedence."""
+    """Store a global option in the context. The last one given takes precedence."""
     found = ctx.find_root().obj
     if value == "":
         raise typer.BadParameter("must not be empty")

@@ -73,7 +73,7 @@ def test_facts_are_lines_with_tabs_off_a_terminal_and_aligned_on_one(store: Cli)
     assert (facts["allowed ips"], facts["expires"], facts["last used"]) == ("192.0.2.0/24", "never", "never recorded")
     shown = store.tty("show", key["prefix"], check=0).out
     assert "\t" not in shown
-    assert f"prefix       {key['prefix']}" in shown
+    assert f"prefix            {key['prefix']}" in shown
 
 
 def test_each_state_is_told_with_its_circumstances(store: Cli):

@@ -40,7 +40,7 @@ def verify(
         str | None, typer.Option(metavar="HANDLE", help="Owner of the requested resource.")
     ] = None,
     request: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Verify the head of an HTTP request; - is standard input.")
+        Path | None, typer.Option(metavar="FILE", help="Verify an HTTP request head; - is standard input.")
     ] = None,
     scheme: Annotated[str, typer.Option(metavar="SCHEME", help="Scheme of the request: https or http.")] = "https",
     trusted_proxy: Annotated[
@@ -55,7 +55,7 @@ def verify(
     ] = None,
     max_age: Annotated[str | None, typer.Option(metavar="TIME", help="Refuse a bundle older than TIME.")] = None,
     no_state: Annotated[
-        bool, typer.Option("--no-state", help="Disable the rollback check against the newest bundle seen.")
+        bool, typer.Option("--no-state", help="Do not check or record the newest bundle seen.")
     ] = False,
     record: Annotated[bool, typer.Option("--record", help="Record the use of a valid key.")] = False,
 ) -> None:
