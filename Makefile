@@ -199,7 +199,7 @@ $(VENV)/.ready: pyproject.toml $(LOCK)
 	$(PIP) --no-deps --no-build-isolation -e .; \
 	{ $(PLACE); } > $@
 
-# uv is quick, but it knows nothing of pip's configuration (a company's own index, say), and not every platform has it:
+# uv is fast, but it does not read pip's configuration (a company's own index, say), and some platforms do not have it:
 # then pip installs the rest. `uv pip sync` would remove keyctl for a moment, and ask the index even with nothing missing
 UV_PIN := /^uv==/,/[^\]$$/
 $(VENV)/.ready-dev: $(VENV)/.ready $(DEV_LOCK)

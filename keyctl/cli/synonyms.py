@@ -1,4 +1,4 @@
-"""The hints of usage errors: what other tools call a command or an option, and slips of the finger.
+"""The hints of usage errors: what other tools call a command or an option, and typing errors.
 
 No hint is better than a wrong one. A word that keyctl has nothing for is not in the tables, and a known word is
 suggested for a typing error only, never because it looks alike.
@@ -132,7 +132,7 @@ def slip_of(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that `word` begins, or is a typing error of; None if there is none, or more than one.
 
     A typing error is one letter wrong, missing, doubled or swapped with its neighbour; two in words of 8 letters or
-    more. One of the first two letters is at its place or the other's, since few people miss both.
+    more. One of the first two letters is at its place or the other's, since both are rarely mistyped.
     """
     word, known = word.lower(), list(known)
     begun = [one for one in known if len(word) >= 3 and one.startswith(word)]

@@ -1,4 +1,4 @@
-"""Asks at the terminal, in such a way that Ctrl-C always gets through."""
+"""Prompts at the terminal, so that Ctrl-C always works."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keyctl.errors import UsageError
 
 
 def ask(prompt: str, *, hidden: bool = False) -> bytes:
-    """Print a prompt on standard error, and return the line that is typed at standard input, a terminal.
+    """Print a prompt on standard error, and return the line that is typed on standard input, which is a terminal.
 
     Empty after Ctrl-D. `hidden` does not show what is typed. Raises UsageError if the terminal cannot be used.
     """

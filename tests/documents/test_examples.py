@@ -102,7 +102,7 @@ def test_the_configuration_file_is_where_the_pages_say(cli: Cli):
 
     shown = cli("config", "show", check=0).out
 
-    assert f"{cli.home}/{place} (not there)" in shown
+    assert f"{cli.home}/{place} (does not exist)" in shown
 
 
 def test_the_newest_bundle_seen_is_kept_where_the_pages_say(cli: Cli):

@@ -22,7 +22,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def completion(
     ctx: typer.Context,
     shell: Annotated[
-        str | None, typer.Argument(metavar="[SHELL]", help="bash, zsh or fish. [that of the variable SHELL]")
+        str | None, typer.Argument(metavar="[SHELL]", help="Shell: bash, zsh or fish. [default: the one in SHELL]")
     ] = None,
     install: Annotated[
         bool, typer.Option("--install", help="Write the script to where the shell looks for it.")
@@ -60,7 +60,7 @@ def _current_shell() -> str:
 
 
 def _write(file: Path, script: str, *, otherwise: str) -> bool:
-    """Write the script unless it is there already; return whether it was not."""
+    """Write the script unless the file already has it; return whether it was written."""
     try:
         present = file.read_text(encoding="utf-8") if file.exists() else None
         if present == script:
@@ -77,6 +77,6 @@ def _write(file: Path, script: str, *, otherwise: str) -> bool:
         finally:
             temporary.unlink(missing_ok=True)
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it exists and is not text"
+        reason = error.strerror if isinstance(error, OSError) else "the file exists and is not text"
         raise AnswerLost(f"cannot write {file}: {reason}", hint=f"write it elsewhere: {otherwise}") from None
     return True

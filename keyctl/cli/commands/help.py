@@ -23,7 +23,7 @@ _WIDEST = 100  # columns; longer lines are hard to read
 def show_help(
     ctx: typer.Context,
     name: Annotated[
-        str | None, typer.Argument(metavar="[COMMAND|TOPIC]", help="What to explain. [list commands and topics]")
+        str | None, typer.Argument(metavar="[COMMAND|TOPIC]", help="Command or topic. [default: list all of them]")
     ] = None,
     subcommand: Annotated[
         str | None, typer.Argument(metavar="[SUBCOMMAND]", help="The second word of a command.")
