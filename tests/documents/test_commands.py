@@ -104,7 +104,7 @@ def assert_parses(arguments: list[str], line: str) -> None:
     except typer.Exit:  # --help
         pass
     except (ClickException, UsageError) as error:
-        raise AssertionError(f"{line}: {error}") from None
+        raise AssertionError(f"keyctl cannot parse {line}: {error}") from None
 
 
 def options() -> Iterator[str]:
