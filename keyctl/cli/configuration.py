@@ -12,7 +12,7 @@ from keyctl.store.location import StoreLocation
 from keyctl.text import brief
 
 DEFAULT_STORE = "default"  # the origin of the store if nothing names one
-_KEYS = ("store", "wait", "stores")
+SETTINGS = ("store", "wait", "stores")
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ def read_config(given: str | None) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationInvalid(f"{path} is not valid TOML: {error}") from None
     for key, value in data.items():
-        if key not in _KEYS:
+        if key not in SETTINGS:
             raise ConfigurationInvalid(
                 f'{path}: unknown key "{brief(key)}"',
-                hint=suggestion(key, _KEYS, otherwise=f"known: {', '.join(_KEYS)}"),
+                hint=suggestion(key, SETTINGS, otherwise=f"known: {', '.join(SETTINGS)}"),
             )
         texts = value.values() if isinstance(value, dict) else [value]
         if isinstance(value, dict) != (key == "stores") or not all(isinstance(text, str) for text in texts):

@@ -8,25 +8,23 @@ import inspect
 import pkgutil
 import re
 import sqlite3
-import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import keyctl
 import keyctl.cli
 from keyctl import decision, verifier
-from keyctl.cli import app
+from keyctl.cli import app, configuration
 from keyctl.cli.commands import SECTIONS, below
+from keyctl.cli.context import DEFAULT_WAIT
 from keyctl.cli.global_options import global_options
 from keyctl.decision import Code
 from keyctl.errors import KeyctlError
 from keyctl.http import admission
-from keyctl.profiles.http import read_http
-from keyctl.profiles.model import read_profile
-from keyctl.profiles.reader import Table
-from tests.documents.pages import ROOT, files, plain, table
+from keyctl.profiles.builtin import preset_names
+from keyctl.store import postgres
+from tests.documents.pages import ROOT, plain, table, topic
 from tests.runner import Cli
 
 
@@ -57,15 +55,25 @@ def test_the_messages_that_the_readme_explains_are_printed(cli: Cli):
         assert re.search(".*".join(map(re.escape, message.split("…"))), printed), f"{message}\n{printed}"
 
 
-def test_every_exit_code_is_in_the_table():
+def test_every_exit_code_of_a_command_is_in_the_table():
     documented = {
-        (int(number), name) for number, names, _ in table("Exit codes") for name in re.findall(r"[A-Z_]{2,}", names)
+        (int(number), name)
+        for number, names, _ in table("Exit codes of any command")
+        for name in re.findall(r"[A-Z_]{2,}", names)
     }
 
     for module in pkgutil.iter_modules(keyctl.cli.__path__, "keyctl.cli."):
         importlib.import_module(module.name)
     errors = {(error.exit_code, error.code) for error in {KeyctlError, *descendants(KeyctlError)}}
-    assert documented == errors | {(code.exit_code, str(code)) for code in Code}
+    assert documented == errors - {(code.exit_code, str(code)) for code in Code}
+
+
+def test_every_code_of_a_verification_is_in_the_table_with_its_exit_code_and_http_status():
+    documented = [
+        (plain(code), int(number), int(status)) for number, code, _, status in table("Exit codes of a verification")
+    ]
+
+    assert documented == [(str(code), code.exit_code, code.http_status) for code in Code]
 
 
 def test_the_conditions_stand_in_the_order_of_the_code():
@@ -105,6 +113,49 @@ def test_every_environment_variable_is_in_the_table():
     package = Path(keyctl.__file__).parent
     named = {name for file in package.rglob("*.py") for name in re.findall(r"\bKEYCTL_[A-Z_]+\b", file.read_text())}
     assert documented == named | {"NO_COLOR"}
+
+
+def test_every_setting_is_in_the_table_with_its_default():
+    documented = {plain(name): default for name, _, default in table("Settings")}
+
+    assert tuple(documented) == configuration.SETTINGS
+    assert documented["wait"].startswith(f"`{DEFAULT_WAIT:g}s`")
+
+
+def test_the_time_limits_of_postgresql_are_in_the_table():
+    documented = [int(time.removesuffix(" s")) for _, time in table("Time limits")]
+
+    assert documented == [
+        postgres.CONNECT_TIMEOUT,
+        DEFAULT_WAIT,
+        postgres.STATEMENT_TIMEOUT,
+        postgres.IDLE_TIMEOUT,
+        postgres.UNACKNOWLEDGED_TIMEOUT,
+    ]
+
+
+def test_the_number_of_tables_that_a_dba_grants_is_that_of_the_schema(cli: Cli):
+    [number] = re.findall(r"on its (\w+) tables", topic("postgres").read_text())
+
+    ddl = cli("db", "upgrade", "--sql", "--store", "postgresql:///keys", check=0).out
+    assert ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"].index(number) == len(
+        re.findall("^CREATE TABLE ", ddl, re.MULTILINE)
+    )
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_installed_where_the_table_says(cli: Cli, shell: str):
+    places = {name: plain(file) for name, file, _ in table("Shell completion")}
+
+    cli("completion", shell, "--install", check=0)
+
+    assert Path(places[shell].replace("~", str(cli.home), 1)).is_file()
+
+
+def test_each_built_in_profile_of_a_platform_has_a_table():
+    headings = re.findall(r"^## (.*)", topic("platforms").read_text(), re.MULTILINE)
+
+    assert {name.lower() for name in headings[:-1]} == set(preset_names()) - {"standard"}
 
 
 def test_the_variables_of_make_are_in_the_table():
@@ -165,34 +216,6 @@ def test_the_fields_of_json_objects_are_in_the_table(store: Cli):
     error = store("show", "nobody", "--json", check=3)
     assert error.out == ""
     assert error.err.startswith('{"error":{"code":"NOT_FOUND","message":')
-
-
-# ── profiles ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_every_key_of_a_profile_is_in_the_reference(monkeypatch: pytest.MonkeyPatch):
-    documented = {plain(cells[0]) for cells in table("Every key of a profile")}
-
-    asked: set[str] = set()
-    for method in ("_typed", "raw"):
-        monkeypatch.setattr(Table, method, recording(getattr(Table, method), asked))
-    read_profile(tomllib.loads(files()["acme.toml"]), source="the profile topic", also=read_http)
-    groups = {path for path in asked if any(other.startswith((f"{path}.", f"{path}[")) for other in asked)}
-    assert documented == asked - groups
-
-
-def recording(method: Any, asked: set[str]) -> Any:
-    def recorded(table: Table, key: str, *rest: Any) -> Any:
-        if not table.path.endswith((".environments", ".descriptions", "http.identity", ".headers")):
-            path = f"{table.path}.{key}" if table.path else key
-            path = re.sub(r"(?<=plans|kinds)\.[\w-]+", ".NAME", path)
-            path = re.sub(r"(?<=attributes)\.[\w-]+", ".NAME", path)
-            path = re.sub(r"(?<=responses)\.\w+", ".CODE", path)
-            path = re.sub(r"scopes\.list\.[\w-]+", "scopes.list.NAME", path)
-            asked.add(re.sub(r"\[\d+\]", "[]", path))
-        return method(table, key, *rest)
-
-    return recorded
 
 
 def descendants(kind: type[KeyctlError]) -> set[type[KeyctlError]]:
