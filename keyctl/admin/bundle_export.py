@@ -19,10 +19,9 @@ from keyctl.errors import UsageError
 from keyctl.models import Actor
 from keyctl.store import events, keys, owners, settings
 from keyctl.store.database import Connection, Store
+from keyctl.store.setting_names import SettingName
 from keyctl.times import format_time, to_milliseconds, truncate, utc_now
 
-SEQUENCE = "bundle_sequence"
-VALID_UNTIL = "bundle_valid_until"
 _PAGE = 5000
 
 
@@ -69,7 +68,7 @@ class BundleExporter:
                 lambda connection: self._reserve(connection, now, valid_for, described, with_names, reason)
             )
             header = Header(
-                store_id=self._store.settings["store_id"],
+                store_id=self._store.settings[SettingName.STORE_ID],
                 sequence=sequence,
                 made_at=now,
                 valid_until=now + valid_for,
@@ -96,10 +95,11 @@ class BundleExporter:
         reason: str | None,
     ) -> int:
         kept = settings.read(connection)
-        sequence = max(int(kept.get(SEQUENCE, "0")) + 1, to_milliseconds(now))
+        sequence = max(int(kept.get(SettingName.BUNDLE_SEQUENCE, "0")) + 1, to_milliseconds(now))
         valid_until = format_time(now + valid_for)
-        settings.put(connection, SEQUENCE, str(sequence))
-        settings.put(connection, VALID_UNTIL, max(kept.get(VALID_UNTIL, ""), valid_until))
+        settings.put(connection, SettingName.BUNDLE_SEQUENCE, str(sequence))
+        latest = max(kept.get(SettingName.BUNDLE_VALID_UNTIL, ""), valid_until)
+        settings.put(connection, SettingName.BUNDLE_VALID_UNTIL, latest)
         detail = {
             "bundle": {
                 "sequence": sequence,

@@ -9,6 +9,7 @@ from keyctl.hashing import Scheme
 from keyctl.models import Actor
 from keyctl.store import events, settings
 from keyctl.store.database import Connection, Store
+from keyctl.store.setting_names import SettingName
 from keyctl.times import utc_now
 
 
@@ -19,8 +20,8 @@ def set_scheme(store: Store, actor: Actor, scheme: Scheme, *, reason: str | None
     value = json.dumps(scheme.to_dict())
 
     def work(connection: Connection) -> None:
-        settings.put(connection, "hash", value)
-        detail = {"settings": {"hash": phc_digest(value)}, "hash": str(scheme)}
+        settings.put(connection, SettingName.HASH, value)
+        detail = {"settings": {SettingName.HASH: phc_digest(value)}, "hash": str(scheme)}
         events.append(connection, at=utc_now(), actor=actor, action="store.hash_set", reason=reason, detail=detail)
 
     store.write(work, dry_run=dry_run)

@@ -14,9 +14,9 @@ from keyctl.models import Actor
 from keyctl.profiles.model import Profile
 from keyctl.store import events, keys, owners, settings
 from keyctl.store.database import Connection, Store
+from keyctl.store.setting_names import SettingName
 from keyctl.times import utc_now
 
-EARLIER_FORMATS = "earlier_formats"
 _OF_IT = ("an owner is of it", "owners are of it")
 _HAVE_IT = ("an owner has it", "owners have it")
 
@@ -46,10 +46,13 @@ class ProfileAdmin:
         now = self._clock()
 
         def work(connection: Connection) -> None:
-            if settings.read(connection)["profile"] != old.to_json():
+            if settings.read(connection)[SettingName.PROFILE] != old.to_json():
                 raise Refused("the profile was changed by somebody else meanwhile", hint="run the command again")
             self._refuse_removals(connection, old, new, now)
-            kept = {"profile": new.to_json(), EARLIER_FORMATS: json.dumps(self._earlier_formats(new))}
+            kept = {
+                SettingName.PROFILE: new.to_json(),
+                SettingName.EARLIER_FORMATS: json.dumps(self._earlier_formats(new)),
+            }
             for name, value in kept.items():
                 settings.put(connection, name, value)
             detail = {

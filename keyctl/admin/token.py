@@ -14,9 +14,9 @@ from keyctl.errors import NotAuthorised, Refused, UsageError
 from keyctl.models import Actor
 from keyctl.store import events, settings
 from keyctl.store.database import Connection, Store
+from keyctl.store.setting_names import SettingName
 from keyctl.times import utc_now
 
-SETTING = "admin_token"
 SHORTEST = 12
 _HINT = "give it: KEYCTL_ADMIN_TOKEN, --admin-token-file FILE, or at the prompt"
 
@@ -31,11 +31,11 @@ class AdminToken:
 
     @property
     def is_set(self) -> bool:
-        return SETTING in self._store.settings
+        return SettingName.ADMIN_TOKEN in self._store.settings
 
     def authorise(self, presented: str | None) -> None:
         """Raise NotAuthorised, and log it, unless the token is the store's, or the store has none."""
-        phc = self._store.settings.get(SETTING)
+        phc = self._store.settings.get(SettingName.ADMIN_TOKEN)
         if phc is None or (presented and hashing.verify(presented, phc)):
             return
         problem = "is wrong" if presented else "is missing"
@@ -60,8 +60,8 @@ class AdminToken:
             return False
 
         def work(connection: Connection) -> None:
-            settings.remove(connection, SETTING)
-            self._log(connection, "admin_token.cleared", {"settings": {SETTING: None}})
+            settings.remove(connection, SettingName.ADMIN_TOKEN)
+            self._log(connection, "admin_token.cleared", {"settings": {SettingName.ADMIN_TOKEN: None}})
 
         self._store.write(work)
         return True
@@ -72,8 +72,8 @@ class AdminToken:
         phc = hashing.DEFAULT.hash(new)
 
         def work(connection: Connection) -> None:
-            settings.put(connection, SETTING, phc)
-            self._log(connection, action, {"settings": {SETTING: phc_digest(phc)}})
+            settings.put(connection, SettingName.ADMIN_TOKEN, phc)
+            self._log(connection, action, {"settings": {SettingName.ADMIN_TOKEN: phc_digest(phc)}})
 
         self._store.write(work)
 

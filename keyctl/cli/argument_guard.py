@@ -42,6 +42,7 @@ def refuse_keys_of(formats: Iterable[KeyFormat], arguments: Sequence[str]) -> No
 
 def _known_formats(arguments: Sequence[str], suspicious: Sequence[str]) -> Iterator[KeyFormat]:
     from keyctl.profiles.builtin import presets_beginning_in, stands_in
+    from keyctl.store.setting_names import SettingName
 
     for name in presets_beginning_in(suspicious):
         from keyctl.profiles.files import preset_document
@@ -52,8 +53,8 @@ def _known_formats(arguments: Sequence[str], suspicious: Sequence[str]) -> Itera
         return  # offline verification never opens a store, not even for this check
     settings = _settings_of_store(arguments)
     with suppress(AttributeError, KeyError, TypeError, ValueError, KeyctlError):
-        document = json.loads(settings["profile"])
-        earlier = json.loads(settings.get("earlier_formats", "[]"))
+        document = json.loads(settings[SettingName.PROFILE])
+        earlier = json.loads(settings.get(SettingName.EARLIER_FORMATS, "[]"))
         shapes = [document["key"], *earlier]
         if any(stands_in(shape["template"], shape.get("brand", ""), suspicious) for shape in shapes):
             from keyctl.keyformat import KeyFormat

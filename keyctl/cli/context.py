@@ -205,7 +205,9 @@ class CommandContext:
         given = self._admin_token_from_environment
         if given == _DEVELOPMENT_TOKEN:
             self.output.warn("the admin token is the development default: change it before production use")
-        if "admin_token" not in self.store.settings:
+        from keyctl.store.setting_names import SettingName
+
+        if SettingName.ADMIN_TOKEN not in self.store.settings:
             return
         from keyctl.cli.secret_input import read_admin_token
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.cli.context import CommandContext
 from keyctl.cli.json_objects import key_object
+from keyctl.store.setting_names import SettingName
 from keyctl.times import describe_relative, format_time, utc_now
 
 if TYPE_CHECKING:
@@ -74,6 +75,6 @@ def report(
 def _note_bundles(context: CommandContext, done: str) -> None:
     """Note how long bundles that were exported earlier may still accept the keys."""
     context.store.reload()  # another process may have exported one during the confirmation
-    until = context.store.settings.get("bundle_valid_until")
+    until = context.store.settings.get(SettingName.BUNDLE_VALID_UNTIL)
     if until is not None and until > format_time(utc_now()):
         context.output.note(f"bundles that were exported earlier may accept {done} keys until {until}")

@@ -11,8 +11,14 @@ from keyctl.rows import RowDamaged
 from keyctl.store import events, keys, owners, settings
 from keyctl.store.database import Connection, Database
 from keyctl.store.opening import check_revision
+from keyctl.store.setting_names import SettingName
 
-_AUDITED_SETTINGS = ("profile", "hash", "earlier_formats", "admin_token")
+_AUDITED_SETTINGS = (
+    SettingName.PROFILE,
+    SettingName.HASH,
+    SettingName.EARLIER_FORMATS,
+    SettingName.ADMIN_TOKEN,
+)
 
 
 @dataclass(frozen=True)

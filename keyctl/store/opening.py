@@ -10,6 +10,7 @@ from keyctl.errors import ConfigurationInvalid, StoreUnavailable
 from keyctl.hashing import Scheme, parameters_from_dict
 from keyctl.keyformat import KeyFormat, known_formats
 from keyctl.profiles.model import Profile, read_profile
+from keyctl.store.setting_names import SettingName
 
 # The revision of the schema this version reads and writes. A test compares it with the newest migration.
 SCHEMA_REVISION = "0001"
@@ -25,9 +26,9 @@ class Rules(NamedTuple):
 
 def read_rules(store: str, settings: Mapping[str, str]) -> Rules:
     try:
-        profile = read_profile(json.loads(settings["profile"]), source=f"the profile in {store}")
-        formats = known_formats(profile.key_format, settings.get("earlier_formats"))
-        return Rules(profile, formats, parameters_from_dict(json.loads(settings["hash"])))
+        profile = read_profile(json.loads(settings[SettingName.PROFILE]), source=f"the profile in {store}")
+        formats = known_formats(profile.key_format, settings.get(SettingName.EARLIER_FORMATS))
+        return Rules(profile, formats, parameters_from_dict(json.loads(settings[SettingName.HASH])))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise damaged(store, "its profile or hash parameters cannot be read") from None
 

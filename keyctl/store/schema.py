@@ -21,6 +21,7 @@ from keyctl.store import events, settings
 from keyctl.store.database import DEFAULT_WAIT, Database, Store, schema_revision
 from keyctl.store.location import StoreLocation
 from keyctl.store.opening import SCHEMA_REVISION, check_revision
+from keyctl.store.setting_names import SettingName
 from keyctl.store.tables import audit_head, metadata
 from keyctl.times import format_time
 from keyctl.ulid import ulids
@@ -98,8 +99,8 @@ def _fill(connection: Connection, profile: Profile, hash_parameters: Scheme, act
         _migrate(connection)
     elif settings.read(connection):
         return False
-    kept = {"profile": profile.to_json(), "hash": json.dumps(hash_parameters.to_dict())}
-    identity = {"store_id": f"store_{ulids(now, 1)[0]}", "created_at": format_time(now)}
+    kept = {SettingName.PROFILE: profile.to_json(), SettingName.HASH: json.dumps(hash_parameters.to_dict())}
+    identity = {SettingName.STORE_ID: f"store_{ulids(now, 1)[0]}", SettingName.CREATED_AT: format_time(now)}
     for name, value in (identity | kept).items():
         settings.put(connection, name, value)
     connection.execute(insert(audit_head).values(id=1, seq=0, hash=GENESIS))

@@ -17,6 +17,7 @@ from keyctl.errors import StoreUnavailable
 from keyctl.models import KeyRecord, Owner
 from keyctl.rows import KEY_COLUMNS, OWNER_COLUMNS, RowDamaged, decode_owner, key_of_columns
 from keyctl.store.opening import check_revision, damaged, read_rules
+from keyctl.store.setting_names import SettingName
 from keyctl.store.sqlite_file import explain, file_uri
 
 T = TypeVar("T")
@@ -114,7 +115,7 @@ class SqliteReader:
         settings = self._explained(lambda: dict(self._connection.execute("select name, value from settings")))
         if settings != self._settings:
             self.profile, self.formats, self.hash_parameters = read_rules(str(self._path), settings)
-            self.store_id = settings.get("store_id", "")
+            self.store_id = settings.get(SettingName.STORE_ID, "")
             self._settings = settings  # last: rules that cannot be read are not taken for read
 
     def _explained(self, look: Callable[..., T], *args: Any) -> T:

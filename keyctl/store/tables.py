@@ -11,7 +11,7 @@ metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s"}
 )
 
-# store_id, created_at, profile, hash, usage_recorded_since
+# Their names: setting_names.
 settings = Table("settings", metadata, Column("name", _Text, primary_key=True), Column("value", _Text, nullable=False))
 
 # Serial ids, where the profile asks for them.

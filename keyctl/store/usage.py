@@ -6,10 +6,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, or_, select, update
 
+from keyctl.store.setting_names import SettingName
 from keyctl.store.tables import keys, settings
 from keyctl.times import from_milliseconds, to_milliseconds
-
-_SINCE = "usage_recorded_since"
 
 
 def record(connection: Connection, key_id: str, *, at: datetime) -> None:
@@ -20,10 +19,12 @@ def record(connection: Connection, key_id: str, *, at: datetime) -> None:
         .values(last_used_at=moment)
     )
     if recorded_since(connection) is None:
-        connection.execute(insert(settings).values(name=_SINCE, value=str(moment)))
+        connection.execute(insert(settings).values(name=SettingName.USAGE_RECORDED_SINCE, value=str(moment)))
 
 
 def recorded_since(connection: Connection) -> datetime | None:
     """Return since when the store has been told of uses; None if it never was."""
-    value = connection.execute(select(settings.c.value).where(settings.c.name == _SINCE)).scalar()
+    value = connection.execute(
+        select(settings.c.value).where(settings.c.name == SettingName.USAGE_RECORDED_SINCE)
+    ).scalar()
     return from_milliseconds(int(value)) if value else None

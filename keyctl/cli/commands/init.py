@@ -7,6 +7,7 @@ import typer
 from keyctl.cli.context import DEFAULT_PROFILE, context_of
 from keyctl.cli.hash_options import Argon2Option, HashOption, hash_scheme
 from keyctl.cli.help_layout import Command
+from keyctl.store.setting_names import SettingName
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -40,7 +41,7 @@ def init(
         output.answer_json(
             {
                 "store": str(store.location),
-                "store_id": store.settings["store_id"],
+                "store_id": store.settings[SettingName.STORE_ID],
                 "profile": store.profile.name,
                 "hash": str(store.hash_parameters),
                 "created": created,
