@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from keyctl.models import Actor, Event, Key, Owner
+from keyctl.models import Event, EventContent, Key, Owner
 from keyctl.rows import json_value
 from keyctl.times import to_milliseconds
 
@@ -26,19 +25,10 @@ _CONTEXT = "keyctl-audit-v1"
 _NOT_STATE = {"id", "prefix", "phc", "last_used_at"}
 
 
-def chain(
-    previous_hash: str,
-    *,
-    seq: int,
-    at: datetime,
-    actor: Actor,
-    action: str,
-    reason: str | None,
-    detail: Mapping[str, Any],
-) -> Event:
+def chain(previous_hash: str, seq: int, content: EventContent) -> Event:
     """Return the event that follows the one with `previous_hash` (GENESIS for the first)."""
-    digest = _digest(previous_hash, seq, at, actor, action, reason, detail)
-    return Event(seq, at, actor, action, reason, detail, previous_hash, digest)
+    digest = _digest(previous_hash, seq, content)
+    return Event(**vars(content), seq=seq, previous_hash=previous_hash, hash=digest)
 
 
 def key_state(key: Key) -> dict[str, Any]:
@@ -78,9 +68,7 @@ class History:
             return f"event {self._seq + 1} is missing: event {event.seq} follows event {self._seq}"
         if event.previous_hash != self._hash:
             return f"event {event.seq} does not follow the one before it: its previous hash differs"
-        if event.hash != _digest(
-            event.previous_hash, event.seq, event.at, event.actor, event.action, event.reason, event.detail
-        ):
+        if event.hash != _digest(event.previous_hash, event.seq, event):
             return f"event {event.seq} was altered: its hash does not fit what it says"
         self._seq, self._hash = event.seq, event.hash
         self._replay(event.detail)
@@ -138,16 +126,9 @@ class History:
         self._settings |= detail.get("settings", {})
 
 
-def _digest(
-    previous_hash: str,
-    seq: int,
-    at: datetime,
-    actor: Actor,
-    action: str,
-    reason: str | None,
-    detail: Mapping[str, Any],
-) -> str:
-    body = [_CONTEXT, previous_hash, seq, to_milliseconds(at), actor.user, actor.claimed, action, reason, detail]
+def _digest(previous_hash: str, seq: int, content: EventContent) -> str:
+    at, actor = to_milliseconds(content.at), content.actor
+    body = [_CONTEXT, previous_hash, seq, at, actor.user, actor.claimed, content.action, content.reason, content.detail]
     return sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

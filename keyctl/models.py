@@ -119,14 +119,20 @@ class Actor:
 
 
 @dataclass(frozen=True)
-class Event:
-    """One entry of the audit log. `detail` says what was set on which keys or owner; `hash` covers all the rest."""
+class EventContent:
+    """What an event of the audit log records. `detail` says what was set on which keys or owner."""
 
-    seq: int
     at: datetime
     actor: Actor
     action: str
     reason: str | None
     detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Event(EventContent):
+    """An event in its place in the audit log, from 1 on; `hash` covers everything else in it."""
+
+    seq: int
     previous_hash: str
     hash: str

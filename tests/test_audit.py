@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyctl.audit import GENESIS, History, chain, key_entry, key_state, owner_state, phc_digest
-from keyctl.models import Actor, Event, Key, Owner
+from keyctl.models import Actor, Event, EventContent, Key, Owner
 from tests.samples import NOW, key, owner
 
 ROOT = Actor("root@host", "jane")
@@ -40,12 +40,8 @@ def events_of(steps: Sequence[tuple[str, str | None, dict[str, Any]]] = STEPS) -
         made.append(
             chain(
                 made[-1].hash if made else GENESIS,
-                seq=i + 1,
-                at=NOW + timedelta(seconds=i),
-                actor=ROOT,
-                action=action,
-                reason=reason,
-                detail=json.loads(json.dumps(detail)),
+                i + 1,
+                EventContent(NOW + timedelta(seconds=i), ROOT, action, reason, json.loads(json.dumps(detail))),
             )
         )
     return made
@@ -75,7 +71,7 @@ def test_an_untouched_history_has_no_fault():
 
 
 def test_the_hash_is_the_sha256_of_the_hash_before_and_the_events_canonical_json():
-    event = chain(GENESIS, seq=7, at=NOW, actor=ROOT, action="a.b", reason=None, detail={"z": [1], "a": "é"})
+    event = chain(GENESIS, 7, EventContent(NOW, ROOT, "a.b", None, {"z": [1], "a": "é"}))
     body = (
         '["keyctl-audit-v1","' + "0" * 64 + '",7,1782907200000,"root@host","jane","a.b",null,{"a":"\\u00e9","z":[1]}]'
     )
@@ -85,8 +81,8 @@ def test_the_hash_is_the_sha256_of_the_hash_before_and_the_events_canonical_json
 
 
 def test_the_order_of_a_details_keys_does_not_matter():
-    first = chain(GENESIS, seq=1, at=NOW, actor=ROOT, action="a", reason=None, detail={"a": 1, "b": 2})
-    second = chain(GENESIS, seq=1, at=NOW, actor=ROOT, action="a", reason=None, detail={"b": 2, "a": 1})
+    first = chain(GENESIS, 1, EventContent(NOW, ROOT, "a", None, {"a": 1, "b": 2}))
+    second = chain(GENESIS, 1, EventContent(NOW, ROOT, "a", None, {"b": 2, "a": 1}))
 
     assert first.hash == second.hash
 
@@ -159,13 +155,7 @@ def test_any_single_value_in_a_detail_altered_is_found(i: int, path: tuple[Any, 
 def test_an_event_altered_with_its_hash_breaks_the_next(i: int):
     event = EVENTS[i]
     forged = chain(
-        event.previous_hash,
-        seq=event.seq,
-        at=event.at,
-        actor=event.actor,
-        action=event.action,
-        reason="forged",
-        detail=event.detail,
+        event.previous_hash, event.seq, EventContent(event.at, event.actor, event.action, "forged", event.detail)
     )
 
     fault = first_fault([*EVENTS[:i], forged, *EVENTS[i + 1 :]])
@@ -343,7 +333,7 @@ def test_a_naive_time_enters_no_event():
     naive = NOW.replace(tzinfo=None)
 
     with pytest.raises(ValueError, match="naive"):
-        chain(GENESIS, seq=1, at=naive, actor=ROOT, action="a", reason=None, detail={})
+        chain(GENESIS, 1, EventContent(naive, ROOT, "a", None, {}))
     with pytest.raises(ValueError, match="naive"):
         key_state(key(expires_at=naive))
     with pytest.raises(ValueError, match="naive"):

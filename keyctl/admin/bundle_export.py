@@ -16,7 +16,7 @@ from keyctl.bundles.bundle import Header, key_row, owner_row
 from keyctl.bundles.format import Piece, TableWriter, signed_bytes, to_json, write_first_line
 from keyctl.bundles.signing import SigningKey
 from keyctl.errors import UsageError
-from keyctl.models import Actor
+from keyctl.models import Actor, EventContent
 from keyctl.store import events, keys, owners, settings
 from keyctl.store.database import Connection, Store
 from keyctl.store.setting_names import SettingName
@@ -109,7 +109,7 @@ class BundleExporter:
                 "signer": self._signing_key.public_text,
             }
         }
-        events.append(connection, at=now, actor=self._actor, action="bundle.exported", reason=reason, detail=detail)
+        events.append(connection, EventContent(now, self._actor, "bundle.exported", reason, detail))
         return sequence
 
     def _write(self, path: Path, temporary: Path, header: Header, filters: keys.Filters) -> Header:

@@ -6,7 +6,7 @@ import json
 
 from keyctl.audit import phc_digest
 from keyctl.hashing import Scheme
-from keyctl.models import Actor
+from keyctl.models import Actor, EventContent
 from keyctl.store import events, settings
 from keyctl.store.database import Connection, Store
 from keyctl.store.setting_names import SettingName
@@ -22,7 +22,7 @@ def set_scheme(store: Store, actor: Actor, scheme: Scheme, *, reason: str | None
     def work(connection: Connection) -> None:
         settings.put(connection, SettingName.HASH, value)
         detail = {"settings": {SettingName.HASH: phc_digest(value)}, "hash": str(scheme)}
-        events.append(connection, at=utc_now(), actor=actor, action="store.hash_set", reason=reason, detail=detail)
+        events.append(connection, EventContent(utc_now(), actor, "store.hash_set", reason, detail))
 
     store.write(work, dry_run=dry_run)
     store.reload()

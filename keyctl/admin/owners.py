@@ -10,7 +10,7 @@ from typing import Any
 from keyctl import policy
 from keyctl.audit import owner_state
 from keyctl.errors import Refused
-from keyctl.models import Actor, Owner
+from keyctl.models import Actor, EventContent, Owner
 from keyctl.profiles.model import Profile
 from keyctl.rows import json_value
 from keyctl.store import counters, events, owners
@@ -136,7 +136,7 @@ class OwnerAdmin:
                     "set": {name: json_value(value) for name, value in changed.items()},
                 }
             }
-            events.append(connection, at=self._clock(), actor=self._actor, action=action, reason=reason, detail=detail)
+            events.append(connection, EventContent(self._clock(), self._actor, action, reason, detail))
             return OwnerChange(replace(owner, **changed), changed=True)
 
         return self._store.write(work, dry_run=dry_run)
@@ -168,5 +168,5 @@ def create_owner(
     owner = replace(imagined, id=counters.new_ids(connection, "owner", profile.owner_ids, now=now)[0])
     owners.add(connection, owner)
     detail = {"owner": {"id": owner.id, "handle": owner.handle, "set": owner_state(owner)}}
-    events.append(connection, at=now, actor=actor, action="owner.added", reason=reason, detail=detail)
+    events.append(connection, EventContent(now, actor, "owner.added", reason, detail))
     return owner

@@ -10,7 +10,7 @@ from typing import Any
 
 from keyctl.audit import phc_digest
 from keyctl.errors import Refused
-from keyctl.models import Actor
+from keyctl.models import Actor, EventContent
 from keyctl.profiles.model import Profile
 from keyctl.store import events, keys, owners, settings
 from keyctl.store.database import Connection, Store
@@ -60,7 +60,7 @@ class ProfileAdmin:
                 "profile": new.name,
                 "differences": list(differences),
             }
-            events.append(connection, at=now, actor=self._actor, action="profile.applied", reason=reason, detail=detail)
+            events.append(connection, EventContent(now, self._actor, "profile.applied", reason, detail))
 
         self._store.write(work, dry_run=dry_run)
         return ProfileChange(differences)

@@ -11,7 +11,7 @@ from datetime import datetime
 from keyctl import hashing
 from keyctl.audit import phc_digest
 from keyctl.errors import NotAuthorised, Refused, UsageError
-from keyctl.models import Actor
+from keyctl.models import Actor, EventContent
 from keyctl.store import events, settings
 from keyctl.store.database import Connection, Store
 from keyctl.store.setting_names import SettingName
@@ -78,4 +78,4 @@ class AdminToken:
         self._store.write(work)
 
     def _log(self, connection: Connection, action: str, detail: dict[str, object]) -> None:
-        events.append(connection, at=self._clock(), actor=self._actor, action=action, reason=None, detail=detail)
+        events.append(connection, EventContent(self._clock(), self._actor, action, None, detail))

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, or_, select, update
 
 from keyctl.audit import KEYS_PER_EVENT, chain
-from keyctl.models import Actor, Event
+from keyctl.models import Actor, Event, EventContent
 from keyctl.rows import Row, RowDamaged
 from keyctl.store.tables import audit_head, events
 from keyctl.store.transaction import note_event
@@ -19,23 +19,15 @@ from keyctl.text import LONGEST_REASON, checked_text
 from keyctl.times import from_milliseconds, to_milliseconds
 
 
-def append(
-    connection: Connection,
-    *,
-    at: datetime,
-    actor: Actor,
-    action: str,
-    reason: str | None,
-    detail: Mapping[str, Any],
-) -> Event:
-    """Add an event at the end of the chain, in the transaction of the change it tells of.
+def append(connection: Connection, content: EventContent) -> Event:
+    """Add an event at the end of the chain, in the transaction of the change that it records.
 
-    Raises UsageError for a `reason` that would not fit on a line.
+    Raises UsageError for a reason that is empty, too long or not on one line.
     """
-    if reason is not None:
-        checked_text("reason", reason, longest=LONGEST_REASON)
+    if content.reason is not None:
+        checked_text("reason", content.reason, longest=LONGEST_REASON)
     head = connection.execute(select(audit_head).with_for_update()).one()
-    event = chain(head.hash, seq=head.seq + 1, at=at, actor=actor, action=action, reason=reason, detail=detail)
+    event = chain(head.hash, head.seq + 1, content)
     connection.execute(insert(events), _encode(event))
     connection.execute(update(audit_head).values(seq=event.seq, hash=event.hash))
     note_event(connection, event.seq, event.hash)
@@ -55,7 +47,7 @@ def append_for_keys(
     """Add what was set on keys: one event for at most KEYS_PER_EVENT of them. `common` holds for every one."""
     for i in range(0, len(entries), KEYS_PER_EVENT):
         detail = {"keys": list(entries[i : i + KEYS_PER_EVENT]), "set": dict(common)}
-        append(connection, at=at, actor=actor, action=action, reason=reason, detail=detail)
+        append(connection, EventContent(at, actor, action, reason, detail))
 
 
 def latest(

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, insert, inspect
 from keyctl.audit import GENESIS, phc_digest
 from keyctl.errors import Refused, StoreBusy, StoreUnavailable
 from keyctl.hashing import Scheme
-from keyctl.models import Actor
+from keyctl.models import Actor, EventContent
 from keyctl.profiles.model import Profile
 from keyctl.store import events, settings
 from keyctl.store.database import DEFAULT_WAIT, Database, Store, schema_revision
@@ -105,7 +105,7 @@ def _fill(connection: Connection, profile: Profile, hash_parameters: Scheme, act
         settings.put(connection, name, value)
     connection.execute(insert(audit_head).values(id=1, seq=0, hash=GENESIS))
     detail = {"settings": {name: phc_digest(value) for name, value in kept.items()}, "profile": profile.name}
-    events.append(connection, at=now, actor=actor, action="store.created", reason=None, detail=detail)
+    events.append(connection, EventContent(now, actor, "store.created", None, detail))
     return True
 
 
