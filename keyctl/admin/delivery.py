@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from keyctl.errors import NotDelivered, Refused
 from keyctl.models import KeyRecord
@@ -21,19 +21,29 @@ from keyctl.models import KeyRecord
 
 @dataclass(frozen=True, slots=True)
 class Minted:
-    """A new key with its text, which exists here and nowhere else; `previous` is the key that a rotation replaces."""
+    """A new key with its text, which exists here and nowhere else."""
 
     record: KeyRecord
     text: str = field(repr=False)
-    previous: KeyRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Successor(Minted):
+    """A new key that replaces another; `old` is that key as it will be after the delivery."""
+
+    old: KeyRecord
+
+
+M = TypeVar("M", bound=Minted)
+M_contra = TypeVar("M_contra", bound=Minted, contravariant=True)
 
 
 # What file systems without hard links say.
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
-class Delivery(Protocol):
-    def prepare(self, minted: Sequence[Minted]) -> None:
+class Delivery(Protocol[M_contra]):
+    def prepare(self, minted: Sequence[M_contra]) -> None:
         """Get everything ready, inside the transaction that makes the keys. May be called again after a retry."""
 
     def hand_over(self) -> None:
@@ -43,15 +53,15 @@ class Delivery(Protocol):
         """Forget what was prepared."""
 
 
-class StreamDelivery:
+class StreamDelivery(Generic[M]):
     """Writes what `render` makes of the keys to standard output, in one piece."""
 
-    def __init__(self, write: Callable[[str], None], render: Callable[[Sequence[Minted]], str]) -> None:
+    def __init__(self, write: Callable[[str], None], render: Callable[[Sequence[M]], str]) -> None:
         self._write = write
         self._render = render
         self._text = ""
 
-    def prepare(self, minted: Sequence[Minted]) -> None:
+    def prepare(self, minted: Sequence[M]) -> None:
         self._text = self._render(minted)
 
     def hand_over(self) -> None:

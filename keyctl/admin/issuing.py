@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from keyctl.admin.delivery import Delivery
 from keyctl.audit import Entry, key_entry, key_state
@@ -80,14 +80,14 @@ class Issuer:
 
     # ── delivered, or dead ───────────────────────────────────────────────────────────────────────────────────────
 
-    def commit(self, work: Callable[[Connection], T], delivery: Delivery, *, dry_run: bool) -> T:
+    def commit(self, work: Callable[[Connection], T], delivery: Delivery[Any], *, dry_run: bool) -> T:
         try:
             return self._store.write(work, dry_run=dry_run)
         except BaseException:
             delivery.abandon()
             raise
 
-    def hand_over(self, delivery: Delivery, records: Sequence[KeyRecord]) -> None:
+    def hand_over(self, delivery: Delivery[Any], records: Sequence[KeyRecord]) -> None:
         try:
             delivery.hand_over()
         except BaseException as error:

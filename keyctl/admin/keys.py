@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from keyctl import lifecycle, policy
-from keyctl.admin.delivery import Delivery, Minted
+from keyctl.admin.delivery import Delivery, Minted, Successor
 from keyctl.admin.issuing import Issuer
 from keyctl.admin.owners import NewOwner, create_owner, imagine_owner
 from keyctl.audit import Entry, key_entry
@@ -66,6 +66,14 @@ class Change:
     changed: bool
 
 
+@dataclass(frozen=True)
+class Rotation:
+    """A new key and the one that it replaces, as they are once the new one was delivered."""
+
+    new: KeyRecord
+    old: KeyRecord
+
+
 class _PrefixTaken(Exception):
     """Another process took a prefix between the draw and the insert."""
 
@@ -95,7 +103,7 @@ class KeyAdmin:
     def mint(
         self,
         new: NewKey,
-        delivery: Delivery,
+        delivery: Delivery[Minted],
         *,
         count: int = 1,
         reason: str | None = None,
@@ -161,13 +169,13 @@ class KeyAdmin:
     def rotate(
         self,
         selector: str,
-        delivery: Delivery,
+        delivery: Delivery[Successor],
         *,
         grace: timedelta | None = None,
         expires: str | None = None,
         reason: str | None = None,
         dry_run: bool = False,
-    ) -> Minted:
+    ) -> Rotation:
         """Replace a key by a successor with the same owner, environment, scopes, networks and metadata.
 
         The old key ends only after the new one was handed over: at once with `grace` 0, else after it (the profile's
@@ -182,7 +190,7 @@ class KeyAdmin:
         [text] = self._issuer.draw(before.key, 1)
         phc = "" if dry_run else self._issuer.hash([text])[text.prefix]
 
-        def work(connection: Connection) -> Minted:
+        def work(connection: Connection) -> Rotation:
             [old] = keys.select_for_change(connection, [selector])
             lifecycle.refuse_unrotatable(old, now)
             if old.key.scopes != before.key.scopes or keys.taken(connection, [text.prefix]):
@@ -204,24 +212,22 @@ class KeyAdmin:
                 last_used_at=None,
             )
             retired = replace(old.key, **lifecycle.end_of_replaced(old.key, successor.id, grace, now))
-            minted = Minted(
-                KeyRecord(replace(successor, delivered_at=now), old.owners), text.text, KeyRecord(retired, old.owners)
+            rotation = Rotation(
+                new=KeyRecord(replace(successor, delivered_at=now), old.owners), old=KeyRecord(retired, old.owners)
             )
             if not dry_run:
                 keys.add(connection, [successor])
                 self._issuer.note_minted(connection, [key_entry(successor)], successor, at=now, reason=reason)
-                delivery.prepare([minted])
-            return minted
+                delivery.prepare([Successor(rotation.new, text.text, rotation.old)])
+            return rotation
 
-        minted = self._issuer.commit(work, delivery, dry_run=dry_run)
-        if minted.previous is None:
-            raise RuntimeError("a rotation without a previous key")
+        rotation = self._issuer.commit(work, delivery, dry_run=dry_run)
         if not dry_run:
-            self._issuer.hand_over(delivery, [minted.record])
+            self._issuer.hand_over(delivery, [rotation.new])
             self._issuer.after_delivery(
-                [minted.record], lambda connection: self._retire(connection, minted, grace, now=now, reason=reason)
+                [rotation.new], lambda connection: self._retire(connection, rotation, grace, now=now, reason=reason)
             )
-        return Minted(minted.record, "", minted.previous)
+        return rotation
 
     # ── changes of state ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -412,9 +418,9 @@ class KeyAdmin:
         return now + min(lifetime, maximum or lifetime) if lifetime else None
 
     def _retire(
-        self, connection: Connection, minted: Minted, grace: timedelta, *, now: datetime, reason: str | None
+        self, connection: Connection, rotation: Rotation, grace: timedelta, *, now: datetime, reason: str | None
     ) -> None:
-        new, old = minted.record.key, minted.previous.key if minted.previous else minted.record.key
+        new, old = rotation.new.key, rotation.old.key
         current_new = keys.select_for_change(connection, [new.id])[0].key
         current_old = keys.select_for_change(connection, [old.id])[0].key
         if current_new.revoked_at is not None or current_old.replaced_by is not None:

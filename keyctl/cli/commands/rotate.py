@@ -15,8 +15,8 @@ from keyctl.cli.output import to_json
 from keyctl.times import describe_relative, format_time, parse_duration, utc_now
 
 if TYPE_CHECKING:
-    from keyctl.admin.delivery import Minted
-    from keyctl.models import Key
+    from keyctl.admin.delivery import Successor
+    from keyctl.models import Key, KeyRecord
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -50,17 +50,18 @@ def rotate(
     context = context_of(ctx)
     output = context.output
 
-    def as_object(minted: "Minted", **more: Any) -> str:
+    def as_object(new: "KeyRecord", old: "KeyRecord", **more: Any) -> str:
         now = utc_now()
-        old: dict[str, Any] = key_object(minted.previous, context.store.profile, now=now) if minted.previous else {}
-        previous = {name: old.get(name) for name in ("id", "prefix", "expires_at", "status")}
-        return to_json({**key_object(minted.record, context.store.profile, now=now), **more, "previous": previous})
+        replaced = key_object(old, context.store.profile, now=now)
+        previous = {name: replaced[name] for name in ("id", "prefix", "expires_at", "status")}
+        return to_json({**key_object(new, context.store.profile, now=now), **more, "previous": previous})
 
-    def render(minted: Sequence["Minted"]) -> str:
-        return as_object(minted[0], key=minted[0].text) if output.json else minted[0].text
+    def render(successors: Sequence["Successor"]) -> str:
+        [one] = successors
+        return as_object(one.record, one.old, key=one.text) if output.json else one.text
 
     delivery = FileDelivery(out, replace=force) if out else StreamDelivery(output.answer, render)
-    minted = context.admin.rotate(
+    rotation = context.admin.rotate(
         selector,
         delivery,
         grace=parse_duration(grace) if grace is not None else None,
@@ -68,12 +69,12 @@ def rotate(
         reason=reason,
         dry_run=dry_run,
     )
-    old, new = minted.previous.key if minted.previous else minted.record.key, minted.record.key
+    old, new = rotation.old.key, rotation.new.key
     if dry_run:
         output.note(f"would replace {old.prefix}, which then {_end(old, now=new.created_at)}: nothing was changed")
         return
     if out and output.json:
-        output.answer(as_object(minted, key=None, out=str(out)))
+        output.answer(as_object(rotation.new, rotation.old, key=None, out=str(out)))
     output.aside(
         [
             ("prefix", f"{new.prefix}   (safe to log)"),
