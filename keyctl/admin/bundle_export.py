@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from keyctl import private_files
 from keyctl.bundles.bundle import Header, key_row, owner_row
 from keyctl.bundles.format import Piece, TableWriter, signed_bytes, to_json, write_first_line
 from keyctl.bundles.signing import SigningKey
@@ -61,9 +59,9 @@ class BundleExporter:
         now = truncate(self._clock())
         if path.exists() and not path.is_file():
             raise UsageError(f"cannot write the bundle {path}: what is there is not a file")
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        temporary = private_files.temporary_beside(path)
         try:
-            _create(_body_of(temporary)).close()  # before anybody is told that there is a bundle
+            private_files.create(_body_of(temporary)).close()  # before anybody is told that there is a bundle
             sequence = self._store.write(
                 lambda connection: self._reserve(connection, now, valid_for, described, with_names, reason)
             )
@@ -82,8 +80,7 @@ class BundleExporter:
             raise UsageError(f"cannot write the bundle {path}: {error.strerror}") from None
         finally:
             for left in (temporary, _body_of(temporary)):
-                with suppress(OSError):
-                    left.unlink()
+                private_files.remove(left)
 
     def _reserve(
         self,
@@ -126,11 +123,10 @@ class BundleExporter:
         signed = to_json(header.to_dict())
         signature = self._signing_key.sign(signed_bytes(signed))
         line = write_first_line(self._signing_key.public_bytes, signature, signed)
-        with _create(temporary) as file, body_path.open("rb") as body:
+        with private_files.create(temporary) as file, body_path.open("rb") as body:
             file.write(line)
             shutil.copyfileobj(body, file, 1024 * 1024)
-            file.flush()
-            os.fsync(file.fileno())
+            private_files.sync(file)
         temporary.replace(path)
         return header
 
@@ -185,10 +181,6 @@ class BundleExporter:
     def _with_ancestors(self, owner_ids: set[str]) -> set[str]:
         with self._store.read() as connection:
             return owners.ids_with_ancestors(connection, owner_ids)
-
-
-def _create(path: Path) -> Any:
-    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600), "wb")
 
 
 def _body_of(temporary: Path) -> Path:

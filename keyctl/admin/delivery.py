@@ -6,15 +6,14 @@ then nobody has the text; afterwards nothing keeps it.
 
 from __future__ import annotations
 
-import errno
 import os
-import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
+from keyctl import private_files
 from keyctl.errors import NotDelivered, Refused
 from keyctl.models import KeyRecord
 
@@ -36,10 +35,6 @@ class Successor(Minted):
 
 M = TypeVar("M", bound=Minted)
 M_contra = TypeVar("M_contra", bound=Minted, contravariant=True)
-
-
-# What file systems without hard links say.
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 class Delivery(Protocol[M_contra]):
@@ -90,15 +85,10 @@ class FileDelivery:
                 raise Refused(f"{self._path} is a folder", hint=f"give a file: --out {self._path}/KEYFILE")
             if not self._replace and os.path.lexists(self._path):
                 raise Refused(f"{self._path} exists already", hint="choose another file, or add --force to replace it")
-            temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
-            descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+            temporary = private_files.temporary_beside(self._path)
+            private_files.write_new(temporary, (f"{one.text}\n".encode() for one in minted))
             self._temporary = temporary
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.writelines(f"{one.text}\n" for one in minted)
-                file.flush()
-                os.fsync(file.fileno())
         except OSError as error:
-            self.abandon()
             raise NotDelivered(
                 f"cannot write {self._path}: {error.strerror}", hint="no key was made; choose another file"
             ) from None
@@ -108,28 +98,13 @@ class FileDelivery:
             raise RuntimeError("hand_over before prepare")
         if self._replace:
             self._temporary.replace(self._path)
-            self._temporary = None
         else:
-            self._move_to_new_file(self._temporary)
-            self.abandon()
+            private_files.move_without_replacing(self._temporary, self._path)
+        self._temporary = None
         with suppress(OSError):  # the file is there: a folder that cannot be synced is no reason to revoke the key
-            folder = os.open(self._path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-
-    def _move_to_new_file(self, temporary: Path) -> None:
-        # A link fails where a file has appeared meanwhile; a rename would destroy it.
-        try:
-            os.link(temporary, self._path)
-        except OSError as error:
-            if error.errno not in _NO_LINKS or os.path.lexists(self._path):
-                raise
-            temporary.rename(self._path)
+            private_files.sync_folder(self._path.parent)
 
     def abandon(self) -> None:
         if self._temporary is not None:
-            with suppress(FileNotFoundError):
-                self._temporary.unlink()
+            private_files.remove(self._temporary)
             self._temporary = None

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
-import secrets
-from contextlib import suppress
 from pathlib import Path
 
+from keyctl import private_files
 from keyctl.bundles.bundle import Header, Seen
 from keyctl.errors import ConfigurationInvalid
 from keyctl.times import from_milliseconds, to_milliseconds
@@ -43,7 +41,7 @@ class BundleState:
                 state[header.store_id] = [
                     max(pair) for pair in zip(newest, state.get(header.store_id, newest), strict=True)
                 ]
-                self._replace(json.dumps(state))
+                private_files.replace(self._path, [json.dumps(state).encode()])
         except OSError as error:
             raise ConfigurationInvalid(
                 f"cannot keep {self._path}: {error.strerror}", hint="to verify without it: --no-state"
@@ -62,16 +60,3 @@ class BundleState:
 
     def _unreadable(self) -> ConfigurationInvalid:
         return ConfigurationInvalid(f"{self._path} cannot be read", hint="to verify without it: --no-state")
-
-    def _replace(self, text: str) -> None:
-        temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
-        try:
-            descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
-        finally:
-            with suppress(FileNotFoundError):
-                temporary.unlink()

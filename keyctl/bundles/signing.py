@@ -13,6 +13,7 @@ from typing import NamedTuple
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from keyctl import private_files
 from keyctl.bundles.format import BundleDamaged, from_base64url, to_base64url
 from keyctl.errors import NotFound, Refused, UsageError
 from keyctl.text import brief
@@ -50,17 +51,14 @@ class SigningKey:
     def create(cls, path: Path) -> SigningKey:
         """Make a key and write it to a new file that only its owner may read. Raises Refused if there is one."""
         private = Ed25519PrivateKey.generate()
+        line = f"{_PRIVATE}{to_base64url(private.private_bytes_raw())}\n"
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            private_files.write_new(path, [line.encode()])
         except FileExistsError:
             raise Refused(f"there is a signing key at {path} already", hint="keyctl bundle key shows it") from None
         except OSError as error:
             raise UsageError(f"cannot write {path}: {error.strerror}") from None
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(f"{_PRIVATE}{to_base64url(private.private_bytes_raw())}\n")
-            file.flush()
-            os.fsync(file.fileno())
         return cls(private)
 
     @classmethod

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, insert, inspect
 
+from keyctl import private_files
 from keyctl.audit import GENESIS, phc_digest
 from keyctl.errors import Refused, StoreBusy, StoreUnavailable
 from keyctl.hashing import Scheme
@@ -134,7 +134,7 @@ def _config() -> Config:
 def _make_file(path: Path) -> bool:
     """Create an empty file that only its owner may read; tell whether it was missing."""
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        private_files.create(path).close()
     except FileExistsError:
         return False
     except OSError as error:

@@ -1,0 +1,80 @@
+"""Files that only their owner may read or write: made new, and complete or absent under their name."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}  # from file systems without hard links
+
+
+def create(path: Path) -> BinaryIO:
+    """Create a file of mode 0600 and open it for writing. Raises FileExistsError, for a symbolic link too."""
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600), "wb")
+
+
+def write_new(path: Path, pieces: Iterable[bytes]) -> None:
+    """Create a file as `create` does, and write to it. If it cannot be written completely, it is removed again."""
+    file = create(path)
+    try:
+        with file:
+            file.writelines(pieces)
+            sync(file)
+    except BaseException:
+        remove(path)
+        raise
+
+
+def replace(path: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file in one step, in place of what is there: a reader sees the old content or the new."""
+    temporary = temporary_beside(path)
+    write_new(temporary, pieces)
+    try:
+        temporary.replace(path)
+    except BaseException:
+        remove(temporary)
+        raise
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return an unused name in the folder of `path`, so that a rename to it is one step."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+
+
+def move_without_replacing(temporary: Path, path: Path) -> None:
+    """Give a file its name. Raises FileExistsError if there is another by now; then both stay as they are."""
+    # A link fails where a file has appeared since; a rename would replace it.
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS or os.path.lexists(path):
+            raise
+        temporary.rename(path)
+    else:
+        remove(temporary)
+
+
+def remove(path: Path) -> None:
+    """Remove a file if it is there and can be removed."""
+    with suppress(OSError):
+        path.unlink()
+
+
+def sync(file: BinaryIO) -> None:
+    """Wait until what was written to a file is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
