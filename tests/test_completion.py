@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -22,8 +23,8 @@ from keyctl.cli.commands import HELP_LINES, below
 from keyctl.cli.completion_answers import FILES, VALUES
 from keyctl.cli.completion_scripts import script
 from keyctl.cli.topics import read_topic
-from keyctl.store.glance import glance
 from keyctl.store.location import StoreLocation
+from keyctl.store.suggestions import Suggestions
 from tests.imports import imported_by, packages
 from tests.runner import Cli, Result
 from tests.shells import Shell
@@ -358,15 +359,17 @@ def test_a_pipe_in_place_of_a_store_is_given_up(cli: Cli):
 
 def test_a_look_into_a_store_changes_nothing(tmp_path: Path):
     opened = new_store(tmp_path / "keys.db")
-    opened.mint(name="one")
+    [minted] = opened.mint(name="one")
     opened.store.close()
     before = (tmp_path / "keys.db").read_bytes()
 
-    rows = glance(
-        StoreLocation.of_file(tmp_path / "keys.db"), "select name from keys where name = :x", {"x": "one"}, wait=1
-    )
+    suggestions = Suggestions(StoreLocation.of_file(tmp_path / "keys.db"), wait=1)
 
-    assert rows == [("one",)]
+    [(prefix, name)] = suggestions.live_keys("", now=opened.clock(), most=10)
+    document = suggestions.profile_document()
+
+    assert (prefix, name) == (minted.record.key.prefix, "one")
+    assert json.loads(document)["name"] == "standard"
     assert (tmp_path / "keys.db").read_bytes() == before
 
 

@@ -66,21 +66,13 @@ def _known_formats(arguments: Sequence[str], suspicious: Sequence[str]) -> Itera
 
 def _settings_of_store(arguments: Sequence[str]) -> dict[str, str]:
     """Read the settings of the SQLite store that is in use, if there is one."""
-    import sqlite3
-
     from keyctl.cli.configuration import locate_store, read_config
-    from keyctl.store.sqlite_file import file_uri
+    from keyctl.store.sqlite_file import read_settings
 
     try:
         file = locate_store(value_of("--store", arguments), read_config(value_of("--config", arguments)))[0].file
-        if file is None or not file.is_file():
-            return {}
-        connection = sqlite3.connect(file_uri(file, mode="ro"), uri=True)
-        try:
-            return dict(iter(connection.execute("select name, value from settings")))
-        finally:
-            connection.close()
-    except (KeyctlError, OSError, sqlite3.Error):
+        return read_settings(file) if file is not None and file.is_file() else {}
+    except (KeyctlError, OSError):
         return {}  # opening the store will report what is wrong
 
 

@@ -28,6 +28,7 @@ from keyctl.text import visible
 
 if TYPE_CHECKING:
     from keyctl.profiles.model import Profile
+    from keyctl.store.suggestions import Suggestions
 
 TIME_LIMIT = 1.0  # seconds for the store to answer
 MOST = 100  # values of one kind
@@ -36,14 +37,6 @@ _CURSOR = "\x1f"  # no line holds it
 _ASSIGNMENT = re.compile(r"\w+=", re.ASCII)
 # Where a handle is a new one.
 _NEW_HANDLE = "keyctl owner add"
-
-# The first values and the very last one: a shell inserts their common beginning, which is then that of all values.
-_FIRST_AND_LAST = """
-select * from (select {columns} from {table} where {condition} order by 1 limit {most}) as first
-union
-select * from (select {columns} from {table} where {condition} order by 1 desc limit 1) as last
-order by 1
-"""
 
 
 def respond(instruction: str, root: Any, context: CommandContext) -> int:
@@ -145,17 +138,19 @@ def _values(ctx: Any, param: core.TyperOption | core.TyperArgument, typed: str) 
 
 
 def _keys(context: CommandContext, typed: str) -> Iterable[Item]:
-    from keyctl.times import to_milliseconds, utc_now
+    from keyctl.times import utc_now
 
-    condition = (
-        "prefix >= :first and prefix < :last and revoked_at is null and (expires_at is null or expires_at > :now)"
-    )
-    now = to_milliseconds(utc_now())
-    return _first_and_last(context, "keys", "prefix, name", condition, **_range(typed), now=now)
+    suggestions = _suggestions(context)
+    with _limited_time():
+        found = suggestions.live_keys(typed, now=utc_now(), most=MOST)
+    return [Item(prefix, help=name) for prefix, name in found]
 
 
 def _owners(context: CommandContext, typed: str) -> Iterable[Item]:
-    return _first_and_last(context, "owners", "handle, name", "handle >= :first and handle < :last", **_range(typed))
+    suggestions = _suggestions(context)
+    with _limited_time():
+        found = suggestions.owners(typed, most=MOST)
+    return [Item(handle, help=name) for handle, name in found]
 
 
 def _scopes(context: CommandContext, _: str) -> Iterable[Item]:
@@ -241,33 +236,17 @@ def _profile(context: CommandContext) -> Profile:
 
     from keyctl.profiles.model import read_profile
 
-    [(document,)] = _rows(context, "select value from settings where name = 'profile'")
+    suggestions = _suggestions(context)
+    with _limited_time():
+        document = suggestions.profile_document()
     return read_profile(json.loads(document), source="the store's profile")
 
 
-def _first_and_last(
-    context: CommandContext, table: str, columns: str, condition: str, **values: object
-) -> Iterable[Item]:
-    statement = _FIRST_AND_LAST.format(table=table, columns=columns, condition=condition, most=MOST)
-    return [Item(value, help=name) for value, name in _rows(context, statement, **values)]
+def _suggestions(context: CommandContext) -> Suggestions:
+    """Return what reads the store. What it imports is not part of the time that the store has."""
+    from keyctl.store.suggestions import Suggestions
 
-
-def _range(beginning: str) -> dict[str, object]:
-    """Return the bounds of all texts that begin so: an index serves them, on either database."""
-    return {"first": beginning, "last": f"{beginning}\U0010ffff"}
-
-
-def _rows(context: CommandContext, statement: str, **values: object) -> list[tuple[Any, ...]]:
-    location = context.location
-    if location.file is not None:
-        from keyctl.store.sqlite_file import select_rows
-
-        with _limited_time():
-            return select_rows(location.file, statement, values, wait=TIME_LIMIT)
-    from keyctl.store.glance import glance
-
-    with _limited_time():
-        return glance(location, statement, values, wait=TIME_LIMIT)
+    return Suggestions(context.location, wait=TIME_LIMIT)
 
 
 @contextmanager

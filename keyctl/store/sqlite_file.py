@@ -1,4 +1,4 @@
-"""A store's SQLite file: its URI, one SELECT, and what SQLite's errors mean. Imports next to nothing."""
+"""A store's SQLite file: its URI, single reads, and what SQLite's errors mean. Imports no database library."""
 
 from __future__ import annotations
 
@@ -18,13 +18,21 @@ def file_uri(path: Path, *, mode: str) -> str:
 
 
 def select_rows(path: Path, statement: str, values: Mapping[str, object], *, wait: float) -> list[tuple[Any, ...]]:
-    """Return the rows of one SELECT, whatever the store's schema. Raises sqlite3.Error.
+    """Return the rows of one SELECT, whatever the store's schema. Raises StoreUnavailable.
 
     Opens the file read-only. `wait` is how many seconds to wait for a writer to finish.
     """
-    connection = sqlite3.connect(file_uri(path, mode="ro"), uri=True, timeout=wait, isolation_level=None)
-    with closing(connection):
-        return connection.execute(statement, values).fetchall()
+    try:
+        connection = sqlite3.connect(file_uri(path, mode="ro"), uri=True, timeout=wait, isolation_level=None)
+        with closing(connection):
+            return connection.execute(statement, values).fetchall()
+    except sqlite3.Error as error:
+        raise explain(path, str(error)) from error
+
+
+def read_settings(path: Path, *, wait: float = 5.0) -> dict[str, str]:
+    """Return the settings of the store in a file, whatever its schema. Raises StoreUnavailable."""
+    return dict(select_rows(path, "select name, value from settings", {}, wait=wait))
 
 
 def explain(path: Path, message: str) -> StoreUnavailable:
