@@ -6,20 +6,22 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from keyctl import private_files
 from keyctl.bundles.bundle import Header, key_row, owner_row
 from keyctl.bundles.format import Piece, TableWriter, signed_bytes, to_json, write_first_line
 from keyctl.bundles.signing import SigningKey
 from keyctl.errors import UsageError
-from keyctl.models import Actor, EventContent
+from keyctl.models import Actor, EventContent, Key, Owner
 from keyctl.store import events, keys, owners, settings
 from keyctl.store.database import Connection, Store
 from keyctl.store.setting_names import SettingName
 from keyctl.times import format_time, to_milliseconds, truncate, utc_now
 
+T = TypeVar("T")
 _PAGE = 5000
 
 
@@ -141,42 +143,41 @@ class BundleExporter:
     def _key_rows(
         self, filters: keys.Filters, header: Header, owner_ids: set[str] | None
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        after = ""
-        while True:
-            with self._store.read() as connection:
-                page = keys.by_prefix(connection, filters, now=header.made_at, after=after, limit=_PAGE)
-            for key in page:
-                if owner_ids is not None and key.owner_id:
-                    owner_ids.add(key.owner_id)
-                yield key.prefix, key_row(key, with_names=header.with_names)
-                self._on_key()
-            if len(page) < _PAGE:
-                return
-            after = page[-1].prefix
+        def page(connection: Connection, after: str) -> list[Key]:
+            return keys.by_prefix(connection, filters, now=header.made_at, after=after, limit=_PAGE)
+
+        for key in self._paged(page, lambda key: key.prefix):
+            if owner_ids is not None and key.owner_id:
+                owner_ids.add(key.owner_id)
+            yield key.prefix, key_row(key, with_names=header.with_names)
+            self._on_key()
 
     def _owner_rows(self, header: Header, only: set[str] | None) -> Iterator[tuple[str, dict[str, Any]]]:
-        after = ""
-        while True:
-            with self._store.read() as connection:
-                page = owners.page(connection, by="id", after=after, limit=_PAGE)
-            for owner in page:
-                if only is None or owner.id in only:
-                    yield owner.id, owner_row(owner, self._store.profile, with_names=header.with_names)
-            if len(page) < _PAGE:
-                return
-            after = page[-1].id
+        for owner in self._owners("id", only):
+            yield owner.id, owner_row(owner, self._store.profile, with_names=header.with_names)
 
     def _handle_rows(self, only: set[str] | None) -> Iterator[tuple[str, dict[str, Any]]]:
+        for owner in self._owners("handle", only):
+            yield owner.handle, {"id": owner.id}
+
+    def _owners(self, by: str, only: set[str] | None) -> Iterator[Owner]:
+        def page(connection: Connection, after: str) -> list[Owner]:
+            return owners.page(connection, by=by, after=after, limit=_PAGE)
+
+        for owner in self._paged(page, attrgetter(by)):
+            if only is None or owner.id in only:
+                yield owner
+
+    def _paged(self, page: Callable[[Connection, str], list[T]], position: Callable[[T], str]) -> Iterator[T]:
+        """Yield rows in the order of their positions. Each page is a transaction of its own, so that none is long."""
         after = ""
         while True:
             with self._store.read() as connection:
-                page = owners.page(connection, by="handle", after=after, limit=_PAGE)
-            for owner in page:
-                if only is None or owner.id in only:
-                    yield owner.handle, {"id": owner.id}
-            if len(page) < _PAGE:
+                rows = page(connection, after)
+            yield from rows
+            if len(rows) < _PAGE:
                 return
-            after = page[-1].handle
+            after = position(rows[-1])
 
     def _with_ancestors(self, owner_ids: set[str]) -> set[str]:
         with self._store.read() as connection:
