@@ -1,4 +1,9 @@
-"""What a transaction is marked with: whether it writes, and the audit events it wrote."""
+"""What a transaction is marked with: whether it writes, and the audit events that it wrote.
+
+The marks are execution options, because these belong to one SQLAlchemy Connection, which is one transaction here:
+`Connection.info` would outlive it with the pooled connection, and an argument would go through every function between
+Database.write and events.append. Where SQLite begins the transaction, in an event handler, there is nothing else.
+"""
 
 from __future__ import annotations
 
