@@ -9,7 +9,7 @@ from keyctl.cli.app import main
 
 
 def run() -> NoReturn:
-    """Run one command, and end without taking the interpreter apart: that would cost a tenth of the command's time.
+    """Run one command, and end without finalising the interpreter (tests/benchmarks, "keyctl --help").
 
     Whatever the command opened is closed by then, and what it printed is flushed here.
     """

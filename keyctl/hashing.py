@@ -2,8 +2,8 @@
 
 A hash is over the whole key text, prefix included, so that it fits only its own row.
 Format: https://github.com/P-H-C/phc-string-format. Argon2id's parameters follow OWASP's Password Storage Cheat Sheet
-(19 MiB, 2 passes, 1 lane). SHA-256, salted, is for generated keys alone, whose secrets nobody can guess: it costs a
-microsecond, for those who verify at high rates.
+(19 MiB, 2 passes, 1 lane). SHA-256, salted, is only for generated keys, whose secrets cannot be guessed, where
+verification rates are high.
 """
 
 from __future__ import annotations

@@ -67,9 +67,8 @@ class Key:
     @classmethod
     def of(cls, values: dict[str, Any]) -> Key:
         """Return Key(**values). All fields must be given; `values` belongs to the key from then on."""
-        # The constructor of a frozen dataclass sets its twenty fields one by one, through object.__setattr__. This sets
-        # all at once, which is the same without slots: tests/benchmarks measures it in the rows "a look-up in the store"
-        # and "mint of … keys, sha256".
+        # A frozen dataclass sets its twenty fields one by one, through object.__setattr__. To set them all at once is
+        # the same without slots, and every look-up does it (tests/benchmarks, "a look-up in the store").
         key = object.__new__(cls)
         object.__setattr__(key, "__dict__", values)
         return key

@@ -51,7 +51,8 @@ def decode_key(row: Row) -> Key:
 
 
 def key_of_columns(columns: Sequence[Any]) -> Key:
-    """Decode a key's columns, in the order of KEY_COLUMNS. One by one: in a loop it would take half as long again."""
+    """Decode a key's columns, in the order of KEY_COLUMNS."""
+    # Written out rather than in a loop: every look-up runs it (tests/benchmarks, "a look-up in the store").
     (
         key_id,
         prefix,

@@ -69,7 +69,8 @@ class Issuer:
             self._on_hashed()
             return one.prefix, phc
 
-        if len(texts) == 1 or isinstance(parameters, Sha256):  # to give work to a thread costs more than a SHA-256
+        if len(texts) == 1 or isinstance(parameters, Sha256):
+            # One SHA-256 is less work than handing it to a thread: tests/benchmarks, "mint of … keys, sha256".
             return dict(map(hash_one, texts))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             try:

@@ -6,5 +6,5 @@ twice at each start.
 
 import gc
 
-# Start-up creates many objects and hardly any garbage: collections would only cost time.
+# Start-up creates many objects and hardly any garbage to collect (tests/benchmarks, "keyctl --help").
 gc.set_threshold(50_000)

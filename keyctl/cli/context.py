@@ -1,7 +1,7 @@
 """What every command shares: the global options, and the store that they select.
 
-Imports are inside the functions: SQLAlchemy takes longer to start than everything else together, and verification and
-help do without it.
+Imports are inside the functions, so that a command imports SQLAlchemy only if it needs it: tests/test_imports.py pins
+which commands do.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which built-in profiles there are, and what their keys begin with, with next to nothing imported.
 
-To read every preset whole would take longer than most commands do.
+Presets are searched here and not parsed, since this runs before commands do.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A profile: what keyctl knows of one platform. Read from a document, checked as a whole, never changed.
 
-Its parts are named tuples: they are defined at every start, and cost a fifth of what dataclasses do.
+Its parts are named tuples, not dataclasses, which generate and compile their methods whenever a command starts.
 """
 
 from __future__ import annotations

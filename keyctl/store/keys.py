@@ -126,7 +126,7 @@ def add_alike(connection: Connection, like: Key, new: Sequence[Key]) -> None:
     """Insert the ids, prefixes and hashes of keys that have the rest from `like`: it is encoded once."""
     common = encode_key(like)
     rows = [{**common, "id": key.id, "prefix": key.prefix, "phc": key.phc} for key in new]
-    # The statement is SQLAlchemy's, and the rows go past it: it takes as long over each as SQLite does.
+    # The statement is SQLAlchemy's, and the rows go past it: tests/benchmarks, "mint of … keys, sha256".
     statement = insert(keys).compile(dialect=connection.dialect)
     order = statement.positiontup  # None where the driver takes parameters by name
     connection.exec_driver_sql(str(statement), [tuple(map(row.__getitem__, order)) for row in rows] if order else rows)

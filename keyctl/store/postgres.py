@@ -122,7 +122,7 @@ def explain(location: StoreLocation, error: BaseException | None) -> StoreUnavai
 
 def _driver() -> Any:
     try:
-        import psycopg.conninfo  # noqa: PLC0415 - an extra, and slow to import: only those who use it pay
+        import psycopg.conninfo  # noqa: PLC0415 - an optional dependency, imported only for a store on PostgreSQL
     except ImportError:
         raise ConfigurationInvalid(
             "PostgreSQL needs the psycopg package, which is not installed", hint="pip install 'psycopg[binary]'"

@@ -1,4 +1,4 @@
-"""Creates and upgrades the schema. The only place that imports Alembic, which is slow to start."""
+"""Creates and upgrades the schema. The only place that imports Alembic, which no other command needs."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from keyctl.store.setting_names import SettingName
 from keyctl.store.sqlite_file import explain, file_uri
 
 T = TypeVar("T")
-_CACHE_KIB = 16 * 1024  # of the file, at most: with SQLite's 2 MiB a look-up among many keys takes a sixth longer
+_CACHE_KIB = 16 * 1024  # of the file, at most (tests/benchmarks, "a look-up in the store")
 
 _KEY = f"select {', '.join(KEY_COLUMNS)} from keys where prefix = ?"  # noqa: S608 - names of our own
 _ANCESTORS = f"""
@@ -54,7 +54,7 @@ class SqliteReader:
         self._open()
 
     def find(self, prefix: str) -> KeyRecord | None:
-        try:  # what `_explained` does: one call more would take every look-up a twentieth longer
+        try:  # as `_explained` does, without its call (tests/benchmarks, "a look-up in the store")
             with self._lock:
                 return self._find(prefix)
         except (sqlite3.Error, RowDamaged) as error:
@@ -91,7 +91,7 @@ class SqliteReader:
         self._identity: tuple[int, int] | None = None  # until all went well: the next refresh tries again
         identity = _identity(self._path)
         self._connection = self._explained(self._connect)
-        # Kept: to make one would cost each look-up. `prefix` is unique: after the only row, no lock is held.
+        # One for all look-ups. `prefix` is unique: after the only row, no lock is held.
         self._cursor = self._connection.cursor()
         try:
             self._explained(self._connection.execute, f"pragma cache_size = -{_CACHE_KIB}")
