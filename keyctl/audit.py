@@ -1,8 +1,8 @@
-"""The audit log's hash chain, and what its history says of every key and owner. Pure.
+"""The audit log's hash chain, and the state of every key and owner that follows from it. Pure.
 
-Each event's hash is the SHA-256 of the hash before it and the event's own canonical JSON, so that no event can be
-altered, dropped or moved without breaking every later one. An event says what was set: replaying them gives the state
-that the store must hold. Secrets and PHC strings never enter it; of a PHC string, only the SHA-256.
+Each event's hash is the SHA-256 of the previous hash and the event's own canonical JSON, so that no event can be
+altered, removed or moved without breaking every later one. An event records what was set: replaying all of them gives
+the state that the store must have. Events never contain secrets or PHC strings; of a PHC string, only its SHA-256.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Entry = dict[str, Any]  # how an event names a key
 GENESIS = "0" * 64
 KEYS_PER_EVENT = 1000
 _CONTEXT = "keyctl-audit-v1"
-# The identity of a row stands beside its state in an event; use is recorded, not audited.
+# An event has the identity of a row next to its state; use is recorded, not audited.
 _NOT_STATE = {"id", "prefix", "phc", "last_used_at"}
 
 
@@ -53,7 +53,7 @@ def key_entry(key: Key, changed: Mapping[str, Any] | None = None) -> Entry:
 
 
 class History:
-    """Replays events in order, then compares rows with what they say. Every method names what is broken, or None."""
+    """Replays events in order, then compares rows with them. Every check returns what is wrong, or None."""
 
     def __init__(self) -> None:
         self._seq = 0
@@ -63,34 +63,34 @@ class History:
         self._settings: dict[str, str] = {}
 
     def follow(self, event: Event) -> str | None:
-        """Take the next event, oldest first."""
+        """Check and replay the next event, oldest first."""
         if event.seq != self._seq + 1:
             return f"event {self._seq + 1} is missing: event {event.seq} follows event {self._seq}"
         if event.previous_hash != self._hash:
             return f"event {event.seq} does not follow the one before it: its previous hash differs"
         if event.hash != _digest(event.previous_hash, event.seq, event):
-            return f"event {event.seq} was altered: its hash does not fit what it says"
+            return f"event {event.seq} was altered: its hash does not match its content"
         self._seq, self._hash = event.seq, event.hash
         self._replay(event.detail)
         return None
 
     def check_head(self, seq: int, digest: str) -> str | None:
-        """Compare the end of the log with the head kept beside it."""
+        """Compare the end of the log with the head that is stored separately."""
         if (seq, digest) == (self._seq, self._hash):
             return None
         if seq > self._seq:
-            return f"event {self._seq + 1} is missing: the log should go on to event {seq}"
-        return f"the log's head was altered: it is not event {self._seq}, with which the log ends"
+            return f"event {self._seq + 1} is missing: the log should continue to event {seq}"
+        return f"the log's head was altered: it does not match event {self._seq}, the last one"
 
     def check_key(self, key: Key) -> str | None:
-        """Compare one key with its history. Each key is given once; `missing` tells of those never given."""
+        """Compare one key with its history. Each key is given once; `missing` returns those that were not given."""
         expected = self._keys.pop(key.id, None)
         if expected is None:
-            return f"key {key.prefix} ({key.id}) is in the store, and no event made it"
+            return f"key {key.prefix} ({key.id}) is in the store, but no event created it"
         if expected.pop("prefix") != key.prefix:
-            return f"key {key.id} has another prefix than its history says"
+            return f"the prefix of key {key.id} differs from its history"
         if expected.pop("hash") != phc_digest(key.phc):
-            return f"key {key.prefix} ({key.id}) has another hash than its history says"
+            return f"the hash of key {key.prefix} ({key.id}) differs from its history"
         if altered := _difference(expected, key_state(key)):
             return f"key {key.prefix} ({key.id}) was altered outside keyctl: {altered}"
         return None
@@ -98,23 +98,23 @@ class History:
     def check_owner(self, owner: Owner) -> str | None:
         expected = self._owners.pop(owner.id, None)
         if expected is None:
-            return f"owner {owner.handle} is in the store, and no event made it"
+            return f"owner {owner.handle} is in the store, but no event created it"
         if altered := _difference(expected, owner_state(owner)):
             return f"owner {owner.handle} was altered outside keyctl: {altered}"
         return None
 
     def check_setting(self, name: str, value: str | None) -> str | None:
-        """Compare one of the store's settings, None if there is none, with its history."""
+        """Compare one of the store's settings, or None if it is not set, with its history."""
         if self._settings.get(name) == (None if value is None else phc_digest(value)):
             return None
         return f"the store's {name} was altered outside keyctl"
 
     def missing(self) -> Iterator[str]:
-        """Tell, after every row was checked, of those that are gone."""
+        """Yield, after every row was checked, what is wrong with the rest: the rows are missing."""
         for state in self._keys.values():
-            yield f"key {state['prefix']} is in the history, and gone from the store"
+            yield f"key {state['prefix']} is in the history, but missing from the store"
         for state in self._owners.values():
-            yield f"owner {state['handle']} is in the history, and gone from the store"
+            yield f"owner {state['handle']} is in the history, but missing from the store"
 
     def _replay(self, detail: Mapping[str, Any]) -> None:
         common = detail.get("set", {})

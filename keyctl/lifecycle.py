@@ -1,6 +1,6 @@
-"""What the state of a key allows: the law of its life. Pure; every `refuse_…` raises Refused or returns nothing.
+"""What a key's state allows. Pure; every `refuse_…` raises Refused or returns nothing.
 
-Revoked is final. Locked is the reversible state. A key is replaced once, and ends no later than it would have.
+A revocation is permanent; a lock is not. A key is replaced once, and then expires no later than before.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ UNDELIVERED = "undelivered"
 
 
 def end_of_replaced(old: Key, successor_id: str, grace: timedelta, now: datetime) -> dict[str, Any]:
-    """Return what ends a replaced key: at once without a grace, else after it, and never later than it would have."""
+    """Return the changes that end a replaced key: now, or after the grace period, and never later than before."""
     if old.revoked_at is not None:
         return {"replaced_by": successor_id}
     if not grace:
@@ -28,7 +28,7 @@ def end_of_replaced(old: Key, successor_id: str, grace: timedelta, now: datetime
 
 def refuse_revoked(key: Key, what: str) -> None:
     if key.revoked_at is not None:
-        raise Refused(f"{key.prefix} is revoked, for good: it cannot be {what}", hint="mint a new key: keyctl mint")
+        raise Refused(f"{key.prefix} is permanently revoked: it cannot be {what}", hint="mint a new key: keyctl mint")
 
 
 def refuse_ended(key: Key, now: datetime, what: str) -> None:
@@ -51,21 +51,21 @@ def refuse_unrotatable(record: KeyRecord, now: datetime) -> None:
     if key.locked(now):
         raise Refused(f"{key.prefix} is locked: it cannot be rotated", hint=f"keyctl unlock {key.prefix}")
     if key.replaced_by:
-        raise Refused(f"{key.prefix} was replaced already", hint=f"its successor: keyctl show {key.replaced_by}")
+        raise Refused(f"{key.prefix} was already replaced", hint=f"its successor: keyctl show {key.replaced_by}")
     refuse_inactive(record)
 
 
 def refuse_in_use(key: Key, unused_for: timedelta, recorded_since: datetime | None, now: datetime) -> None:
     length = format_duration(unused_for)
     if recorded_since is None or recorded_since > now - unused_for:
-        known = f"it recorded no use before {format_time(recorded_since)}" if recorded_since else "it records no use"
+        known = f"use is recorded only since {format_time(recorded_since)}" if recorded_since else "no use is recorded"
         raise Refused(
-            f"the store cannot know whether {key.prefix} was used in the last {length}: {known}",
-            hint="record it: keyctl verify --record; or revoke without --if-unused-for",
+            f"it is unknown whether {key.prefix} was used in the last {length}: {known}",
+            hint="record use: keyctl verify --record; or revoke without --if-unused-for",
         )
     if key.last_used_at is not None and key.last_used_at > now - unused_for:
         ago = describe_relative(key.last_used_at, now=now)
         raise Refused(
             f"{key.prefix} was last used {ago}, at {format_time(key.last_used_at)}: less than {length} ago",
-            hint="move its users to another key first",
+            hint="move its clients to another key first",
         )

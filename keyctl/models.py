@@ -1,4 +1,4 @@
-"""What keyctl keeps: keys, owners and events. Frozen; every time is an aware UTC datetime."""
+"""What a store holds: keys, owners and events. Frozen; every time is an aware UTC datetime."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Status(StrEnum):
-    """The first that is true, in this order."""
+    """The status of a key: the first that applies, in this order."""
 
     REVOKED = "revoked"
     EXPIRED = "expired"
@@ -21,7 +21,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Owner:
-    """Whom keys act for. Owners form a tree; one that is disabled stops its own keys and those below."""
+    """An owner of keys. Owners form a tree; a disabled one suspends its own keys and those of its descendants."""
 
     id: str
     handle: str
@@ -41,7 +41,7 @@ class Owner:
 
 @dataclass(frozen=True)
 class Key:
-    """A key as it is stored: never its secret. `phc` is a hash over the whole key text, and is never shown either."""
+    """A key as it is stored, without its secret. `phc` is a hash of the whole key text, and is never shown either."""
 
     id: str
     prefix: str
@@ -77,7 +77,7 @@ class Key:
         return self.expires_at is not None and now >= self.expires_at
 
     def locked(self, now: datetime) -> bool:
-        """A lock without an end lasts until it is lifted."""
+        """Whether the key is locked. A lock without an end lasts until the key is unlocked."""
         return self.locked_at is not None and (self.locked_until is None or now < self.locked_until)
 
     def status(self, now: datetime) -> Status:
@@ -91,7 +91,7 @@ class Key:
 
 
 class KeyRecord(NamedTuple):
-    """A key with its owner and those above it, nearest first; no owners if the key has none."""
+    """A key with its owner and that owner's ancestors, nearest first; `owners` is empty if the key has none."""
 
     key: Key
     owners: tuple[Owner, ...] = ()
@@ -108,7 +108,7 @@ class KeyRecord(NamedTuple):
 
 @dataclass(frozen=True)
 class Actor:
-    """Who makes a change: the operating system's user and host, and beside it what `KEYCTL_ACTOR` claims."""
+    """Who makes a change: the operating system's user and host, and separately what `KEYCTL_ACTOR` claims."""
 
     user: str
     claimed: str | None = None
@@ -130,7 +130,7 @@ class EventContent:
 
 @dataclass(frozen=True)
 class Event(EventContent):
-    """An event in its place in the audit log, from 1 on; `hash` covers everything else in it."""
+    """An event of the audit log. `seq` counts from 1; `hash` covers all other fields."""
 
     seq: int
     previous_hash: str

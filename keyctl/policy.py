@@ -1,7 +1,7 @@
-"""What a profile allows when keys and owners are made or changed. Pure.
+"""What a profile allows when keys and owners are created or changed. Pure.
 
-Every function returns what to store, or raises: UsageError for words that mean nothing here, Refused for what the
-profile does not allow.
+Every function returns what to store, or raises UsageError for an invalid value, or Refused for what the profile does
+not allow.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _TRUE_AND_FALSE = {"true": True, "yes": True, "false": False, "no": False}
 def handle(value: str) -> str:
     if not HANDLE.fullmatch(value):
         raise UsageError(
-            f'"{brief(value)}" cannot be an owner\'s handle',
+            f'"{brief(value)}" is not a valid owner handle',
             hint="use 1 to 200 letters, digits and . _ @ + : - beginning with a letter or digit: acme, jane@acme.com",
         )
     return value
 
 
 def metadata(pairs: Iterable[str]) -> dict[str, str]:
-    """Read `K=V` pairs."""
+    """Read `NAME=VALUE` texts."""
     read = {}
     for pair in pairs:
         name, separator, value = pair.partition("=")
@@ -56,7 +56,7 @@ def environment(profile: Profile, name: str | None) -> str:
 
 
 def known_scopes(profile: Profile, names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names without repetition, all of them in the profile's catalogue."""
+    """Return the names without duplicates. Raises UsageError for one that the profile does not have."""
     for name in names:
         if name not in profile.scopes.catalogue:
             raise UsageError(
@@ -67,13 +67,13 @@ def known_scopes(profile: Profile, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def scopes(profile: Profile, asked: Sequence[str] | None, owner: Owner | None) -> tuple[str, ...]:
-    """Return the scopes of a new key. `asked` is None to take what the profile gives."""
+    """Return the scopes of a new key. `asked` is None for the profile's defaults."""
     rules = profile.scopes
     named = known_scopes(profile, asked) if asked is not None else None
     if rules.assign == "owner_kind":
         following = tuple(s.name for s in rules.catalogue.values() if owner and owner.kind in s.owner_kinds)
         if owner is None:
-            raise Refused("the scope follows from the owner's kind, and no owner was named", hint="add --owner HANDLE")
+            raise Refused("the scope depends on the owner's kind, and no owner was given", hint="add --owner HANDLE")
         if named is not None and named != following:
             raise Refused(f"the scope of a key for {_article(owner.kind)} is {following[0]}", hint="leave out --scope")
         return following
@@ -83,7 +83,7 @@ def scopes(profile: Profile, asked: Sequence[str] | None, owner: Owner | None) -
 
 
 def check_scopes(profile: Profile, chosen: Sequence[str], owner: Owner | None) -> None:
-    """Raise Refused unless a key of this owner may carry exactly these scopes."""
+    """Raise Refused unless a key of this owner may have exactly these scopes."""
     rules = profile.scopes
     kind, plan = (owner.kind, owner.plan) if owner else (None, None)
     for name in chosen:
@@ -91,28 +91,30 @@ def check_scopes(profile: Profile, chosen: Sequence[str], owner: Owner | None) -
         if scope is None or scope.available_to(kind, plan):
             continue
         if scope.owner_kinds and kind not in scope.owner_kinds:
-            for_whom = _article(kind) if kind else "a key without an owner"
-            raise Refused(f"scope {name} is not for {for_whom}: only for {', '.join(scope.owner_kinds)}")
-        has = f"has the plan {plan}" if plan else "has no plan" if owner else "is nobody"
-        raise Refused(f"scope {name} needs the plan {' or '.join(scope.plans)}, and the owner {has}")
+            holder = _article(kind) if kind else "a key without an owner"
+            raise Refused(f"scope {name} is not for {holder}: only for {', '.join(scope.owner_kinds)}")
+        has = f"the owner has the plan {plan}" if plan else "the owner has no plan" if owner else "the key has no owner"
+        raise Refused(f"scope {name} needs the plan {' or '.join(scope.plans)}, and {has}")
     if rules.exclusive and len(chosen) > 1:
-        raise Refused(f"a key has one scope in this profile, not {len(chosen)}")
+        raise Refused(f"a key can have only one scope in this profile, not {len(chosen)}")
     if rules.required and not chosen:
-        raise Refused("a key needs a scope in this profile", hint=f"add --scope: {', '.join(rules.catalogue)}")
+        raise Refused("a scope is required in this profile", hint=f"add --scope: {', '.join(rules.catalogue)}")
     first = rules.catalogue.get(chosen[0]) if chosen else None
     if profile.key_format.has("scope") and not (first and first.tag):
-        raise Refused("the first scope stands in the key, and this one has no tag", hint="see: keyctl profile show")
+        raise Refused(
+            "the first scope is part of the key's text, and this one has no tag", hint="see: keyctl profile show"
+        )
 
 
 def expiry(profile: Profile, asked: str | None, *, created_at: datetime, now: datetime) -> datetime | None:
-    """Return when a key ends. `asked` is a time as people write it, or None for the profile's default."""
+    """Return when a key expires. `asked` is as for `parse_when`, or None for the profile's default."""
     lifetime = profile.lifetime
     if asked is None:
         return now + lifetime.default if lifetime.default else None
     moment = parse_when(asked, now=now)
     if lifetime.maximum and (moment is None or moment > created_at + lifetime.maximum):
         raise Refused(
-            f'"{asked}" is beyond what profile "{profile.name}" allows: {format_duration(lifetime.maximum)} at most',
+            f'"{asked}" exceeds the maximum lifetime in profile "{profile.name}": {format_duration(lifetime.maximum)}',
             hint=f"--expires {format_duration(lifetime.maximum)}",
         )
     return moment
@@ -143,22 +145,22 @@ def plan(profile: Profile, name: str | None) -> str | None:
 
 
 def parent(profile: Profile, kind: OwnerKind, above: Owner | None) -> None:
-    """Check that an owner of this kind may stand below `above`."""
+    """Raise Refused unless an owner of this kind may have `above` as its parent."""
     if above is not None and kind.parent is None:
         raise Refused(
-            f'{_article(kind.name)} stands below nobody in profile "{profile.name}"', hint="leave out --parent"
+            f'{_article(kind.name)} cannot have a parent in profile "{profile.name}"', hint="leave out --parent"
         )
     if above is not None and above.kind != kind.parent:
         raise Refused(
-            f"{_article(kind.name)} belongs to {_article(kind.parent or '')}, "
+            f"{_article(kind.name)} must belong to {_article(kind.parent or '')}, "
             f"and {above.handle} is {_article(above.kind)}"
         )
     if above is None and kind.parent not in (None, kind.name):
-        raise Refused(f"{_article(kind.name)} belongs to {_article(kind.parent or '')}", hint="add --parent HANDLE")
+        raise Refused(f"{_article(kind.name)} must belong to {_article(kind.parent or '')}", hint="add --parent HANDLE")
 
 
 def attributes(kind: OwnerKind, pairs: Iterable[str], current: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Read `K=V` pairs as the kind's attributes; an empty value removes one. `current` is what is set already."""
+    """Read `NAME=VALUE` texts as the kind's attributes. An empty value removes one of `current`, those already set."""
     values = (
         dict(current)
         if current is not None
@@ -180,7 +182,7 @@ def attributes(kind: OwnerKind, pairs: Iterable[str], current: Mapping[str, Any]
             values.pop(name, None)
     for name, attribute in kind.attributes.items():
         if attribute.required and name not in values:
-            raise Refused(f"{_article(kind.name)} needs the attribute {name}", hint=f"add --attr {name}=VALUE")
+            raise Refused(f"{_article(kind.name)} requires the attribute {name}", hint=f"add --attr {name}=VALUE")
     return values
 
 
@@ -192,11 +194,11 @@ def _attribute(name: str, type_name: str, value: str) -> Any:
         return items
     if ATTRIBUTE_TYPES[type_name] is int:
         if not re.fullmatch(r"-?\d{1,15}", value, re.ASCII):
-            raise UsageError(f'attribute {name} is a whole number, not "{brief(value)}"')
+            raise UsageError(f'attribute {name} must be a whole number, not "{brief(value)}"')
         return int(value)
     if ATTRIBUTE_TYPES[type_name] is bool:
         if value not in _TRUE_AND_FALSE:
-            raise UsageError(f'attribute {name} is true or false, not "{brief(value)}"')
+            raise UsageError(f'attribute {name} must be true or false, not "{brief(value)}"')
         return _TRUE_AND_FALSE[value]
     return checked_text(f"attribute {name}", value, longest=_LONGEST_VALUE)
 

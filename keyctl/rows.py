@@ -1,6 +1,6 @@
-"""Rows of the store as keys and owners, and back. Shared by every reader, so that all read the same.
+"""Converts rows of the store to keys and owners, and back. Every reader uses it, so that all read the same.
 
-Times are kept as Unix milliseconds and lists as JSON text: neither database can then drop a zone or an order.
+Times are stored as Unix milliseconds and lists as JSON text: neither database can then lose a zone or an order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OWNER_COLUMNS = tuple(Owner.__dataclass_fields__)
 
 
 class RowDamaged(ValueError):
-    """A row that keyctl cannot have written. The text names it by what is public."""
+    """A row that keyctl cannot have written. The message identifies it without secrets."""
 
 
 def encode(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def decode_owner(row: Row) -> Owner:
 
 
 def json_value(value: Any) -> Any:
-    """Return a column's value as it stands in JSON: times as Unix milliseconds, tuples as lists."""
+    """Return a column's value as JSON has it: times as Unix milliseconds, tuples as lists."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, datetime):
@@ -132,5 +132,5 @@ def _moment(milliseconds: int | None) -> datetime | None:
 
 @lru_cache(maxsize=1024)
 def _texts(text: str) -> tuple[str, ...]:
-    """Read a JSON list. Few different ones stand in the rows of a store."""
+    """Read a JSON list. A store has few different ones, hence the cache."""
     return tuple(json.loads(text))

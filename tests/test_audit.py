@@ -148,7 +148,7 @@ def test_any_single_value_in_a_detail_altered_is_found(i: int, path: tuple[Any, 
     table[last] = "altered"
     altered = [*EVENTS[:i], replace(EVENTS[i], detail=detail), *EVENTS[i + 1 :]]
 
-    assert first_fault(altered) == f"event {i + 1} was altered: its hash does not fit what it says"
+    assert first_fault(altered) == f"event {i + 1} was altered: its hash does not match its content"
 
 
 @pytest.mark.parametrize("i", range(len(EVENTS)))
@@ -191,7 +191,7 @@ def test_an_event_twice_is_found():
 def test_a_log_cut_short_is_found(length: int):
     fault = first_fault(EVENTS[:length])
 
-    assert fault == f"event {length + 1} is missing: the log should go on to event 6"
+    assert fault == f"event {length + 1} is missing: the log should continue to event 6"
 
 
 def test_a_log_with_more_than_its_head_says_is_found():
@@ -289,15 +289,15 @@ def test_an_owner_altered_in_one_column_is_found(name: str, value: object):
 
 
 def test_rows_that_no_event_made_are_found():
-    assert "no event made it" in (replayed().check_key(key(id="key_3")) or "")
-    assert "no event made it" in (replayed().check_owner(owner("stranger")) or "")
+    assert "no event created it" in (replayed().check_key(key(id="key_3")) or "")
+    assert "no event created it" in (replayed().check_owner(owner("stranger")) or "")
 
 
 def test_a_row_that_stands_twice_is_found():
     history = replayed()
 
     assert history.check_key(LOCKED) is None
-    assert "no event made it" in (history.check_key(LOCKED) or "")
+    assert "no event created it" in (history.check_key(LOCKED) or "")
 
 
 def test_rows_that_are_gone_are_found():
@@ -305,8 +305,8 @@ def test_rows_that_are_gone_are_found():
     history.check_key(LOCKED)
 
     assert list(history.missing()) == [
-        "key kc_live_bbbbbbbbbbbb is in the history, and gone from the store",
-        "owner acme is in the history, and gone from the store",
+        "key kc_live_bbbbbbbbbbbb is in the history, but missing from the store",
+        "owner acme is in the history, but missing from the store",
     ]
 
 

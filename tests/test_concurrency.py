@@ -97,7 +97,7 @@ def test_of_rotations_at_once_one_wins_and_the_key_of_every_other_is_dead(store:
         store("verify", stdin=text, check=12)
         for result in results:
             if result is not winner and result.out:  # was written out before it was overtaken
-                assert "just written out, is revoked" in result.err
+                assert "just delivered, is revoked" in result.err
                 store("verify", stdin=result.out, check=12)
     alive = store("list", "--status", "active", "--json", check=0).json["keys"]
     assert len(alive) == 3

@@ -66,7 +66,7 @@ def test_revoked_is_final(what: str):
 
     for check in (lambda: lifecycle.refuse_revoked(gone, what), lambda: lifecycle.refuse_ended(gone, NOW, what)):
         refused = refusal(check)
-        assert refused.message == f"{gone.prefix} is revoked, for good: it cannot be {what}"
+        assert refused.message == f"{gone.prefix} is permanently revoked: it cannot be {what}"
         assert refused.hint == "mint a new key: keyctl mint"
 
 
@@ -92,12 +92,12 @@ def test_a_key_in_force_can_be_rotated():
 @pytest.mark.parametrize(
     ("one", "why"),
     [
-        (record(revoked_at=NOW), "is revoked, for good: it cannot be rotated"),
+        (record(revoked_at=NOW), "is permanently revoked: it cannot be rotated"),
         (record(expires_at=NOW), "expired now: it cannot be rotated"),
         (record(expires_at=NOW - 2 * DAY), "expired 2 days ago: it cannot be rotated"),
         (record(locked_at=NOW), "is locked: it cannot be rotated"),
         (record(locked_at=NOW, locked_until=NOW + SECOND), "is locked: it cannot be rotated"),
-        (record(replaced_by="key_2"), "was replaced already"),
+        (record(replaced_by="key_2"), "was already replaced"),
         (record(owner("client", **DISABLED)), "the owner client is disabled"),
         (record(owner("client"), owner("agency", **DISABLED)), "the owner agency is disabled"),
     ],
@@ -202,9 +202,9 @@ def test_a_key_in_use_is_told_with_the_time_of_its_last_use():
 @pytest.mark.parametrize(
     ("recorded_since", "known"),
     [
-        (None, "it records no use"),
-        (NOW, "it recorded no use before 2026-07-01T12:00:00Z"),
-        (NOW - DAY + SECOND, "it recorded no use before 2026-06-30T12:00:01Z"),
+        (None, "no use is recorded"),
+        (NOW, "use is recorded only since 2026-07-01T12:00:00Z"),
+        (NOW - DAY + SECOND, "use is recorded only since 2026-06-30T12:00:01Z"),
     ],
 )
 @pytest.mark.parametrize("last_used_at", [None, NOW - 9 * DAY, NOW])

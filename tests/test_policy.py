@@ -127,7 +127,7 @@ def test_a_handle_that_needs_quoting_somewhere_is_refused(value: str):
     with pytest.raises(UsageError) as error:
         policy.handle(value)
 
-    assert "cannot be an owner's handle" in error.value.message
+    assert "is not a valid owner handle" in error.value.message
     assert error.value.message.isprintable()
 
 
@@ -251,7 +251,7 @@ def test_an_unknown_scope_is_refused_with_the_nearest(name: str, hint: str):
 @pytest.mark.parametrize(
     ("scope", "holder", "why"),
     [
-        ("reports", None, "needs the plan pro or ultra, and the owner is nobody"),
+        ("reports", None, "needs the plan pro or ultra, and the key has no owner"),
         ("reports", owner(plan=None), "and the owner has no plan"),
         ("reports", owner(plan="free"), "and the owner has the plan free"),
         ("fleet", None, "is not for a key without an owner: only for agency"),
@@ -282,7 +282,7 @@ def test_an_exclusive_scope_stands_alone():
     assert policy.scopes(rules, ["a"], None) == ("a",)
     with pytest.raises(Refused) as error:
         policy.scopes(rules, ["a", "b"], None)
-    assert error.value.message == "a key has one scope in this profile, not 2"
+    assert error.value.message == "a key can have only one scope in this profile, not 2"
 
 
 @pytest.mark.parametrize("asked", [None, []])
@@ -292,7 +292,7 @@ def test_a_required_scope_cannot_be_left_out(asked: list[str] | None):
     with pytest.raises(Refused) as error:
         policy.scopes(rules, asked, None)
 
-    assert error.value.message == "a key needs a scope in this profile"
+    assert error.value.message == "a scope is required in this profile"
     assert error.value.hint == "add --scope: a, b"
 
 
@@ -301,7 +301,7 @@ def test_a_scope_that_stands_in_the_key_needs_a_tag(chosen: list[str]):
     with pytest.raises(Refused) as error:
         policy.check_scopes(PROFILE, chosen, None)
 
-    assert "stands in the key" in error.value.message
+    assert "is part of the key's text" in error.value.message
 
 
 def test_only_the_first_scope_stands_in_the_key():
@@ -358,7 +358,7 @@ def test_a_life_beyond_the_profiles_maximum_is_refused(asked: str):
     with pytest.raises(Refused) as error:
         policy.expiry(LIMITED, asked, created_at=CREATED, now=NOW)
 
-    assert error.value.message == f'"{asked}" is beyond what profile "standard" allows: 90d at most'
+    assert error.value.message == f'"{asked}" exceeds the maximum lifetime in profile "standard": 90d'
 
 
 @pytest.mark.parametrize(
@@ -393,11 +393,11 @@ def test_an_owner_stands_where_its_kind_may(kind: str, above: str | None):
 @pytest.mark.parametrize(
     ("kind", "above", "why"),
     [
-        ("agency", "agency", 'an agency stands below nobody in profile "standard"'),
-        ("user", "agency", 'a user stands below nobody in profile "standard"'),
-        ("client", None, "a client belongs to an agency"),
-        ("client", "client", "a client belongs to an agency, and acme is a client"),
-        ("account", "agency", "an account belongs to an account, and acme is an agency"),
+        ("agency", "agency", 'an agency cannot have a parent in profile "standard"'),
+        ("user", "agency", 'a user cannot have a parent in profile "standard"'),
+        ("client", None, "a client must belong to an agency"),
+        ("client", "client", "a client must belong to an agency, and acme is a client"),
+        ("account", "agency", "an account must belong to an account, and acme is an agency"),
     ],
 )
 def test_an_owner_cannot_stand_elsewhere(kind: str, above: str | None, why: str):
@@ -434,7 +434,7 @@ def test_a_required_attribute_cannot_be_left_out(pairs: tuple[str, ...]):
     with pytest.raises(Refused) as error:
         attributes(*pairs)
 
-    assert error.value.message == "an agency needs the attribute seats"
+    assert error.value.message == "an agency requires the attribute seats"
     assert error.value.hint == "add --attr seats=VALUE"
 
 
@@ -442,15 +442,15 @@ def test_a_required_attribute_cannot_be_left_out(pairs: tuple[str, ...]):
     ("pair", "why"),
     [
         ("seats", '"seats" is not NAME=VALUE'),
-        ("seats=five", 'attribute seats is a whole number, not "five"'),
-        ("seats=5.0", "is a whole number"),
-        ("seats=1e3", "is a whole number"),
-        ("seats= 5", "is a whole number"),
-        ("seats=５", "is a whole number"),
-        ("seats=" + "9" * 16, "is a whole number"),
-        ("vip=maybe", 'attribute vip is true or false, not "maybe"'),
-        ("vip=True", "is true or false"),
-        ("vip=1", "is true or false"),
+        ("seats=five", 'attribute seats must be a whole number, not "five"'),
+        ("seats=5.0", "must be a whole number"),
+        ("seats=1e3", "must be a whole number"),
+        ("seats= 5", "must be a whole number"),
+        ("seats=５", "must be a whole number"),
+        ("seats=" + "9" * 16, "must be a whole number"),
+        ("vip=maybe", 'attribute vip must be true or false, not "maybe"'),
+        ("vip=True", "must be true or false"),
+        ("vip=1", "must be true or false"),
         ("region=a\nb", "the attribute region holds the character U+000A"),
         ("region=" + "x" * 1001, "the attribute region has 1,001 characters"),
         ("origins=a,b\x1b", "the attribute origins holds the character U+001B"),

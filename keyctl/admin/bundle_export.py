@@ -1,4 +1,4 @@
-"""Writes bundles of a store: in a stream, and in one step that no reader sees half of."""
+"""Writes bundles of a store: as a stream, and renamed into place, so that a reader sees the old one or the new."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ _PAGE = 5000
 
 
 class BundleExporter:
-    """Exports bundles, each with its audit event: which are valid for how long is known to whoever revokes a key."""
+    """Exports bundles, each with its audit event: a revocation can then say until when an older bundle may be in use.
+
+    `clock` returns the current time, aware and in UTC; `on_key` is called after each key.
+    """
 
     def __init__(
         self,
@@ -53,17 +56,17 @@ class BundleExporter:
         with_names: bool = False,
         reason: str | None = None,
     ) -> Header:
-        """Write a bundle to `path`, in the place of what is there. `described` is how `filters` stand in the header.
+        """Write a bundle to `path`, replacing what is there, and return its header.
 
-        Every row is as new as the bundle's time or newer: rows are read in short transactions, so that nobody waits.
-        Raises UsageError if the file cannot be written.
+        `described` is how the header describes `filters`. Rows are read in short transactions, so that writers do not
+        wait: each is as new as the bundle's time, or newer. Raises UsageError if the file cannot be written.
         """
         now = truncate(self._clock())
         if path.exists() and not path.is_file():
             raise UsageError(f"cannot write the bundle {path}: what is there is not a file")
         temporary = private_files.temporary_beside(path)
         try:
-            private_files.create(_body_of(temporary)).close()  # before anybody is told that there is a bundle
+            private_files.create(_body_of(temporary)).close()  # before the audit log says that there is a bundle
             sequence = self._store.write(
                 lambda connection: self._reserve(connection, now, valid_for, described, with_names, reason)
             )

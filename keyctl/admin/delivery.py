@@ -1,7 +1,7 @@
-"""Hands new keys over: a key is delivered, or it is dead.
+"""Delivers new keys: a key is delivered or revoked.
 
-A delivery is prepared before the keys are committed, so that what can fail early does, and handed over after. Until
-then nobody has the text; afterwards nothing keeps it.
+A delivery is prepared before the keys are committed, so that most errors occur while nothing has happened, and handed
+over afterwards. Only then is a key's text visible to others; nothing keeps it after that.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from keyctl.models import KeyRecord
 
 @dataclass(frozen=True, slots=True)
 class Minted:
-    """A new key with its text, which exists here and nowhere else."""
+    """A new key with its text, which is stored nowhere."""
 
     record: KeyRecord
     text: str = field(repr=False)
@@ -28,7 +28,7 @@ class Minted:
 
 @dataclass(frozen=True, slots=True)
 class Successor(Minted):
-    """A new key that replaces another; `old` is that key as it will be after the delivery."""
+    """A new key that replaces `old`, which is as it will be after the delivery."""
 
     old: KeyRecord
 
@@ -39,17 +39,17 @@ M_contra = TypeVar("M_contra", bound=Minted, contravariant=True)
 
 class Delivery(Protocol[M_contra]):
     def prepare(self, minted: Sequence[M_contra]) -> None:
-        """Get everything ready, inside the transaction that makes the keys. May be called again after a retry."""
+        """Prepare everything, inside the transaction that creates the keys. Called again if that is retried."""
 
     def hand_over(self) -> None:
-        """Deliver, after the commit. Raises OSError if nobody got the keys."""
+        """Deliver, after the commit. Raises OSError if the keys were not delivered."""
 
     def abandon(self) -> None:
-        """Forget what was prepared."""
+        """Discard what was prepared."""
 
 
 class StreamDelivery(Generic[M]):
-    """Writes what `render` makes of the keys to standard output, in one piece."""
+    """Passes what `render` makes of the keys to `write`, in one piece."""
 
     def __init__(self, write: Callable[[str], None], render: Callable[[Sequence[M]], str]) -> None:
         self._write = write
@@ -68,7 +68,7 @@ class StreamDelivery(Generic[M]):
 
 
 class FileDelivery:
-    """Writes the keys to a file, one a line: mode 0600, complete or absent.
+    """Writes the keys to a file of mode 0600, one on each line: the file is complete or absent.
 
     Raises Refused if the file exists and `replace` is false, NotDelivered if it cannot be written.
     """
@@ -84,13 +84,13 @@ class FileDelivery:
             if self._path.is_dir():
                 raise Refused(f"{self._path} is a folder", hint=f"give a file: --out {self._path}/KEYFILE")
             if not self._replace and os.path.lexists(self._path):
-                raise Refused(f"{self._path} exists already", hint="choose another file, or add --force to replace it")
+                raise Refused(f"{self._path} already exists", hint="choose another file, or add --force to replace it")
             temporary = private_files.temporary_beside(self._path)
             private_files.write_new(temporary, (f"{one.text}\n".encode() for one in minted))
             self._temporary = temporary
         except OSError as error:
             raise NotDelivered(
-                f"cannot write {self._path}: {error.strerror}", hint="no key was made; choose another file"
+                f"cannot write {self._path}: {error.strerror}", hint="no key was minted; choose another file"
             ) from None
 
     def hand_over(self) -> None:

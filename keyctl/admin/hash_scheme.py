@@ -1,4 +1,4 @@
-"""Changes what new keys of a store are hashed with."""
+"""Changes how new keys of a store are hashed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keyctl.times import utc_now
 
 
 def set_scheme(store: Store, actor: Actor, scheme: Scheme, *, reason: str | None = None, dry_run: bool = False) -> bool:
-    """Set the scheme of keys to come, with its event; tell whether it was another one before."""
+    """Set the hash scheme of new keys, with its audit event; return whether it was different before."""
     if scheme == store.hash_parameters:
         return False
     value = json.dumps(scheme.to_dict())

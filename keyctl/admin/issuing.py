@@ -1,4 +1,4 @@
-"""Makes the texts of new keys, and hands them over: a key is delivered, or it is dead."""
+"""Generates and delivers new keys: a key is delivered or revoked."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from keyctl.store import events, keys
 from keyctl.store.database import Connection, Store
 
 T = TypeVar("T")
-_DRAWS = 2000  # of prefixes, before a format's room counts as used up
-_ROOMY = 1 << 64  # prefixes: among a million keys, a million more meet one with odds of one in ten million
+_DRAWS = 2000  # attempts to find unused prefixes, before a format counts as exhausted
+_ROOMY = 1 << 64  # prefixes: a million new ones collide with one of a million in 1 of 10 million cases
 
 
 class Issuer:
-    """What minting and rotation share. `on_hashed` is called after each hash, from any thread."""
+    """The steps that minting and rotation share. `on_hashed` is called after each hash, from any thread."""
 
     def __init__(
         self, store: Store, actor: Actor, *, clock: Callable[[], datetime], on_hashed: Callable[[], None]
@@ -36,15 +36,15 @@ class Issuer:
         self._on_hashed = on_hashed
 
     def draw(self, like: Key, count: int) -> list[GeneratedKey]:
-        """Draw keys whose prefixes nobody has. Raises Refused if the format has no room for them."""
+        """Generate keys with unused prefixes. Raises Refused if the format has too few."""
         profile = self._store.profile
         key_format = profile.key_format
         env = profile.tag_of_environment(like.environment)
         scope = profile.scopes.catalogue[like.scopes[0]].tag if key_format.has("scope") else None
         no_room = Refused(
-            f'the key format of profile "{profile.name}" has no room for {count:,} more: '
-            f"it has {key_format.prefix_space:,} prefixes",
-            hint="give it a longer {prefix}",
+            f'the key format of profile "{profile.name}" cannot make {count:,} more unique '
+            f"prefixes: it has {key_format.prefix_space:,}",
+            hint="make {prefix} longer in the profile",
         )
         if count > key_format.prefix_space:
             raise no_room
@@ -52,7 +52,7 @@ class Issuer:
         with self._store.read() as connection:
             for _ in range(_DRAWS):
                 fresh = {one.prefix: one for one in key_format.generate(count - len(drawn), env=env, scope=scope)}
-                # In so much room nobody meets, and whoever inserts looks again.
+                # Collisions are negligible in a large format; the insert re-checks.
                 for prefix in keys.taken(connection, fresh) if key_format.prefix_space < _ROOMY else ():
                     del fresh[prefix]
                 drawn = fresh | drawn
@@ -61,7 +61,7 @@ class Issuer:
         raise no_room
 
     def hash(self, texts: Sequence[GeneratedKey]) -> dict[str, str]:
-        """Hash on all cores: Argon2's function lets other threads run."""
+        """Return the hash of each key by its prefix. Argon2 runs on all cores: it releases the interpreter's lock."""
         parameters = self._store.hash_parameters
 
         def hash_one(one: GeneratedKey) -> tuple[str, str]:
@@ -79,7 +79,7 @@ class Issuer:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    # ── delivered, or dead ───────────────────────────────────────────────────────────────────────────────────────
+    # ── delivery ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def commit(self, work: Callable[[Connection], T], delivery: Delivery[Any], *, dry_run: bool) -> T:
         try:
@@ -100,13 +100,13 @@ class Issuer:
                 )
             except KeyctlError as failure:
                 raise NotDelivered(
-                    f"{named} could not be written out, and could not be revoked either: {failure.message}",
-                    hint=f"revoke by hand: keyctl revoke {' '.join(one.key.prefix for one in records)}",
+                    f"{named} could not be delivered, and could not be revoked: {failure.message}",
+                    hint=f"revoke manually: keyctl revoke {' '.join(one.key.prefix for one in records)}",
                 ) from error
             if isinstance(error, OSError):
                 raise NotDelivered(
-                    f"{named} could not be written out and is revoked: {error.strerror or error}",
-                    hint="mend the output, and run the command again",
+                    f"{named} could not be delivered and was revoked: {error.strerror or error}",
+                    hint="fix the output destination and retry",
                 ) from error
             raise
 
@@ -117,14 +117,14 @@ class Issuer:
             raise
         except KeyctlError as error:
             error.message = (
-                f"{_count(records)} was written out and works, but the store could not note it: {error.message}"
+                f"{_count(records)} was delivered and works, but the delivery could not be recorded: {error.message}"
             )
             raise
 
     def note_minted(
         self, connection: Connection, entries: Sequence[Entry], like: Key, *, at: datetime, reason: str | None
     ) -> None:
-        """Append the events of new keys, all of which are as `like` is."""
+        """Append the events of new keys that have everything but id, prefix and hash from `like`."""
         events.append_for_keys(
             connection, entries, key_state(like), at=at, actor=self._actor, action="key.minted", reason=reason
         )

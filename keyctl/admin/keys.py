@@ -1,4 +1,4 @@
-"""The life of keys: every change is one transaction and one audit event, checked against the profile first."""
+"""Changes to keys: each is checked against the profile, and is one transaction with its audit events."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ LARGEST_BATCH = 1_000_000
 
 @dataclass(frozen=True)
 class NewKey:
-    """A key to be minted. None takes the profile's default; `expires` is a time as people write it.
+    """A key to be minted. None is the profile's default.
 
-    With `create_owner` an owner that is not there is added; without it, only its handle counts.
+    `expires` is a duration (`30d`), an RFC 3339 time with a zone, or `never`; `metadata` are `NAME=VALUE` texts;
+    without `allowed_ips` (addresses or networks) all are allowed. With `create_owner`, an owner that does not exist is
+    added.
     """
 
     name: str | None = None
@@ -42,7 +44,7 @@ class NewKey:
 
 @dataclass(frozen=True)
 class ScopeChange:
-    """What to do to a key's scopes: replace them all (`only`), else add and remove."""
+    """A change to a key's scopes: replace them all by `only`, or add and remove some."""
 
     add: Sequence[str] = ()
     remove: Sequence[str] = ()
@@ -51,7 +53,10 @@ class ScopeChange:
 
 @dataclass(frozen=True)
 class Update:
-    """What to change beside state, scopes and expiry. None leaves a thing alone; an empty `name` clears it."""
+    """A change to what is neither state, scopes nor expiry. None leaves a value as it is; an empty `name` removes it.
+
+    An empty `allowed_ips` allows every address; `metadata` are `NAME=VALUE` texts, of which an empty value removes one.
+    """
 
     name: str | None = None
     allowed_ips: Sequence[str] | None = None
@@ -60,7 +65,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Change:
-    """A key after a change, or as it was if there was nothing to change."""
+    """A key after a change; `changed` is false if it already was as requested."""
 
     record: KeyRecord
     changed: bool
@@ -68,21 +73,27 @@ class Change:
 
 @dataclass(frozen=True)
 class Rotation:
-    """A new key and the one that it replaces, as they are once the new one was delivered."""
+    """A new key and the one that it replaces, both as they are after the delivery."""
 
     new: KeyRecord
     old: KeyRecord
 
 
 class _PrefixTaken(Exception):
-    """Another process took a prefix between the draw and the insert."""
+    """Another process inserted a key with the same prefix after it was drawn."""
 
 
 class KeyAdmin:
     """Mints, rotates, revokes, locks and changes keys.
 
-    Raises NotFound for an unknown selector, UsageError for what means nothing, Refused for what is not allowed; then
-    nothing is changed. With `dry_run` all is checked, and nothing is changed either.
+    `clock` returns the current time, aware and in UTC; `on_hashed` is called after each hash, from any thread.
+
+    A selector is a key's id or whole prefix. Every method that takes several changes all of these keys or none, and
+    returns one Change for each key, in their order. `reason` is written to the audit log: at most 500 characters on one
+    line. With `dry_run`, everything is checked, the result is what would be returned, and nothing is changed.
+
+    Every method raises NotFound for an unknown selector, UsageError for an invalid value, Refused for what the profile
+    or the key's state does not allow, and StoreUnavailable or StoreBusy; then nothing was changed.
     """
 
     def __init__(
@@ -109,13 +120,13 @@ class KeyAdmin:
         reason: str | None = None,
         dry_run: bool = False,
     ) -> list[KeyRecord]:
-        """Make keys and hand them over: all of them, or none.
+        """Mint `count` keys (1 to 1,000,000) that are alike, and deliver them: all of them, or none.
 
-        Their texts go to `delivery` and nowhere else. Raises NotDelivered if they could not be written out; they are
-        then revoked.
+        Their texts go to `delivery` and nowhere else. Returns the keys without their texts. Raises NotDelivered if they
+        could not be delivered; they are then revoked.
         """
         if not 1 <= count <= LARGEST_BATCH:
-            raise UsageError(f"{count:,} keys cannot be minted at once", hint=f"give 1 to {LARGEST_BATCH:,}")
+            raise UsageError(f"--count must be 1 to {LARGEST_BATCH:,}, not {count:,}", hint="for example: --count 50")
         now = self._clock()
         if new.owner is None and self._store.profile.default_owner is not None:
             new = replace(new, owner=NewOwner(self._store.profile.default_owner), create_owner=True)
@@ -176,10 +187,14 @@ class KeyAdmin:
         reason: str | None = None,
         dry_run: bool = False,
     ) -> Rotation:
-        """Replace a key by a successor with the same owner, environment, scopes, networks and metadata.
+        """Replace a key with a new one that has the same owner, environment, scopes, networks and metadata.
 
-        The old key ends only after the new one was handed over: at once with `grace` 0, else after it (the profile's
-        grace if None), and never later than it would have. The result holds no text. Raises NotDelivered as `mint`.
+        The old key stays valid until the new one was delivered: it is then revoked if `grace` is zero, else it expires
+        after `grace` (None: the profile's), and never later than before. `expires` is when the new key expires, as in
+        NewKey; None gives it as long a lifetime as the old key had.
+
+        Returns both keys, without the new one's text. Raises NotDelivered if that could not be delivered; the new key
+        is then revoked, and the old one is unchanged.
         """
         now = self._clock()
         if grace is None:
@@ -194,7 +209,7 @@ class KeyAdmin:
             [old] = keys.select_for_change(connection, [selector])
             lifecycle.refuse_unrotatable(old, now)
             if old.key.scopes != before.key.scopes or keys.taken(connection, [text.prefix]):
-                raise Refused(f"{old.key.prefix} was changed by somebody else meanwhile", hint="run the command again")
+                raise Refused(f"{old.key.prefix} was changed by another process", hint="retry the command")
             for abandoned in keys.undelivered_successors(connection, old.key.id):
                 self._issuer.revoke_in(connection, [abandoned], now=now, reason=lifecycle.UNDELIVERED)
             successor = replace(
@@ -239,7 +254,11 @@ class KeyAdmin:
         reason: str | None = None,
         dry_run: bool = False,
     ) -> list[Change]:
-        """End keys for good. `if_unused_for` refuses if one was used since, or if the store cannot know."""
+        """Revoke keys permanently.
+
+        With `if_unused_for`, raises Refused if one was used within that time, or if the store has not recorded use for
+        as long.
+        """
         now = self._clock()
 
         def values(connection: Connection, record: KeyRecord) -> Mapping[str, Any]:
@@ -259,7 +278,7 @@ class KeyAdmin:
         reason: str | None = None,
         dry_run: bool = False,
     ) -> list[Change]:
-        """Suspend keys, for `duration` or until they are unlocked."""
+        """Lock keys for `duration`, or with None until they are unlocked."""
         now = self._clock()
         until = now + duration if duration is not None else None
 
@@ -272,7 +291,7 @@ class KeyAdmin:
         return self._change(selectors, "key.locked", values, now=now, reason=reason, dry_run=dry_run)
 
     def unlock(self, selectors: Sequence[str], *, reason: str | None = None, dry_run: bool = False) -> list[Change]:
-        """Lift a lock."""
+        """Unlock keys. A key that is not locked stays as it is."""
         now = self._clock()
 
         def values(_: Connection, record: KeyRecord) -> Mapping[str, Any]:
@@ -284,17 +303,17 @@ class KeyAdmin:
     def expire(
         self, selectors: Sequence[str], to: str, *, reason: str | None = None, dry_run: bool = False
     ) -> list[Change]:
-        """Set when keys end, or with `never` that they do not. `to` is a time as people write it."""
+        """Set when keys expire. `to` is a duration from now (`30d`), an RFC 3339 time with a zone, or `never`."""
         now = self._clock()
         parse_when(to, now=now)
 
         def values(_: Connection, record: KeyRecord) -> Mapping[str, Any]:
             key = record.key
-            lifecycle.refuse_revoked(key, "given another expiry")
+            lifecycle.refuse_revoked(key, "given a new expiry")
             moment = policy.expiry(self._store.profile, to, created_at=key.created_at, now=now)
             if key.replaced_by and key.expires_at and (moment is None or moment > key.expires_at):
                 raise Refused(
-                    f"{key.prefix} was replaced, and ends {format_time(key.expires_at)}: it cannot live longer",
+                    f"{key.prefix} was replaced and expires at {format_time(key.expires_at)}: it cannot be extended",
                     hint=f"its successor: keyctl show {key.replaced_by}",
                 )
             return {"expires_at": moment}
@@ -304,7 +323,7 @@ class KeyAdmin:
     def scope(
         self, selectors: Sequence[str], change: ScopeChange, *, reason: str | None = None, dry_run: bool = False
     ) -> list[Change]:
-        """Add, remove or replace scopes, within the profile."""
+        """Add, remove or replace scopes, as far as the profile allows."""
         profile, now = self._store.profile, self._clock()
         add, remove = (policy.known_scopes(profile, names) for names in (change.add, change.remove))
         only = policy.known_scopes(profile, change.only) if change.only is not None else None
@@ -313,12 +332,12 @@ class KeyAdmin:
 
         def values(_: Connection, record: KeyRecord) -> Mapping[str, Any]:
             key = record.key
-            lifecycle.refuse_revoked(key, "given other scopes")
+            lifecycle.refuse_revoked(key, "given new scopes")
             kept = [scope for scope in (key.scopes if only is None else only) if scope not in remove]
             wanted = tuple(dict.fromkeys((*kept, *add)))
             if profile.scopes.primary == "first" and key.scopes[:1] != wanted[:1]:
                 raise Refused(
-                    f"{key.scopes[0] if key.scopes else 'none'} is the primary scope of {key.prefix}: it stays",
+                    f"{key.scopes[0] if key.scopes else 'none'} is the primary scope of {key.prefix}, and is fixed",
                     hint="mint a key with another primary scope, and revoke this one",
                 )
             policy.check_scopes(profile, wanted, record.owner)
@@ -329,7 +348,7 @@ class KeyAdmin:
     def update(
         self, selectors: Sequence[str], new: Update, *, reason: str | None = None, dry_run: bool = False
     ) -> list[Change]:
-        """Change the name, the allowed networks (an empty list allows all) or metadata (an empty value removes one)."""
+        """Change the name, the allowed networks or metadata of keys."""
         wanted: dict[str, Any] = {}
         if new.name is not None:
             wanted["name"] = checked_text("name", new.name) if new.name else None
@@ -355,7 +374,7 @@ class KeyAdmin:
         reason: str | None,
         dry_run: bool,
     ) -> list[Change]:
-        """Change each selected key as `values` says: all of them in one transaction, or none."""
+        """Set on each selected key what `values` returns for it, in one transaction."""
 
         def work(connection: Connection) -> list[Change]:
             changes = []
@@ -373,10 +392,10 @@ class KeyAdmin:
 
         return self._store.write(work, dry_run=dry_run)
 
-    # ── what a new key is like ───────────────────────────────────────────────────────────────────────────────────
+    # ── properties of new keys ───────────────────────────────────────────────────────────────────────────────────
 
     def _owner(self, new: NewKey, now: datetime) -> Owner | None:
-        """Return the new key's owner. One that is to be created is only imagined: it has no id yet."""
+        """Return the new key's owner. One that is still to be created has no id yet."""
         if new.owner is None:
             if self._store.profile.owners.required:
                 raise Refused(
@@ -389,11 +408,11 @@ class KeyAdmin:
         if owner is None:
             return imagine_owner(self._store.profile, new.owner, actor=self._actor, now=now)
         if new.owner.kind not in (None, owner.kind):
-            raise Refused(f"the owner {owner.handle} is there already, and of the kind {owner.kind}")
+            raise Refused(f"the owner {owner.handle} already exists, and its kind is {owner.kind}")
         return owner
 
     def _template(self, new: NewKey, owner: Owner | None, now: datetime) -> Key:
-        """Check a new key against the profile; return it without what makes it unique."""
+        """Check a new key against the profile; return it without id, prefix and hash."""
         profile = self._store.profile
         return Key(
             id="",
@@ -425,7 +444,7 @@ class KeyAdmin:
         current_old = keys.select_for_change(connection, [old.id])[0].key
         if current_new.revoked_at is not None or current_old.replaced_by is not None:
             raise Refused(
-                f"another rotation of {old.prefix} overtook this one: {new.prefix}, just written out, is revoked",
+                f"another process rotated {old.prefix} first: {new.prefix}, which was just delivered, is revoked",
                 hint=f"keyctl show {old.prefix}",
             )
         ended = lifecycle.end_of_replaced(current_old, new.id, grace, now)

@@ -1,4 +1,4 @@
-"""What `verify --record` writes: the last use, and a stronger hash where the store's own has become one."""
+"""What `verify --record` writes: the last use, and a new hash where the store's scheme has become stronger."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from keyctl.store.database import Connection, Store
 
 
 def record_use(store: Store, actor: Actor, record: KeyRecord, text: str, *, now: datetime) -> None:
-    """Note that a key was used now. `text` is the key that was just proven; it is not kept.
+    """Record that a key was used at `now`. `text` is the key that was just verified; it is not stored.
 
-    A rehash is a change, with its event; a use is not.
+    A new hash is a change with an audit event; a use is not.
     """
     key = record.key
     stronger = store.hash_parameters.hash(text) if hashing.needs_rehash(key.phc, store.hash_parameters) else None

@@ -1,4 +1,4 @@
-"""Changes to owners: one transaction and one audit event each."""
+"""Changes to owners: each is one transaction with its audit event."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from keyctl.times import utc_now
 
 @dataclass(frozen=True)
 class NewOwner:
-    """An owner to be added: `attributes` are `K=V` texts; None takes the profile's default."""
+    """An owner to be added. `attributes` are `NAME=VALUE` texts; None is the profile's default."""
 
     handle: str
     kind: str | None = None
@@ -33,14 +33,20 @@ class NewOwner:
 
 @dataclass(frozen=True)
 class OwnerChange:
-    """An owner after a change, or as it was if there was nothing to change."""
+    """An owner after a change; `changed` is false if it already was as requested."""
 
     owner: Owner
     changed: bool
 
 
 class OwnerAdmin:
-    """Adds, changes, disables and enables owners. Raises NotFound, UsageError and Refused; then nothing is changed."""
+    """Adds, changes, disables and enables owners. `clock` returns the current time, aware and in UTC.
+
+    A handle may also be the owner's id. `reason` is written to the audit log. With `dry_run`, everything is checked,
+    the result is what would be returned, and nothing is changed. Every method raises NotFound for an unknown owner,
+    UsageError for an invalid value, Refused for what the profile does not allow, and StoreUnavailable or StoreBusy;
+    then nothing was changed.
+    """
 
     def __init__(self, store: Store, actor: Actor, *, clock: Callable[[], datetime] = utc_now) -> None:
         self._store = store
@@ -50,14 +56,12 @@ class OwnerAdmin:
     def add(
         self, new: NewOwner, *, ensure: bool = False, reason: str | None = None, dry_run: bool = False
     ) -> OwnerChange:
-        """Add an owner; with `ensure`, one that is there already is left as it is."""
+        """Add an owner. Raises Refused if it exists; with `ensure`, that one is returned as it is."""
 
         def work(connection: Connection) -> OwnerChange:
             existing = owners.find(connection, new.handle)
             if existing and not ensure:
-                raise Refused(
-                    f'there is an owner "{new.handle}" already', hint="to accept the one that is there: --ensure"
-                )
+                raise Refused(f'the owner "{new.handle}" already exists', hint="to accept an existing owner: --ensure")
             if existing:
                 return OwnerChange(existing, changed=False)
             added = create_owner(
@@ -78,7 +82,10 @@ class OwnerAdmin:
         reason: str | None = None,
         dry_run: bool = False,
     ) -> OwnerChange:
-        """Change what is given; an empty `name`, `parent` or `plan` clears it."""
+        """Change what is not None; an empty `name`, `parent` or `plan` removes it.
+
+        `attributes` are `NAME=VALUE` texts, of which an empty value removes one; those not named stay.
+        """
         profile = self._store.profile
 
         def changes(connection: Connection, owner: Owner) -> dict[str, Any]:
@@ -92,7 +99,7 @@ class OwnerAdmin:
                 above = owners.get(connection, parent, lock=True) if parent else None
                 policy.parent(profile, kind, above)
                 if above and owner.id in {one.id for one in owners.with_ancestors(connection, above.handle)}:
-                    raise Refused(f"{above.handle} is below {owner.handle}: it cannot stand above it too")
+                    raise Refused(f"{above.handle} is a descendant of {owner.handle}: it cannot be its parent")
                 wanted["parent_id"] = above.id if above else None
             if attributes:
                 wanted["attributes"] = policy.attributes(kind, attributes, owner.attributes)
@@ -101,7 +108,7 @@ class OwnerAdmin:
         return self._change(handle, "owner.updated", changes, reason=reason, dry_run=dry_run)
 
     def disable(self, handle: str, *, reason: str | None = None, dry_run: bool = False) -> OwnerChange:
-        """Stop an owner's keys and those of all owners below, until it is enabled again."""
+        """Suspend the keys of an owner and of all its descendants, until it is enabled again."""
         return self._change(
             handle,
             "owner.disabled",
@@ -111,6 +118,7 @@ class OwnerAdmin:
         )
 
     def enable(self, handle: str, *, reason: str | None = None, dry_run: bool = False) -> OwnerChange:
+        """Enable a disabled owner."""
         return self._change(handle, "owner.enabled", lambda *_: {"disabled_at": None}, reason=reason, dry_run=dry_run)
 
     def _change(
@@ -143,7 +151,7 @@ class OwnerAdmin:
 
 
 def imagine_owner(profile: Profile, new: NewOwner, *, actor: Actor, now: datetime, above: Owner | None = None) -> Owner:
-    """Check a new owner against the profile; return it without an id. Raises UsageError and Refused."""
+    """Check a new owner against the profile; return it without an id. Raises UsageError or Refused."""
     kind = policy.owner_kind(profile, new.kind)
     policy.parent(profile, kind, above)
     return Owner(

@@ -1,4 +1,4 @@
-"""Changes the profile of a live store: what no live key needs may go, and old key formats keep verifying."""
+"""Changes the profile of a store in use: nothing that a live key needs is removed, and old key formats stay valid."""
 
 from __future__ import annotations
 
@@ -23,21 +23,24 @@ _HAVE_IT = ("an owner has it", "owners have it")
 
 @dataclass(frozen=True)
 class ProfileChange:
-    """The differences, one a line: `+ path = value`, `- path = value`. None: nothing to change."""
+    """The differences, as `+ path = value` and `- path = value`; empty if there are none."""
 
     differences: Sequence[str]
 
 
 class ProfileAdmin:
+    """Changes a store's profile. `clock` returns the current time, aware and in UTC."""
+
     def __init__(self, store: Store, actor: Actor, *, clock: Callable[[], datetime] = utc_now) -> None:
         self._store = store
         self._actor = actor
         self._clock = clock
 
     def apply(self, new: Profile, *, reason: str | None = None, dry_run: bool = False) -> ProfileChange:
-        """Put `new` in the place of the store's profile, in one transaction with its event.
+        """Replace the store's profile, in one transaction with its audit event.
 
-        Raises Refused if live keys hold, or owners have, what it removes.
+        With `dry_run`, everything is checked and nothing is changed. Returns the differences. Raises Refused if live
+        keys or owners use something that `new` does not have, or if another process changed the profile.
         """
         old = self._store.profile
         differences = tuple(_differences(old.document, new.document))
@@ -47,7 +50,7 @@ class ProfileAdmin:
 
         def work(connection: Connection) -> None:
             if settings.read(connection)[SettingName.PROFILE] != old.to_json():
-                raise Refused("the profile was changed by somebody else meanwhile", hint="run the command again")
+                raise Refused("the profile was changed by another process", hint="retry the command")
             self._refuse_removals(connection, old, new, now)
             kept = {
                 SettingName.PROFILE: new.to_json(),
@@ -84,14 +87,14 @@ class ProfileAdmin:
         for environment in set(old.environments.values()) - set(new.environments.values()):
             users = keys.count_live(connection, keys.Filters(environment=environment), now=now)
             refuse("environment", environment, users, "a live key is for it", "live keys are for it")
-        everybody = owners.every(connection)
+        all_owners = owners.every(connection)
         for owner_kind in old.owners.kinds.keys() - new.owners.kinds.keys():
-            refuse("kind of owner", owner_kind, sum(one.kind == owner_kind for one in everybody), *_OF_IT)
+            refuse("kind of owner", owner_kind, sum(one.kind == owner_kind for one in all_owners), *_OF_IT)
         for plan in old.plans.keys() - new.plans.keys():
-            refuse("plan", plan, sum(one.plan == plan for one in everybody), *_HAVE_IT)
-        for owner in everybody:
+            refuse("plan", plan, sum(one.plan == plan for one in all_owners), *_HAVE_IT)
+        for owner in all_owners:
             for name in owner.attributes.keys() - new.owners.kinds[owner.kind].attributes.keys():
-                refuse("attribute", name, sum(name in one.attributes for one in everybody), *_HAVE_IT)
+                refuse("attribute", name, sum(name in one.attributes for one in all_owners), *_HAVE_IT)
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
@@ -105,7 +108,7 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the paths of a document's values. An empty table counts: a scope may say nothing of itself."""
+    """Yield the paths of a document's values. An empty table counts: a scope may have no details."""
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
             yield from _leaves(inner, f"{path}.{key}" if path else key)

@@ -1,6 +1,7 @@
-"""The admin token: a human's password that every change to a store needs, once it is set.
+"""The admin token: a password that every change to a store requires, once it is set.
 
-Stored as Argon2id at OWASP's parameters, whatever the store's own: unlike a generated key, a password can be guessed.
+Stored as an Argon2id hash with OWASP's parameters, whatever the store's own: unlike a generated key, a password can be
+guessed.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from keyctl.store.setting_names import SettingName
 from keyctl.times import utc_now
 
 SHORTEST = 12
-_HINT = "give it: KEYCTL_ADMIN_TOKEN, --admin-token-file FILE, or at the prompt"
+_HINT = "set KEYCTL_ADMIN_TOKEN, or give --admin-token-file FILE, or type it at the prompt"
 
 
 class AdminToken:
-    """Sets, rotates, clears and checks the token. It is never kept, and stands in no message, event or `repr`."""
+    """Sets, rotates, clears and checks the token, which is in no message, event or `repr`.
+
+    `clock` returns the current time, aware and in UTC.
+    """
 
     def __init__(self, store: Store, actor: Actor, *, clock: Callable[[], datetime] = utc_now) -> None:
         self._store = store
@@ -34,7 +38,7 @@ class AdminToken:
         return SettingName.ADMIN_TOKEN in self._store.settings
 
     def authorise(self, presented: str | None) -> None:
-        """Raise NotAuthorised, and log it, unless the token is the store's, or the store has none."""
+        """Raise NotAuthorised, and write it to the audit log, unless the token is right or the store has none."""
         phc = self._store.settings.get(SettingName.ADMIN_TOKEN)
         if phc is None or (presented and hashing.verify(presented, phc)):
             return
@@ -43,19 +47,19 @@ class AdminToken:
         raise NotAuthorised(f"the admin token {problem}: nothing was changed", hint=_HINT)
 
     def set(self, new: str) -> None:
-        """Set the first token. Raises Refused if there is one."""
+        """Set the first token. Raises Refused if there is one, UsageError if it is shorter than 12 characters."""
         if self.is_set:
-            raise Refused("the store has an admin token already", hint="keyctl admin-token rotate")
+            raise Refused("the store already has an admin token", hint="keyctl admin-token rotate")
         self._write(new, "admin_token.set")
 
     def rotate(self, new: str) -> None:
-        """Replace the token. Raises Refused if there is none. The caller has authorised the old one."""
+        """Replace the token, after `authorise`. Raises Refused if there is none, UsageError as `set` does."""
         if not self.is_set:
             raise Refused("the store has no admin token", hint="keyctl admin-token set")
         self._write(new, "admin_token.rotated")
 
     def clear(self) -> bool:
-        """Remove the token; tell whether there was one. The caller has authorised it."""
+        """Remove the token, after `authorise`. Return whether there was one."""
         if not self.is_set:
             return False
 
@@ -68,7 +72,7 @@ class AdminToken:
 
     def _write(self, new: str, action: str) -> None:
         if len(new) < SHORTEST:
-            raise UsageError(f"the admin token has {len(new)} characters: it needs {SHORTEST} or more")
+            raise UsageError(f"the admin token has {len(new)} characters: at least {SHORTEST} are required")
         phc = hashing.DEFAULT.hash(new)
 
         def work(connection: Connection) -> None:

@@ -1,1 +1,1 @@
-"""The database, through SQLAlchemy Core: SQLite or PostgreSQL. Nothing outside this folder knows SQLAlchemy."""
+"""The database, SQLite or PostgreSQL, through SQLAlchemy Core. Nothing outside this folder imports SQLAlchemy."""

@@ -1,10 +1,10 @@
-"""Long lists of values, in pieces that a statement takes."""
+"""Splits long lists of values into parts that fit into a statement."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-_LONGEST = 400  # SQLite before 3.32 takes 999 values in a statement, and some statements have each twice
+_LONGEST = 400  # SQLite before 3.32 allows 999 values in a statement, and some statements have each twice
 
 
 def chunks(values: list[str]) -> Iterable[list[str]]:

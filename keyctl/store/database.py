@@ -1,4 +1,4 @@
-"""Opens a store, and runs its transactions."""
+"""Opens a store and runs its transactions."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ T = TypeVar("T")
 
 
 class Database:
-    """A database that may or may not hold a store yet. `wait` is how many seconds to wait for another writer.
+    """A database that may not hold a store yet. `wait` is how many seconds to wait for another writer.
 
-    `patient` waits as long for a server that is not up yet. Every error of the driver becomes a StoreUnavailable.
+    With `patient`, also wait that long for a server that is starting. Every error of the driver becomes a
+    StoreUnavailable.
     """
 
     def __init__(self, location: StoreLocation, *, wait: float = DEFAULT_WAIT, patient: bool = False) -> None:
@@ -45,7 +46,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads, and sees one state of the store."""
+        """Begin a transaction that only reads, and sees one consistent state of the store."""
         with (
             self._explained(),
             self._engine.connect().execution_options(**self._read_options) as connection,
@@ -54,9 +55,9 @@ class Database:
             yield connection
 
     def write(self, work: Callable[[Connection], T], *, dry_run: bool = False) -> T:
-        """Run `work` in one transaction; with `dry_run`, take back at its end all it did.
+        """Run `work` in one transaction, and return its result; with `dry_run`, roll the transaction back at the end.
 
-        Where another transaction was first, `work` runs again, and must not keep anything from before.
+        After a conflict with another transaction, `work` runs again: it must not keep state between runs.
         """
         with self._explained():
             for attempt in range(_ATTEMPTS):
@@ -96,12 +97,12 @@ class Database:
             return result
 
     def _was_committed(self, seq: int, digest: str) -> bool:
-        """Look up the outcome of a commit during which the connection was lost."""
+        """Return whether a transaction was committed that lost its connection during the commit."""
         self._engine.dispose()
         query = select(tables.events.c.seq).where(tables.events.c.seq == seq, tables.events.c.hash == digest)
 
         def look(connection: Connection) -> bool:
-            # The server may still be at it: its lock on the head of the chain ends when it has decided.
+            # The server may still be committing: until it has finished, it holds the lock on the chain's head.
             connection.execute(select(tables.audit_head).with_for_update())
             return connection.execute(query).first() is not None
 
@@ -110,8 +111,8 @@ class Database:
                 return self._attempt(look, dry_run=True)
         except StoreUnavailable as error:
             raise StoreUnavailable(
-                f"the connection was lost during a commit, and the outcome is not known: {error.message}",
-                hint="look before you try again: keyctl audit list",
+                f"the connection was lost during a commit, and the outcome is unknown: {error.message}",
+                hint="check before you retry: keyctl audit list",
             ) from error
 
     @contextmanager
@@ -121,7 +122,7 @@ class Database:
         except RowDamaged as error:
             raise damaged(str(self.location), str(error)) from error
         except UnicodeEncodeError:  # arguments may hold bytes that are not UTF-8
-            raise UsageError("an argument is not UTF-8 text: nothing in a store is called so") from None
+            raise UsageError("an argument is not valid UTF-8: no name in a store can match it") from None
         except DBAPIError as error:
             if self.location.file is not None:
                 raise sqlite_file.explain(self.location.file, str(error.orig)) from error
@@ -130,7 +131,7 @@ class Database:
 
 
 class Store(Database):
-    """An open store of this version's schema: a keyring, and where changes are written.
+    """An open store with this version's schema, for look-ups and for changes.
 
     Raises StoreUnavailable, StoreBusy, or ConfigurationInvalid for another schema than this version's.
     """
@@ -154,10 +155,10 @@ class Store(Database):
         found = settings.read(connection)
         if not found:
             raise ConfigurationInvalid(
-                f"the store at {self.location} has tables, and is not initialised", hint="keyctl init"
+                f"the store at {self.location} has tables but is not initialised", hint="keyctl init"
             )
         self.profile, self.formats, self.hash_parameters = read_rules(str(self.location), found)
-        self.settings = found  # last: rules that cannot be read are not taken for read
+        self.settings = found  # last: if the rules cannot be read, the next refresh tries again
 
     def find(self, prefix: str) -> KeyRecord | None:
         with self.read() as connection:
@@ -168,10 +169,10 @@ class Store(Database):
             return owners.with_ancestors(connection, handle)
 
     def check(self, now: datetime) -> None:
-        """Do nothing: a store is never too old."""
+        """Do nothing: unlike a bundle, a store is never out of date."""
 
     def refresh(self, now: datetime) -> bool:  # noqa: ARG002 - bundles need it
-        """Read the store's settings again; tell whether they changed."""
+        """Read the store's settings again; return whether they changed."""
         with self.read() as connection:
             if settings.read(connection) == self.settings:
                 return False

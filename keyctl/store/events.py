@@ -44,7 +44,7 @@ def append_for_keys(
     action: str,
     reason: str | None,
 ) -> None:
-    """Add what was set on keys: one event for at most KEYS_PER_EVENT of them. `common` holds for every one."""
+    """Add what was set on keys, in events of at most KEYS_PER_EVENT keys. `common` was set on all of them."""
     for i in range(0, len(entries), KEYS_PER_EVENT):
         detail = {"keys": list(entries[i : i + KEYS_PER_EVENT]), "set": dict(common)}
         append(connection, EventContent(at, actor, action, reason, detail))
@@ -71,18 +71,18 @@ def latest(
 
 
 def as_written(connection: Connection) -> Iterable[Event]:
-    """Yield all events, oldest first, without holding them all at once. Raises RowDamaged for one not as written."""
+    """Yield all events, oldest first, in constant memory. Raises RowDamaged for one that keyctl did not write so."""
     query = select(events).order_by(events.c.seq).execution_options(yield_per=1000)
-    with closing(connection.execute(query)) as result:  # a cursor on the server, if the reader stops early
+    with closing(connection.execute(query)) as result:  # closes the server's cursor if the caller stops early
         for row in result.mappings():
             event = _decode(row)
             if dict(row) != _encode(event):
-                raise RowDamaged(f"event {event.seq} was altered: keyctl writes it otherwise")
+                raise RowDamaged(f"event {event.seq} was altered: keyctl writes it differently")
             yield event
 
 
 def head(connection: Connection) -> tuple[int, str] | None:
-    """Return the end of the chain; None if there is not exactly one."""
+    """Return the number and the hash of the last event; None if there is not exactly one record of it."""
     rows = connection.execute(select(audit_head)).all()
     return (rows[0].seq, rows[0].hash) if len(rows) == 1 else None
 

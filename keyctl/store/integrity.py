@@ -1,4 +1,4 @@
-"""Compares the whole store with what the audit log says it must hold."""
+"""Compares the whole store with the state that follows from the audit log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AUDITED_SETTINGS = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """How much was checked, and the first thing found broken: an event, else an owner or a key."""
+    """How many rows were checked, and the first fault: in an event, a setting, an owner or a key."""
 
     events: int
     keys: int
@@ -32,9 +32,9 @@ class Verdict:
 
 
 def check(database: Database) -> Verdict:
-    """Recompute the chain, replay it, and compare. Reads one consistent state, in one transaction.
+    """Recompute the chain, replay it and compare, in one transaction that sees one consistent state.
 
-    The database need not open as a store: its settings may be what was altered.
+    Takes a Database, since an altered store may not open as a Store.
     """
     check_revision(str(database.location), database.revision())
     seen = {"events": 0, "keys": 0, "owners": 0}
@@ -53,7 +53,7 @@ def _faults(connection: Connection, seen: dict[str, int]) -> Generator[str, None
             yield fault
         seen["events"] += 1
     head = events.head(connection)
-    if fault := history.check_head(*head) if head else "the log's head is gone, or there are several":
+    if fault := history.check_head(*head) if head else "the log's head is missing, or there are several":
         yield fault
     kept = settings.read(connection)
     for name in _AUDITED_SETTINGS:

@@ -1,4 +1,4 @@
-"""Keys in the database: look-ups, pages, inserts and updates of single columns."""
+"""Keys in the database: look-ups, pages, inserts, and updates of single columns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _END_OF_TIME = 2**62
 
 @dataclass(frozen=True)
 class Filters:
-    """Which keys: all conditions given must hold. `name` is a glob of `*` and `?`; `owner_id` an owner's id."""
+    """Which keys: those that meet all conditions that are not None. `name` is a pattern with `*` and `?`."""
 
     status: Status | None = None
     owner_id: str | None = None
@@ -44,7 +44,7 @@ class Page:
     next: str | None
 
 
-# What a page is sorted by, and whether the greatest comes first. Never NULL, so that a cursor can stand anywhere.
+# What pages are sorted by, and whether in descending order. Never NULL, so that a cursor can point to any row.
 SORTS: Mapping[str, tuple[ColumnElement[Any], bool]] = {
     "created": (keys.c.created_at, True),
     "expires": (func.coalesce(keys.c.expires_at, _END_OF_TIME), False),
@@ -80,9 +80,9 @@ def select_for_change(connection: Connection, selectors: Sequence[str]) -> list[
 
 
 def get(connection: Connection, selector: str, *, beginning: int | None = None) -> KeyRecord:
-    """Return the key with this id or whole prefix, or with a unique prefix that begins so. Raises NotFound.
+    """Return the key with this id or prefix, or the only one whose prefix begins with `selector`. Raises NotFound.
 
-    `beginning` is the least number of characters that may stand for a whole prefix.
+    `beginning` is how many characters of a prefix are required at least; None requires all.
     """
     row = connection.execute(select(keys).where(_selected(selector))).mappings().first()
     if row is None and beginning and len(selector) >= beginning:
@@ -91,7 +91,7 @@ def get(connection: Connection, selector: str, *, beginning: int | None = None) 
         ).mappings()
         matches = list(rows)
         if len(matches) > 1:
-            raise NotFound(f'"{selector}" is the beginning of several keys', hint="give more of it; see: keyctl list")
+            raise NotFound(f'"{selector}" matches several keys', hint="give more characters; see: keyctl list")
         row = matches[0] if matches else None
     if row is None:
         raise _unknown(connection, selector)
@@ -104,7 +104,7 @@ def by_id(connection: Connection, key_id: str) -> Key | None:
 
 
 def taken(connection: Connection, prefixes: Iterable[str]) -> set[str]:
-    """Return those of `prefixes` that keys in the store have."""
+    """Return those of `prefixes` that are in use."""
     query = select(keys.c.prefix).where(keys.c.prefix.in_(bindparam("chosen", expanding=True)))
     found: set[str] = set()
     for chunk in chunks(list(prefixes)):
@@ -113,7 +113,7 @@ def taken(connection: Connection, prefixes: Iterable[str]) -> set[str]:
 
 
 def undelivered_successors(connection: Connection, key_id: str) -> list[KeyRecord]:
-    """Return what a rotation of this key made that never reached anybody and is not revoked yet."""
+    """Return the successors of this key that were never delivered and are not revoked."""
     query = select(keys).where(keys.c.replaces == key_id, keys.c.delivered_at.is_(None), keys.c.revoked_at.is_(None))
     return owners.attach(connection, [decode_key(row) for row in connection.execute(query).mappings()])
 
@@ -123,7 +123,7 @@ def add(connection: Connection, new: Sequence[Key]) -> None:
 
 
 def add_alike(connection: Connection, like: Key, new: Sequence[Key]) -> None:
-    """Insert the ids, prefixes and hashes of keys that have the rest from `like`: it is encoded once."""
+    """Insert keys that differ from `like` only in id, prefix and hash: the rest is encoded once."""
     common = encode_key(like)
     rows = [{**common, "id": key.id, "prefix": key.prefix, "phc": key.phc} for key in new]
     # The statement is SQLAlchemy's, and the rows go past it: tests/benchmarks, "mint of … keys, sha256".
@@ -133,12 +133,12 @@ def add_alike(connection: Connection, like: Key, new: Sequence[Key]) -> None:
 
 
 def set_columns(connection: Connection, key_id: str, **values: Any) -> None:
-    """Set these columns of one key, and no others: what another process wrote meanwhile stays."""
+    """Set these columns of one key, and no others: a change by another process to the others is kept."""
     connection.execute(update(keys).where(keys.c.id == key_id).values(**encode(values)))
 
 
 def replace_hash(connection: Connection, key_id: str, *, old: str, new: str) -> bool:
-    """Replace a key's hash unless somebody else did meanwhile; tell whether it was done."""
+    """Replace a key's hash, unless another process did; return whether it was replaced."""
     changed = connection.execute(update(keys).where(keys.c.id == key_id, keys.c.phc == old).values(phc=new))
     return changed.rowcount == 1
 
@@ -160,7 +160,7 @@ def page(
     limit: int | None = 100,
     after: str | None = None,
 ) -> Page:
-    """Return keys that match, in order, and the cursor of the next page if there is one. Raises UsageError."""
+    """Return matching keys in order, and the next page's cursor if there is one. Raises UsageError for a bad cursor."""
     column, descending = SORTS[sort]
     descending ^= reverse
     query = select(keys).where(*_conditions(filters, now))
@@ -184,7 +184,7 @@ def by_prefix(connection: Connection, filters: Filters, *, now: datetime, after:
 
 
 def count_live(connection: Connection, filters: Filters, *, now: datetime) -> int:
-    """Return how many keys match that are neither revoked nor expired."""
+    """Count the matching keys that are neither revoked nor expired."""
     moment = to_milliseconds(now)
     ended = [_has_status(status, moment) for status in (Status.REVOKED, Status.EXPIRED)]
     query = select(func.count()).select_from(keys).where(*_conditions(filters, now), *map(not_, ended))
@@ -192,12 +192,14 @@ def count_live(connection: Connection, filters: Filters, *, now: datetime) -> in
 
 
 def as_written(connection: Connection) -> Iterable[Key]:
-    """Yield all keys without holding them all at once. Raises RowDamaged for one that keyctl writes otherwise."""
+    """Yield all keys in constant memory. Raises RowDamaged for one that keyctl did not write so."""
     with closing(connection.execute(select(keys).execution_options(yield_per=1000))) as result:
         for row in result.mappings():
             key = decode_key(row)
             if dict(row) != encode_key(key):
-                raise RowDamaged(f"key {key.prefix} ({key.id}) was altered outside keyctl: keyctl writes it otherwise")
+                raise RowDamaged(
+                    f"key {key.prefix} ({key.id}) was altered outside keyctl: keyctl writes it differently"
+                )
             yield key
 
 
@@ -211,7 +213,7 @@ def _conditions(filters: Filters, now: datetime) -> list[ColumnElement[bool]]:
     if filters.environment:
         conditions.append(keys.c.environment == filters.environment)
     if filters.scope:
-        # A scope's name holds no quote, so this matches whole names in the JSON list only.
+        # A scope's name has no quotes, so this matches only whole names in the JSON list.
         conditions.append(keys.c.scopes.contains(f'"{filters.scope}"', autoescape=True))
     if filters.name:
         conditions.append(keys.c.name.like(_glob_as_like(filters.name), escape="\\"))
@@ -249,11 +251,11 @@ def _selected(selector: str) -> ColumnElement[bool]:
 
 
 def _unknown(connection: Connection, selector: str) -> NotFound:
-    # Near misses share a beginning; reading every prefix of a large store for a hint would not do.
+    # Near misses share a beginning: a hint is not worth reading every prefix of a large store.
     head = selector[: max(4, len(selector) // 2)]
     query = select(keys.c.prefix).where(keys.c.prefix.startswith(head, autoescape=True)).limit(100)
     near: list[str] = list(connection.execute(query).scalars())
-    # The brand and the environment are alike in all of them: to be that near is no reason to name somebody else's key.
+    # All prefixes share the brand and the environment: that much likeness is no reason to suggest another key.
     hint = suggestion(selector, near, otherwise="see: keyctl list", likeness=0.8)
     return NotFound(f'no key "{brief(selector)}"', hint=hint)
 
@@ -271,6 +273,7 @@ def _read_cursor(cursor: str, sort: str) -> tuple[Any, str]:
         value = None
     if made_for != sort or not isinstance(value, int | str) or not isinstance(key_id, str):
         raise UsageError(
-            f'"{brief(cursor)}" is not a cursor of this list', hint=f"take the one that list --sort {sort} printed last"
+            f'"{brief(cursor)}" is not a valid cursor for this list',
+            hint=f"use the last one that keyctl list --sort {sort} printed",
         )
     return value, key_id

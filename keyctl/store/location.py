@@ -1,4 +1,4 @@
-"""Where a store is: a SQLite file or a database's URL, and what may be shown of it."""
+"""The location of a store, a SQLite file or a database URL, and how it is shown without its password."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HINT = (
     "give a file (./keys.db) or a URL (sqlite:////var/lib/keyctl/keys.db, postgresql://user@host/database, "
     "postgresql:///?service=NAME)"
 )
-# The greediest reading of where a password may stand: hiding too much is better than too little.
+# Greedy, since hiding too much is better than hiding too little.
 _PASSWORDS = (re.compile(r"(?<=://)([^:/@?]*):(.*)@"), re.compile(r"([?&]password)=([^&]*)"))
 
 
@@ -31,26 +31,26 @@ class StoreLocation:
     def of_file(cls, path: Path) -> StoreLocation:
         try:
             return cls(SQLITE + str(path.expanduser().absolute()))
-        except RuntimeError:  # what expanduser says of a user without a home
-            raise UsageError(f'there is no home folder for "{brief(str(path))}"', hint="give a whole path") from None
+        except RuntimeError:  # from expanduser, for a user without a home folder
+            raise UsageError(f'there is no home folder for "{brief(str(path))}"', hint="use an absolute path") from None
 
     @classmethod
     def parse(cls, text: str) -> StoreLocation:
-        """Read a URL, or the path of a SQLite file. Raises UsageError for a scheme keyctl does not know."""
+        """Read a URL, or the path of a SQLite file. Raises UsageError for an unsupported scheme."""
         scheme, separator, rest = text.partition("://")
         if not separator:
             return cls.of_file(Path(text))
         if scheme in {"postgresql", "postgres"}:
             return cls(POSTGRES + rest)
         if scheme != "sqlite":
-            raise UsageError(f'a store cannot be reached by "{brief(scheme)}://"', hint=_HINT)
+            raise UsageError(f'unsupported store URL scheme "{brief(scheme)}://"', hint=_HINT)
         if not rest.startswith("/"):
             raise UsageError(f'"{brief(text)}" names no file', hint="a file's URL has three slashes: sqlite:///keys.db")
         return cls.of_file(Path(rest[1:]))
 
     @property
     def file(self) -> Path | None:
-        """The SQLite file, if it is one."""
+        """The SQLite file, or None for a server."""
         return Path(self.url.removeprefix(SQLITE)) if self.url.startswith(SQLITE) else None
 
     @property
@@ -59,7 +59,7 @@ class StoreLocation:
 
     @property
     def may_be_overheard(self) -> bool:
-        """Whether this is a server elsewhere, whose certificate nothing says to verify."""
+        """Whether this is a remote server whose certificate is not verified."""
         if self.file is not None or "service=" in self.url:
             return False
         authority = self.url.removeprefix(POSTGRES).partition("/")[0].partition("?")[0].rpartition("@")[2]
@@ -70,7 +70,7 @@ class StoreLocation:
         return not (verified or host in _LOCAL or host.startswith(("/", "%2F", "%2f")))
 
     def without_password(self, text: str) -> str:
-        """Return a text about this store with its password blotted out, wherever it stands."""
+        """Return `text` with every occurrence of this store's password replaced by `***`."""
         for pattern in _PASSWORDS:
             for _, password in pattern.findall(self.url):
                 text = text.replace(password, "***") if password else text

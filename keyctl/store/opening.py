@@ -1,4 +1,4 @@
-"""What is checked when a store is opened, whatever the database: its schema's revision and its rules."""
+"""What every database checks and reads when a store is opened: the schema's revision and the store's rules."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from keyctl.keyformat import KeyFormat, known_formats
 from keyctl.profiles.model import Profile, read_profile
 from keyctl.store.setting_names import SettingName
 
-# The revision of the schema this version reads and writes. A test compares it with the newest migration.
+# The schema revision that this version reads and writes. A test compares it with the newest migration.
 SCHEMA_REVISION = "0001"
 
 
 class Rules(NamedTuple):
-    """What a store's settings say: the profile, its key format and those used before, and what hashing costs."""
+    """The rules in a store's settings: the profile, its key format and earlier ones, and how new keys are hashed."""
 
     profile: Profile
     formats: tuple[KeyFormat, ...]
@@ -34,12 +34,12 @@ def read_rules(store: str, settings: Mapping[str, str]) -> Rules:
 
 
 def check_revision(store: str, revision: str | None) -> None:
-    """Raise unless a store's schema is the one this version knows."""
+    """Raise ConfigurationInvalid unless a store's schema is the one that this version supports."""
     if revision is None:
         raise no_schema(store)
     if revision > SCHEMA_REVISION:
         raise ConfigurationInvalid(
-            f"the store at {store} has schema {revision}, and this keyctl knows schemas up to {SCHEMA_REVISION}",
+            f"the store at {store} has schema {revision}, and this keyctl supports schemas up to {SCHEMA_REVISION}",
             hint="a newer keyctl wrote it: upgrade keyctl",
         )
     if revision < SCHEMA_REVISION:

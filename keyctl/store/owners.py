@@ -1,4 +1,4 @@
-"""Owners in the database, and the owners above a key."""
+"""Owners in the database, and the ancestors of owners and keys."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def find(connection: Connection, handle: str, *, lock: bool = False) -> Owner | 
 
 
 def with_ancestors(connection: Connection, handle: str) -> tuple[Owner, ...]:
-    """Return the owner with this handle and those above it, nearest first; empty if there is none."""
+    """Return the owner with this handle and its ancestors, nearest first; empty if there is none."""
     row = connection.execute(select(owners).where(owners.c.handle == handle)).mappings().first()
     return _chains(connection, [row["id"]])[row["id"]] if row else ()
 
@@ -50,7 +50,7 @@ def ids_with_ancestors(connection: Connection, owner_ids: set[str]) -> set[str]:
 
 
 def mentioning(connection: Connection, text: str) -> list[tuple[Owner, ...]]:
-    """Return the owners that have `text` as a whole value among their attributes, each with those above it."""
+    """Return the owners with an attribute whose value, or one of whose values, is `text`, each with its ancestors."""
     value = json.dumps(text, ensure_ascii=False)
     found = connection.execute(select(owners.c.id).where(owners.c.attributes.contains(value, autoescape=True)))
     ids = list(found.scalars())
@@ -59,7 +59,7 @@ def mentioning(connection: Connection, text: str) -> list[tuple[Owner, ...]]:
 
 
 def attach(connection: Connection, keys: Sequence[Key]) -> list[KeyRecord]:
-    """Give each key its owner and those above it, in as many queries as the tree is deep."""
+    """Return each key with its owner and that owner's ancestors. Runs one query for each level of the tree."""
     chains = _chains(connection, {key.owner_id for key in keys if key.owner_id})
     return [KeyRecord(key, chains[key.owner_id] if key.owner_id else ()) for key in keys]
 
@@ -74,11 +74,11 @@ def every(connection: Connection, *, kind: str | None = None, parent_id: str | N
 
 
 def as_written(connection: Connection) -> Iterable[Owner]:
-    """Yield all owners. Raises RowDamaged for one that keyctl writes otherwise."""
+    """Yield all owners. Raises RowDamaged for one that keyctl did not write so."""
     for row in connection.execute(select(owners).order_by(owners.c.handle)).mappings():
         owner = decode_owner(row)
         if dict(row) != encode_owner(owner):
-            raise RowDamaged(f"owner {owner.handle} was altered outside keyctl: keyctl writes it otherwise")
+            raise RowDamaged(f"owner {owner.handle} was altered outside keyctl: keyctl writes it differently")
         yield owner
 
 
@@ -101,7 +101,7 @@ def _chains(connection: Connection, owner_ids: Iterable[str]) -> dict[str, tuple
         ]
         known |= {owner.id: owner for owner in level}
         if missing := wanted - known.keys():
-            raise RowDamaged(f"owner {min(missing)} is gone")
+            raise RowDamaged(f"owner {min(missing)} is missing")
         wanted = {owner.parent_id for owner in level if owner.parent_id} - known.keys()
     return {owner_id: _chain(known, owner_id) for owner_id in owner_ids}
 
@@ -110,6 +110,6 @@ def _chain(known: dict[str, Owner], owner_id: str) -> tuple[Owner, ...]:
     chain = [known[owner_id]]
     while (parent_id := chain[-1].parent_id) is not None:
         if len(chain) > len(known):
-            raise RowDamaged(f"owner {chain[0].handle} stands above itself")
+            raise RowDamaged(f"owner {chain[0].handle} is its own ancestor")
         chain.append(known[parent_id])
     return tuple(chain)

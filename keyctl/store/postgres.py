@@ -1,8 +1,8 @@
-"""How PostgreSQL is reached, through psycopg 3, and what its errors mean to an operator.
+"""Connects to PostgreSQL through psycopg 3, and explains its errors to an operator.
 
-libpq reads its own sources: PGPASSWORD, ~/.pgpass, `service=`. Only what every engine of the protocol has is used: row
-locks, keyset pages, no triggers, no extensions, no prepared statements (a pooler may hand each transaction another
-server process).
+libpq reads PGPASSWORD, ~/.pgpass and `service=` itself. Only features are used that every server with this protocol
+has: row locks and keyset pages; no triggers, extensions or prepared statements (a pooler may run each transaction in
+another server process).
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from keyctl.store.location import StoreLocation
 CONNECT_TIMEOUT = 5  # seconds, for one attempt
 STATEMENT_TIMEOUT = 60  # seconds
 IDLE_TIMEOUT = 60  # seconds that a transaction may wait for keyctl
-UNACKNOWLEDGED_TIMEOUT = 15  # seconds until a server that is gone counts as gone
+UNACKNOWLEDGED_TIMEOUT = 15  # seconds until a connection without acknowledgements counts as lost
 _LOCK_NOT_AVAILABLE = "55P03"
 _QUERY_CANCELED = "57014"
 _READ_ONLY = "25006"
-# Serialisation failure, deadlock, unique violation, a table that is there: another transaction was first, and running
-# again will see it.
+# Serialisation failure, deadlock, unique violation, existing table: another transaction was first, and a second run
+# sees its changes.
 _RETRYABLE = {"40001", "40P01", "23505", "42P07"}
 
 
 def postgres_engine(location: StoreLocation, *, wait: float, patient: bool) -> Engine:
-    """Return an engine. `wait` is how many seconds to wait for a lock and, if `patient`, for the server to come up."""
+    """Return an engine. `wait` is how many seconds to wait for a lock and, if `patient`, for the server to start."""
     psycopg = _driver()
     try:
         psycopg.conninfo.conninfo_to_dict(location.url)
-    except psycopg.ProgrammingError as error:  # quotes the URL, password and all: it may not be anybody's cause
+    except psycopg.ProgrammingError as error:  # quotes the URL with its password: not to be chained
         reason = location.without_password(str(error).strip())
-        raise UsageError(f"{location} is not a database's URL: {reason}") from None
+        raise UsageError(f"{location} is not a valid database URL: {reason}") from None
 
     def connect() -> Any:
         give_up = time.monotonic() + wait
@@ -71,7 +71,7 @@ def postgres_engine(location: StoreLocation, *, wait: float, patient: bool) -> E
 
     @event.listens_for(engine, "checkout")
     def forget_read_only(connection: Any, *_: object) -> None:
-        # SQLAlchemy would make it READ WRITE after a transaction that only read, whatever the server's default is.
+        # After a read-only transaction SQLAlchemy would set READ WRITE, whatever the server's default is.
         if not connection.closed:
             connection.read_only = None
 
@@ -84,19 +84,19 @@ def read_options() -> dict[str, Any]:
 
 
 def is_retryable(error: BaseException | None) -> bool:
-    """Tell whether the same transaction, run again, may succeed."""
+    """Return whether the same transaction may succeed if it runs again."""
     return getattr(error, "sqlstate", None) in _RETRYABLE
 
 
 def forget_detail(error: DBAPIError) -> None:
-    """Leave only its first line of what the server says: the others may quote whole rows, hashes and all."""
+    """Reduce an error to the server's primary message: the details may quote whole rows, with hashes."""
     if primary := getattr(getattr(error.orig, "diag", None), "message_primary", None):
         error.orig.args = (primary,)  # type: ignore[union-attr]
         error.args = (f"({type(error.orig).__name__}) {primary}",)
 
 
 def explain(location: StoreLocation, error: BaseException | None) -> StoreUnavailable:
-    """Return what a driver's error means to an operator. Names the server, never the password."""
+    """Return the driver's error as one for an operator, with the server but never the password."""
     state = getattr(error, "sqlstate", None)
     if state == _LOCK_NOT_AVAILABLE:
         return StoreBusy(
@@ -113,7 +113,7 @@ def explain(location: StoreLocation, error: BaseException | None) -> StoreUnavai
         return StoreUnavailable(f"there is no store {location}: {message}", hint="createdb, then keyctl init")
     if any(sign in message for sign in ("password", "pg_hba.conf", "role")):
         hint = "libpq reads PGPASSWORD, ~/.pgpass and service=; the server's pg_hba.conf says who may connect"
-        return StoreUnavailable(f"the store {location} refuses to let us in: {message}", hint=hint)
+        return StoreUnavailable(f"the store {location} refused the connection: {message}", hint=hint)
     if state is None:
         hint = "is the server up, and the address right? to wait for it: --wait 30s"
         return StoreUnavailable(f"the store {location} cannot be reached: {message}", hint=hint)
@@ -135,7 +135,7 @@ def _may_come_up(message: str) -> bool:
 
 
 def _reason(location: StoreLocation, message: str) -> str:
-    """Return what libpq says last, without its question whether the server is running."""
+    """Return the last line of libpq's message, without its question whether the server is running."""
     lines = [line.strip() for line in message.splitlines() if line.strip() and "Is the server running" not in line]
     text = lines[-1].removeprefix("connection failed: ") if lines else "no reason given"
     return location.without_password(text)

@@ -38,10 +38,10 @@ def create(
     patient: bool = False,
     any_profile: bool = False,
 ) -> tuple[Store, bool]:
-    """Create a store, or open the one that is there; tell whether it was created.
+    """Create a store, or open an existing one; return it, and whether it was created.
 
-    One transaction: afterwards there is a whole store or none. Raises Refused if the store that is there has another
-    profile, unless `any_profile`.
+    This is one transaction: afterwards there is a complete store or none. Raises Refused if an existing store has a
+    different profile, unless `any_profile`.
     """
     made_file = _make_file(location.file) if location.file else False
     database = Database(location, wait=wait, patient=patient)
@@ -49,7 +49,7 @@ def create(
         created = database.write(lambda connection: _fill(connection, profile, hash_parameters, actor, now))
     except BaseException as error:
         database.close()
-        # Whoever kept it busy, or came in between, may have filled the file meanwhile.
+        # The process that kept it busy, or another one, may have filled the file by now.
         if made_file and location.file and not isinstance(error, StoreBusy) and not location.file.stat().st_size:
             location.file.unlink()
         raise
@@ -58,21 +58,21 @@ def create(
     if not created and not any_profile and store.profile.document != profile.document:
         store.close()
         raise Refused(
-            f'the store at {location} has another profile: "{store.profile.name}"',
+            f'the store at {location} has a different profile: "{store.profile.name}"',
             hint=f"see: keyctl profile show --store {location}",
         )
     return store, created
 
 
 def upgrade(database: Database) -> tuple[str, str]:
-    """Bring the schema up to date, in one transaction; return the revisions before and after."""
+    """Upgrade the schema to this version's, in one transaction; return the revisions before and after."""
 
     def work(connection: Connection) -> str | None:
         before = schema_revision(connection, lock=True)
         if before is None or before > SCHEMA_REVISION:
             check_revision(str(database.location), before)
         if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("set local statement_timeout = 0")  # an index of a large table takes its time
+            connection.exec_driver_sql("set local statement_timeout = 0")  # an index of a large table may take long
         _migrate(connection)
         return before
 
@@ -81,7 +81,7 @@ def upgrade(database: Database) -> tuple[str, str]:
 
 
 def ddl(dialect: str) -> str:
-    """Return the statements that create the whole schema, for a DBA to read or run. Touches no database."""
+    """Return the statements that create the whole schema, for a DBA to read or run. Connects to no database."""
     written = io.StringIO()
     config = _config()
     config.attributes["dialect"] = dialect
@@ -91,11 +91,11 @@ def ddl(dialect: str) -> str:
 
 
 def _fill(connection: Connection, profile: Profile, hash_parameters: Scheme, actor: Actor, now: datetime) -> bool:
-    # Asked inside the transaction: two first commands at once must not both create. And in this order: whoever creates
-    # in between is then seen as a store, and not as somebody else's tables.
+    # Inside the transaction: two first commands at once must not both create the store. And in this order: a store that
+    # is created in between is then seen as a store, and not as foreign tables.
     tables = set(inspect(connection).get_table_names())
     if schema_revision(connection) is None:
-        _refuse_strangers(connection, tables)
+        _refuse_foreign_tables(connection, tables)
         _migrate(connection)
     elif settings.read(connection):
         return False
@@ -109,12 +109,12 @@ def _fill(connection: Connection, profile: Profile, hash_parameters: Scheme, act
     return True
 
 
-def _refuse_strangers(connection: Connection, tables: set[str]) -> None:
-    # A server's database may be shared, as long as nobody else's table has a name that keyctl needs.
-    strangers = tables if connection.dialect.name == "sqlite" else tables & metadata.tables.keys()
-    if strangers:
+def _refuse_foreign_tables(connection: Connection, tables: set[str]) -> None:
+    # A server's database may be shared, as long as no other table has a name that keyctl needs.
+    foreign = tables if connection.dialect.name == "sqlite" else tables & metadata.tables.keys()
+    if foreign:
         raise StoreUnavailable(
-            f"the database holds tables that are not keyctl's: {', '.join(sorted(strangers)[:5])}",
+            f"the database contains tables that are not keyctl's: {', '.join(sorted(foreign)[:5])}",
             hint="give another file or database; on a server, a schema: …?options=-csearch_path%3Dkeyctl",
         )
 
@@ -132,7 +132,7 @@ def _config() -> Config:
 
 
 def _make_file(path: Path) -> bool:
-    """Create an empty file that only its owner may read; tell whether it was missing."""
+    """Create an empty file that only its owner may read; return whether it was created."""
     try:
         private_files.create(path).close()
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""The store's settings: names and texts."""
+"""The store's settings in the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How SQLite is opened."""
+"""Opens SQLite through SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def sqlite_engine(path: Path, *, wait: float) -> Engine:
         connection = sqlite3.connect(
             file_uri(path, mode="rw"), uri=True, timeout=wait, isolation_level=None, check_same_thread=False
         )
-        # A rollback journal, not WAL: a reader who may only read the file must see the last revocation.
-        # The last pragma makes LIKE mean the same as in Postgres.
+        # A rollback journal, not WAL: a process that may only read the file must see the last revocation.
+        # The last pragma gives LIKE the meaning it has in PostgreSQL.
         try:
             connection.executescript(
                 "pragma foreign_keys = on; pragma synchronous = full; pragma case_sensitive_like = on;"
             )
-        except BaseException:  # the file is no database: the pool never learns of this connection
+        except BaseException:  # the file is not a database: the pool does not know this connection
             connection.close()
             raise
         return connection

@@ -36,7 +36,7 @@ def read_settings(path: Path, *, wait: float = 5.0) -> dict[str, str]:
 
 
 def explain(path: Path, message: str) -> StoreUnavailable:
-    """Return what SQLite's error means to an operator."""
+    """Return SQLite's error as one for an operator."""
     if "locked" in message or "busy" in message:
         return StoreBusy(f"the store {path} is busy: another process is writing to it", hint="wait longer: --wait 30s")
     if path.is_dir():
@@ -47,7 +47,7 @@ def explain(path: Path, message: str) -> StoreUnavailable:
             return StoreUnavailable(f"there is no folder {path.parent}", hint=f"mkdir -p {path.parent}")
         return StoreUnavailable(f"there is no keyctl store at {path}", hint=hint)
     if "not a database" in message:
-        return StoreUnavailable(f"{path} is not a keyctl store: it is no SQLite database")
+        return StoreUnavailable(f"{path} is not a keyctl store: it is not a SQLite database")
     if "malformed" in message or "disk I/O" in message:
         return StoreUnavailable(f"the store {path} is damaged: {message}", hint="restore it from a backup")
     if "readonly" in message:

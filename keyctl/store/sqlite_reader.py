@@ -1,6 +1,6 @@
-"""Looks keys up in a SQLite store with the standard library alone, so that verifying never pays for SQLAlchemy.
+"""Looks keys up in a SQLite store with the standard library alone, so that verification does not import SQLAlchemy.
 
-Opens the file read-only, and writes nothing.
+Opens the file read-only.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ select {", ".join(f"owners.{name}" for name in OWNER_COLUMNS)}
 
 
 class SqliteReader:
-    """A keyring over a SQLite file. `wait` is how many seconds to wait for a writer to finish.
+    """Reads keys from a SQLite file. `wait` is how many seconds to wait for a writer to finish.
 
-    It reads the file that stood at `path` when it was opened or last refreshed: a Verifier refreshes it.
+    It reads the file that was at `path` when it was opened or last refreshed; a Verifier refreshes it.
 
-    Raises StoreUnavailable if the file is no store or cannot be read, StoreBusy, and ConfigurationInvalid for another
-    schema than this version's.
+    Raises StoreUnavailable if the file is not a store or cannot be read, StoreBusy, and ConfigurationInvalid if its
+    schema is not this version's.
     """
 
     def __init__(self, path: Path, *, wait: float = 5.0) -> None:
@@ -67,13 +67,13 @@ class SqliteReader:
         return self._explained(self._owners_mentioning, text)
 
     def check(self, now: datetime) -> None:
-        """Do nothing: a store is never too old."""
+        """Do nothing: unlike a bundle, a store is never out of date."""
 
     def refresh(self, now: datetime) -> bool:  # noqa: ARG002 - bundles need it
-        """Turn to the file that stands there now, and read the rules again; tell whether either changed."""
+        """Switch to the file that is at the path now, and read the rules again; return whether either changed."""
         with self._lock:
             before = self._settings
-            # A file that was replaced or removed stays readable to whoever has it open, as it was then.
+            # A file that was replaced or removed stays readable, as it was, to a process that has it open.
             another = _identity(self._path) != self._identity
             if another:
                 self._connection.close()
@@ -88,7 +88,7 @@ class SqliteReader:
     # ── the file ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _open(self) -> None:
-        self._identity: tuple[int, int] | None = None  # until all went well: the next refresh tries again
+        self._identity: tuple[int, int] | None = None  # until everything succeeded: the next refresh tries again
         identity = _identity(self._path)
         self._connection = self._explained(self._connect)
         # One for all look-ups. `prefix` is unique: after the only row, no lock is held.
@@ -116,10 +116,10 @@ class SqliteReader:
         if settings != self._settings:
             self.profile, self.formats, self.hash_parameters = read_rules(str(self._path), settings)
             self.store_id = settings.get(SettingName.STORE_ID, "")
-            self._settings = settings  # last: rules that cannot be read are not taken for read
+            self._settings = settings  # last: if the rules cannot be read, the next refresh tries again
 
     def _explained(self, look: Callable[..., T], *args: Any) -> T:
-        """Run `look` with the connection to itself, and say what an error of the database's means."""
+        """Run `look` with the connection locked, and explain an error of the database."""
         try:
             with self._lock:
                 return look(*args)
@@ -129,10 +129,10 @@ class SqliteReader:
     def _meaning(self, error: sqlite3.Error | RowDamaged) -> StoreUnavailable:
         if isinstance(error, RowDamaged):
             return damaged(str(self._path), str(error))
-        if "readonly" in str(error):  # said to one who only reads: SQLite would have to roll back
+        if "readonly" in str(error):  # on a read-only connection: SQLite would have to roll a write back
             return StoreUnavailable(
-                f"a write to the store {self._path} was cut off, and must be undone first",
-                hint="any command that may write to the store undoes it: keyctl list",
+                f"a write to the store {self._path} was interrupted, and must be rolled back first",
+                hint="any command that may write to the store recovers it: keyctl list",
             )
         return explain(self._path, str(error))
 
@@ -145,12 +145,12 @@ class SqliteReader:
         key = key_of_columns(row)
         above = self._ancestors("id = ?", key.owner_id) if key.owner_id else ()
         if (key.owner_id and not above) or (above and above[-1].parent_id):
-            # To go on would pass over an owner that may be disabled.
-            raise RowDamaged(f"an owner of key {key.prefix} is gone, or stands above itself")
+            # To continue would ignore an owner that may be disabled.
+            raise RowDamaged(f"an owner of key {key.prefix} is missing, or is its own ancestor")
         return KeyRecord(key, above)
 
     def _ancestors(self, start: str, value: str) -> tuple[Owner, ...]:
-        # All at once: a statement left half way would keep its lock as long as somebody keeps the error.
+        # All rows at once: an unfinished statement would keep its lock for as long as an error refers to it.
         rows = self._connection.execute(_ANCESTORS.format(start=start), (value,)).fetchall()
         return tuple(decode_owner(dict(zip(OWNER_COLUMNS, row, strict=True))) for row in rows)
 

@@ -1,4 +1,4 @@
-"""What a TAB offers from a store: reads only, and gives up soon. A SQLite file is read without SQLAlchemy."""
+"""What completion offers from a store: it only reads, and gives up soon. A SQLite file is read without SQLAlchemy."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def writes(connection: Connection) -> bool:
 
 
 def note_event(connection: Connection, seq: int, digest: str) -> None:
-    """Remember an event of this transaction, by which its outcome can be looked up if the connection is lost."""
+    """Remember an event of this transaction, so that its outcome can be looked up if the connection is lost."""
     connection.get_execution_options().get(_WRITTEN, []).append((seq, digest))
 
 

@@ -1,4 +1,4 @@
-"""When keys were last used. Recorded, not audited; it touches that one column, and only moves it forward."""
+"""When keys were last used: recorded, not audited. Only this column changes, and only to a later time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def record(connection: Connection, key_id: str, *, at: datetime) -> None:
 
 
 def recorded_since(connection: Connection) -> datetime | None:
-    """Return since when the store has been told of uses; None if it never was."""
+    """Return since when use is recorded; None if it never was."""
     value = connection.execute(
         select(settings.c.value).where(settings.c.name == SettingName.USAGE_RECORDED_SINCE)
     ).scalar()

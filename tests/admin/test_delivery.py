@@ -130,7 +130,7 @@ def test_an_existing_file_is_refused_and_left_as_it_was(out: Path):
     with pytest.raises(Refused) as error:
         FileDelivery(out).prepare(MINTED)
 
-    assert error.value.message == f"{out} exists already"
+    assert error.value.message == f"{out} already exists"
     assert "--force" in error.value.hint
     assert out.read_text() == "precious"
     assert files(out.parent) == ["keys.txt"]
@@ -210,7 +210,7 @@ def test_a_file_that_cannot_be_made_is_told_before_any_key_is_made(tmp_path: Pat
         FileDelivery(tmp_path / name).prepare(MINTED)
 
     assert error.value.message.startswith("cannot write ")
-    assert "no key was made" in error.value.hint
+    assert "no key was minted" in error.value.hint
     assert not [text for text in TEXTS if text in f"{error.value.message} {error.value.hint}"]
     assert files(tmp_path) == ["file"]
 

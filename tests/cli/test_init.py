@@ -47,7 +47,7 @@ def test_init_keeps_the_profile_in_the_store(empty: Cli):
 def test_init_refuses_another_profile_than_the_one_that_is_there(store: Cli):
     file = write_profile(store)
 
-    refused(store, "init", "--profile", file, code=4, says=['another profile: "standard"', "keyctl profile show"])
+    refused(store, "init", "--profile", file, code=4, says=['a different profile: "standard"', "keyctl profile show"])
 
 
 @pytest.mark.parametrize("value", ["m=8", "m=7,t=1,p=1", "m=8,t=0,p=1", "m=99999999,t=1,p=1", "m=8,t=1,p=2"])

@@ -137,7 +137,7 @@ def test_the_progress_bar_is_on_the_terminals_stderr_only(store: Cli):
         (["--env", "liev"], 2, ['unknown environment "liev"', 'did you mean "live"?']),
         (["--env", "prod"], 2, "known: live, test"),
         (["--owner", "nobody"], 3, 'no owner "nobody"'),
-        (["--owner", "bad handle", "--create-owner"], 2, "cannot be an owner's handle"),
+        (["--owner", "bad handle", "--create-owner"], 2, "is not a valid owner handle"),
         (["--create-owner"], 2, "--owner HANDLE"),
         (["--owner-kind", "account"], 2, "--create-owner"),
         (["--owner", "x", "--create-owner", "--owner-kind", "agency"], 2, 'unknown kind of owner "agency"'),
@@ -267,9 +267,9 @@ def test_the_profiles_policy_is_enforced(empty: Cli):
             "scope predict needs the plan pro, and the owner has the plan free",
         ),
         (["--owner", "free", "--scope", "manage"], "scope manage is not for a customer: only for agency"),
-        (["--owner", "pro", "--scope", "predict,view"], "one scope in this profile"),
-        (["--owner", "new", "--create-owner"], "belongs to an agency"),
-        (["--owner", "new", "--create-owner", "--owner-kind", "agency"], "needs the attribute region"),
+        (["--owner", "pro", "--scope", "predict,view"], "only one scope in this profile"),
+        (["--owner", "new", "--create-owner"], "must belong to an agency"),
+        (["--owner", "new", "--create-owner", "--owner-kind", "agency"], "requires the attribute region"),
         (["--owner", "free", "--create-owner", "--owner-kind", "agency"], "of the kind customer"),
     ]:
         refused(cli, "mint", *options, code=4, says=says)
@@ -318,7 +318,7 @@ def test_the_primary_scope_may_stand_in_the_key(cli: Cli):
     assert mint(cli, "--scope", "bot,tx")["key"].startswith("vx_bt_")
     assert mint(cli, "--scope", "tx,no")["key"].startswith("vx_tx_")
     refused(cli, "mint", "--scope", "no,tx", code=4, says="has no tag")
-    refused(cli, "mint", code=4, says="needs a scope")
+    refused(cli, "mint", code=4, says="a scope is required")
 
 
 def test_ids_may_be_serial(empty: Cli):
@@ -335,7 +335,14 @@ def test_ids_may_be_serial(empty: Cli):
 def test_a_format_without_room_mints_none(empty: Cli):
     cli = with_profile(empty, length=2)
 
-    refused(cli, "mint", "--count", "500", code=4, says=["no room for 500", "256 prefixes", "longer {prefix}"])
+    refused(
+        cli,
+        "mint",
+        "--count",
+        "500",
+        code=4,
+        says=["cannot make 500 more unique prefixes", "it has 256", "{prefix} longer"],
+    )
 
 
 def test_collisions_are_redrawn_silently_while_there_is_room(empty: Cli):
@@ -344,7 +351,7 @@ def test_collisions_are_redrawn_silently_while_there_is_room(empty: Cli):
     keys = mint_many(cli, 250) + mint_many(cli, 3)
 
     assert len({key["prefix"] for key in keys}) == 253
-    refused(cli, "mint", "--count", "4", code=4, says="no room for 4")
+    refused(cli, "mint", "--count", "4", code=4, says="cannot make 4 more unique prefixes")
     mint(cli, "--env", "test")
 
 
@@ -362,7 +369,7 @@ def test_keys_that_cannot_be_written_out_are_revoked(store: Cli, output, options
     assert {(key["status"], key["revoked_reason"], key["delivered_at"]) for key in keys} == {
         ("revoked", "undelivered", None)
     }
-    assert "could not be written out and" in result.err
+    assert "could not be delivered and" in result.err
     assert not KEY.search(result.err)
     assert len(result.err.splitlines()) == (1 if "--json" in options else 2)
     assert "delivered\tnever" in store("show", keys[0]["prefix"], check=0).out
@@ -407,7 +414,7 @@ def test_out_replaces_a_file_only_by_force(store: Cli, kind: str):
     else:
         target.symlink_to(other)
 
-    refused(store, "mint", "--out", "key.txt", code=4, says=["exists already", "--force"])
+    refused(store, "mint", "--out", "key.txt", code=4, says=["already exists", "--force"])
     store("mint", "--out", "key.txt", "--force", check=0)
 
     assert KEY.fullmatch(target.read_text().strip())
@@ -417,7 +424,7 @@ def test_out_replaces_a_file_only_by_force(store: Cli, kind: str):
 
 @pytest.mark.parametrize(
     ("path", "code", "says"),
-    [("missing/key.txt", 21, "No such file"), (".", 4, "is a folder"), ("/dev/full", 4, "exists already")],
+    [("missing/key.txt", 21, "No such file"), (".", 4, "is a folder"), ("/dev/full", 4, "already exists")],
 )
 def test_an_impossible_out_mints_nothing(store: Cli, path: str, code: int, says: str):
     refused(store, "mint", "--out", path, code=code, says=says)

@@ -79,10 +79,10 @@ def test_parents_are_of_the_kind_that_the_profile_says(agency: Cli):
     agency("owner", "add", "acme", check=0)
     agency("owner", "add", "sub", "--kind", "sub", "--parent", "acme", check=0)
 
-    refused(agency, "owner", "add", "x", "--kind", "sub", code=4, says="belongs to an agency")
+    refused(agency, "owner", "add", "x", "--kind", "sub", code=4, says="must belong to an agency")
     refused(agency, "owner", "add", "x", "--kind", "sub", "--parent", "sub", code=4, says="sub is a sub")
-    refused(agency, "owner", "add", "x", "--parent", "acme", code=4, says="an agency stands below nobody")
-    refused(agency, "owner", "update", "sub", "--parent", "", code=4, says="belongs to an agency")
+    refused(agency, "owner", "add", "x", "--parent", "acme", code=4, says="an agency cannot have a parent")
+    refused(agency, "owner", "update", "sub", "--parent", "", code=4, says="must belong to an agency")
 
 
 # ── add, show, list, update ──────────────────────────────────────────────────────────────────────────────────────────
@@ -133,18 +133,18 @@ def test_update_changes_what_is_named_and_clears_what_is_empty(agency: Cli):
 def test_ensure_accepts_the_owner_that_is_there(store: Cli):
     store("owner", "add", "acme", "--name", "Acme", check=0)
 
-    refused(store, "owner", "add", "acme", code=4, says=["there is an owner", "--ensure"])
+    refused(store, "owner", "add", "acme", code=4, says=["already exists", "--ensure"])
     is_so_already(store, "owner", "add", "acme", "--name", "Other", "--ensure", says="already exists")
 
 
 @pytest.mark.parametrize(
     ("options", "code", "says"),
     [
-        (["bad handle"], 2, "cannot be an owner's handle"),
-        (["../x"], 2, "cannot be an owner's handle"),
-        (["\x1b[31m"], 2, "cannot be an owner's handle"),
-        ([""], 2, "cannot be an owner's handle"),
-        (["x" * 201], 2, "cannot be an owner's handle"),
+        (["bad handle"], 2, "is not a valid owner handle"),
+        (["../x"], 2, "is not a valid owner handle"),
+        (["\x1b[31m"], 2, "is not a valid owner handle"),
+        ([""], 2, "is not a valid owner handle"),
+        (["x" * 201], 2, "is not a valid owner handle"),
         ([], 2, "HANDLE"),
         (["x", "--kind", "agancy"], 2, 'did you mean "agency"?'),
         (["x", "--plan", "por"], 2, ['unknown plan "por"', 'did you mean "pro"?']),
@@ -152,8 +152,8 @@ def test_ensure_accepts_the_owner_that_is_there(store: Cli):
         (["x", "--name", "two\nlines"], 2, "U+000A"),
         (["x", "--name", "x" * 10_000], 2, "10,000 characters"),
         (["x", "--attr", "seats"], 2, "is not NAME=VALUE"),
-        (["x", "--attr", "seats=many"], 2, "is a whole number"),
-        (["x", "--attr", "beta=perhaps"], 2, "is true or false"),
+        (["x", "--attr", "seats=many"], 2, "must be a whole number"),
+        (["x", "--attr", "beta=perhaps"], 2, "must be true or false"),
         (["x", "--attr", "regoin=eu"], 2, 'did you mean "region"?'),
         (["x", "--attr", "region=\u202e"], 2, "U+202E"),
     ],

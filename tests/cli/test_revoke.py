@@ -52,8 +52,8 @@ def test_revoked_is_final(store: Cli):
     store("revoke", prefix, check=0)
 
     for command in (["unlock"], ["lock"], ["expire", "--to", "1d"], ["expire", "--to", "never"], ["rotate"]):
-        refused(store, *command, prefix, code=4, says="is revoked, for good")
-    refused(store, "scope", prefix, "--add", "read", code=4, says="is revoked, for good")
+        refused(store, *command, prefix, code=4, says="is permanently revoked")
+    refused(store, "scope", prefix, "--add", "read", code=4, says="is permanently revoked")
 
 
 @pytest.mark.parametrize("selectors", [["kc_live_nosuchkey123"], ["key_01"], [""], ["%"], ["{}", "nobody"]])

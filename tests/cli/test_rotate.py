@@ -159,8 +159,8 @@ def test_the_successor_keeps_within_the_policy(empty: Cli):
     [
         ("locked", ["is locked", "keyctl unlock"]),
         ("expired", "expired"),
-        ("revoked", "is revoked, for good"),
-        ("replaced", ["was replaced already", "its successor: keyctl show"]),
+        ("revoked", "is permanently revoked"),
+        ("replaced", ["was already replaced", "its successor: keyctl show"]),
         ("inactive", "the owner top is disabled"),
     ],
 )

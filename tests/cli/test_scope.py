@@ -76,7 +76,7 @@ def test_the_profiles_policy_is_enforced(empty: Cli):
     prefix = mint(cli, "--owner", "acme", "--scope", "view")["prefix"]
 
     refused(cli, "scope", prefix, "--set", "predict", code=4, says="needs the plan pro")
-    refused(cli, "scope", prefix, "--remove", "view", code=4, says="needs a scope")
+    refused(cli, "scope", prefix, "--remove", "view", code=4, says="a scope is required")
     cli("owner", "update", "acme", "--plan", "pro", check=0)
     refused(cli, "scope", prefix, "--add", "predict", code=4, says="one scope")
     cli("scope", prefix, "--set", "predict", check=0)

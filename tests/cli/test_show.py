@@ -29,7 +29,7 @@ def test_a_beginning_must_be_unique(store: Cli):
     mint(store)
     mint(store)
 
-    refused(store, "show", "kc_live_", code=3, says=["beginning of several keys", "keyctl list"])
+    refused(store, "show", "kc_live_", code=3, says=["matches several keys", "keyctl list"])
 
 
 @pytest.mark.parametrize("selector", ["kc_live_%%%%", "kc_live_____________", "KC_LIVE_", "key_"])

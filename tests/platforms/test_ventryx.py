@@ -293,7 +293,7 @@ def test_a_revoked_key_never_works_again(ventryx: Platform):
     ventryx.cli("revoke", key["id"], check=0)
 
     for change in (("unlock",), ("expire", "--to", "never"), ("scope", "--add", "events:read"), ("rotate",)):
-        refused(ventryx.cli, change[0], key["id"], *change[1:], code=4, says="is revoked, for good")
+        refused(ventryx.cli, change[0], key["id"], *change[1:], code=4, says="is permanently revoked")
     assert not passes(ventryx, key["key"])
 
 

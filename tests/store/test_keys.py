@@ -193,10 +193,10 @@ def test_a_text_that_is_no_cursor_of_this_list_is_a_usage_error(opened: Opened, 
     if not isinstance(cursor, str):
         cursor = base64.urlsafe_b64encode(json.dumps(cursor).encode()).decode().rstrip("=")
 
-    with opened.store.read() as connection, pytest.raises(UsageError, match="is not a cursor of this list") as error:
+    with opened.store.read() as connection, pytest.raises(UsageError, match="not a valid cursor for this") as error:
         keys.page(connection, Filters(), now=NOW, after=cursor)
 
-    assert error.value.hint == "take the one that list --sort created printed last"
+    assert error.value.hint == "use the last one that keyctl list --sort created printed"
 
 
 def test_a_cursor_stays_good_when_its_key_is_gone_from_the_list(opened: Opened):
@@ -248,7 +248,7 @@ def test_a_beginning_selects_only_one_key_and_only_where_it_is_allowed(opened: O
     assert look(first.prefix) == look(first.id) == look(first.prefix[:14]) == first.prefix
     assert look(second.prefix[:14]) == second.prefix
     for selector, beginning, message in [
-        ("kc_live_", 8, "is the beginning of several keys"),
+        ("kc_live_", 8, "matches several keys"),
         (first.prefix[:7], 8, "no key"),
         (first.prefix[:-1], None, "no key"),
         ("kc_l%", 4, "no key"),

@@ -41,7 +41,7 @@ def test_an_unknown_scheme_is_refused_and_only_the_scheme_is_told(text: str):
     with pytest.raises(UsageError) as error:
         StoreLocation.parse(text)
 
-    assert "cannot be reached by" in error.value.message
+    assert "unsupported store URL scheme" in error.value.message
     assert "hunter2" not in error.value.message + error.value.hint
 
 

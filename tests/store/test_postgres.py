@@ -157,7 +157,7 @@ def test_a_host_that_is_not_there_is_named(cli: Cli):
 def test_a_url_that_is_none_is_a_usage_error(cli: Cli, url: str):
     for command in (["list"], ["mint", "--init"]):
         out_of_reach(
-            cli, *command, env={"KEYCTL_STORE": url.format(PASSWORD)}, code=2, says="is not a database's URL: "
+            cli, *command, env={"KEYCTL_STORE": url.format(PASSWORD)}, code=2, says="is not a valid database URL: "
         )
 
 
@@ -203,7 +203,7 @@ def test_a_wrong_password(store: Cli, place: str, guarded: str, proxied: Callabl
     for secret in ("", f":not-{PASSWORD}"):
         url = over_tcp(place, port, user=f"{guarded}{secret}")
 
-        result = out_of_reach(store, "mint", env={"KEYCTL_STORE": url}, says=["refuses to let us in", "127.0.0.1"])
+        result = out_of_reach(store, "mint", env={"KEYCTL_STORE": url}, says=["refused the connection", "127.0.0.1"])
 
         assert "~/.pgpass" in result.err
     assert dump(store) is not None
@@ -426,7 +426,7 @@ def test_a_delivery_whose_note_was_lost_says_that_the_key_works(store: Cli, plac
 
     result = store("mint", env=env, check=5)
 
-    assert "was written out and works, but the store could not note it" in result.err
+    assert "was delivered and works, but the delivery could not be recorded" in result.err
     assert verify(store, result.out) == "VALID"
     store("audit", "verify", check=0)
 
@@ -440,7 +440,7 @@ def test_where_the_outcome_cannot_be_looked_up_that_is_said(store: Cli, place: s
 
     result = store("mint", env={"KEYCTL_STORE": over_tcp(place, proxy.port)}, check=5)
 
-    assert "the outcome is not known" in result.err
+    assert "the outcome is unknown" in result.err
     assert "keyctl audit list" in result.err
     assert result.out == ""
 
@@ -746,5 +746,5 @@ def test_a_message_holds_no_parameters(opened: Opened):
 
 
 def test_the_location_needs_no_server_to_be_refused():
-    with pytest.raises(UsageError, match="is not a database's URL"):
+    with pytest.raises(UsageError, match="is not a valid database URL"):
         Database(StoreLocation.parse(f"postgresql://me:{PASSWORD}@h:port:x/d?{PASSWORD}"))

@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that keyctl hands over, inside its transaction; or writes them down for a DBA."""
+"""Runs migrations on the connection that keyctl passes, inside its transaction; or prints them for a DBA."""
 
 from alembic import context
 
@@ -15,7 +15,7 @@ if context.is_offline_mode():
 else:
     context.configure(
         connection=attributes["connection"],
-        # SQLite too: keyctl begins explicitly, so that a migration that fails leaves nothing behind.
+        # SQLite too: keyctl begins explicitly, so that a failed migration leaves nothing behind.
         transactional_ddl=True,
     )
     context.run_migrations()
