@@ -214,5 +214,5 @@ def test_what_was_not_recorded_for_long_enough_is_not_promised(
     refused = refusal(lambda: lifecycle.refuse_in_use(key(last_used_at=last_used_at), DAY, recorded_since, NOW))
 
     assert known in refused.message
-    assert "cannot know" in refused.message
+    assert "it is unknown whether" in refused.message
     assert "--record" in refused.hint

@@ -259,9 +259,9 @@ def test_the_profiles_policy_is_enforced(empty: Cli):
     cli("owner", "add", "pro", "--parent", "agency", "--plan", "pro", check=0)
     for options, says in [
         ([], "needs an owner"),
-        (["--owner", "free", "--expires", "31d"], "30d at most"),
-        (["--owner", "free", "--expires", "never"], "30d at most"),
-        (["--owner", "free", "--expires", "2100-01-01T00:00:00Z"], "30d at most"),
+        (["--owner", "free", "--expires", "31d"], ["maximum lifetime", ": 30d"]),
+        (["--owner", "free", "--expires", "never"], ["maximum lifetime", ": 30d"]),
+        (["--owner", "free", "--expires", "2100-01-01T00:00:00Z"], ["maximum lifetime", ": 30d"]),
         (
             ["--owner", "free", "--scope", "predict"],
             "scope predict needs the plan pro, and the owner has the plan free",
@@ -270,7 +270,7 @@ def test_the_profiles_policy_is_enforced(empty: Cli):
         (["--owner", "pro", "--scope", "predict,view"], "only one scope in this profile"),
         (["--owner", "new", "--create-owner"], "must belong to an agency"),
         (["--owner", "new", "--create-owner", "--owner-kind", "agency"], "requires the attribute region"),
-        (["--owner", "free", "--create-owner", "--owner-kind", "agency"], "of the kind customer"),
+        (["--owner", "free", "--create-owner", "--owner-kind", "agency"], "its kind is customer"),
     ]:
         refused(cli, "mint", *options, code=4, says=says)
 

@@ -161,11 +161,11 @@ def test_if_unused_for_revokes_a_key_that_nobody_used(store: Cli):
 
 def test_if_unused_for_refuses_where_the_store_cannot_know(store: Cli):
     prefix = mint(store)["prefix"]
-    refused(store, "revoke", prefix, "--if-unused-for", "24h", code=4, says=["cannot know", "--record"])
+    refused(store, "revoke", prefix, "--if-unused-for", "24h", code=4, says=["it is unknown whether", "--record"])
 
     record_use(store, since=ago(hours=23))
 
-    refused(store, "revoke", prefix, "--if-unused-for", "24h", code=4, says=["cannot know", "Z"])
+    refused(store, "revoke", prefix, "--if-unused-for", "24h", code=4, says=["it is unknown whether", "Z"])
     store("revoke", prefix, "--if-unused-for", "22h", check=0)
 
 

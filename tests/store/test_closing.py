@@ -56,7 +56,7 @@ def test_a_store_of_another_schema(opened: Opened, connections: list[Any]):
 
 
 def test_a_store_with_another_profile(opened: Opened, connections: list[Any]):
-    with pytest.raises(Refused, match="has another profile"):
+    with pytest.raises(Refused, match="has a different profile"):
         schema.create(opened.store.location, load_profile("vexa"), CHEAP, actor=ACTOR, now=NOW)
 
     assert [closed(connection) for connection in connections] == [True, True]

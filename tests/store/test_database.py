@@ -215,5 +215,5 @@ def test_words_that_no_database_can_hold_are_a_usage_error(store: Cli):
     for args in (["show", b"\xff\xfe"], ["revoke", b"kc_live_\xff"], ["owner", "show", b"\xff"]):
         result = store(*args, check=2)
 
-        assert "is not UTF-8" in result.err
+        assert "is not valid UTF-8" in result.err
         assert result.out == ""
