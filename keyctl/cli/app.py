@@ -14,7 +14,6 @@ from keyctl.cli.context import CommandContext
 from keyctl.cli.global_options import global_options
 from keyctl.cli.help_layout import see_help
 from keyctl.cli.output import AnswerLost, debug_traceback
-from keyctl.cli.synonyms import option_hint
 from keyctl.cli.typer_internals import ClickException, NoArgsIsHelpError, NoSuchOption
 from keyctl.errors import KeyctlError, NotDelivered, UsageError
 
@@ -30,7 +29,7 @@ class TopLevel(LazyGroup):
 app = typer.Typer(
     cls=TopLevel,
     name="keyctl",
-    epilog="More about a command or a topic, such as the tour or exit-codes: keyctl help",
+    epilog="Topics, such as the tour and the exit codes: keyctl help",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -129,6 +128,8 @@ def _as_usage_error(error: ClickException) -> UsageError:
     ctx = error.ctx  # type: ignore[attr-defined]
     hint = None
     if isinstance(error, NoSuchOption):
+        from keyctl.cli.synonyms import option_hint
+
         message = error.message
         hint = option_hint(error.option_name, [name for param in ctx.command.params for name in param.opts])
     text = re.sub(r"'([^']*)'", r'"\1"', message[:1].lower() + message[1:])

@@ -11,8 +11,6 @@ import typer
 from keyctl.cli.commands import SECTIONS, below, module_of
 from keyctl.cli.global_options import global_options
 from keyctl.cli.help_layout import Group, see_help, write_sections
-from keyctl.cli.synonyms import command_lines, did_you_mean, slip_of
-from keyctl.cli.topics import topic_names
 from keyctl.cli.typer_internals import ClickCommand
 from keyctl.errors import UsageError
 from keyctl.text import brief
@@ -64,6 +62,9 @@ class LazyGroup(Group):
         return found
 
     def _hint(self, word: str) -> str | None:
+        from keyctl.cli.synonyms import command_lines, did_you_mean, slip_of
+        from keyctl.cli.topics import topic_names
+
         lines = command_lines(self.path, word) or ([f"help {word}"] if not self.path and word in topic_names() else [])
         if lines:
             return f"use: {' or '.join(f'keyctl {line}' for line in lines)}"

@@ -22,6 +22,8 @@ from tests.runner import Cli, Result
 
 Filled = Callable[[Callable[[Cli], Any]], Any]  # the fixture `filled`
 CHEAP = ("--argon2", "m=8,t=1,p=1")
+# Root ignores modes; root without this capability does not.
+AS_ORDINARY_USER = "setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all"
 
 # What scripts rely on: fields may be added, never renamed.
 KEY_FIELDS = {
@@ -149,6 +151,11 @@ def closed_pipe() -> Iterator[int]:
     os.close(reader)
     yield writer
     os.close(writer)
+
+
+def ordinarily(cli: Cli, command: str, **how: object) -> Result:
+    """Run a shell command as somebody for whom the modes of files count."""
+    return cli.shell(f"exec {AS_ORDINARY_USER} {command}" if os.geteuid() == 0 else command, check=None, **how)
 
 
 # ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from tests.cli.helpers import location, mint, refused
-from tests.runner import Cli, Result
+from tests.cli.helpers import location, mint, ordinarily, refused
+from tests.runner import Cli
 
 pytestmark = pytest.mark.sqlite
 
 COMMANDS = [["list"], ["mint"], ["verify"], ["revoke", "kc_live_x", "--yes"], ["owner", "add", "x"], ["db", "status"]]
 KEY = "kc_live_" + "0" * 12 + "_" + "0" * 38
-# Root ignores modes; root without this capability does not.
-AS_ORDINARY_USER = "setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all"
-
-
-def ordinarily(cli: Cli, command: str, **how: object) -> Result:
-    """Run a shell command as somebody for whom the modes of files count."""
-    return cli.shell(f"exec {AS_ORDINARY_USER} {command}" if os.geteuid() == 0 else command, check=None, **how)
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, ["init"]], ids=" ".join)

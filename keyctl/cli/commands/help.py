@@ -55,7 +55,7 @@ def show_help(
     elif topic is None:
         output.answer(command or "")
     else:
-        _show_topic(output, topic, below=command)
+        _show_topic(output, topic, command)
 
 
 def _list(ctx: typer.Context, output: Output) -> None:
@@ -72,7 +72,7 @@ def _list(ctx: typer.Context, output: Output) -> None:
     root: Any = ctx.find_root()
     set_width(root)
     formatter = root.make_formatter()
-    formatter.write_text("keyctl help COMMAND and keyctl help TOPIC say more about one.")
+    formatter.write_text("keyctl help COMMAND or keyctl help TOPIC explains one.")
     root.command.format_commands(root, formatter)
     write_sections(formatter, {"Topics": [(one.name, one.summary) for one in topics]})
     _show(output, formatter.getvalue().rstrip("\n"))
@@ -101,8 +101,8 @@ def _hint(words: list[str]) -> str:
     return synonyms.did_you_mean(" ".join([*group, near])) if near else "see: keyctl help"
 
 
-def _show_topic(output: Output, topic: Topic, *, below: str | None) -> None:
-    above = f"{below}\n\n" if below is not None else ""
+def _show_topic(output: Output, topic: Topic, command: str | None) -> None:
+    above = f"{command}\n\n" if command is not None else ""
     _show(output, above + (_rendered(topic, output) if output.on_terminal else topic.text).rstrip("\n"))
 
 
