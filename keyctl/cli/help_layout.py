@@ -12,7 +12,7 @@ from keyctl.cli.typer_internals import ClickException
 from keyctl.errors import UsageError
 
 _WIDEST, _NARROWEST = 80, 30  # columns
-_FEW = 8  # options that need no headings
+_FEW = 10  # arguments and options that need no headings
 
 
 class ExamplesFirst:

@@ -16,11 +16,22 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything;
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Skip confirmation.")]
 OutOption = Annotated[
     Path | None,
-    typer.Option("--out", metavar="FILE", help="Write the key to a new file (mode 0600) instead of stdout."),
+    typer.Option(
+        "--out",
+        metavar="FILE",
+        rich_help_panel="Output",
+        help="Write the key to a new file (mode 0600) instead of stdout.",
+    ),
 ]
-ForceOption = Annotated[bool, typer.Option("--force", help="Let --out replace an existing file.")]
-HttpOption = Annotated[bool, typer.Option("--http", help="Print the platform's HTTP response.")]
-JsonLinesOption = Annotated[bool, typer.Option("--jsonl", help="Print JSON Lines: one object per line.")]
+ForceOption = Annotated[
+    bool, typer.Option("--force", rich_help_panel="Output", help="Let --out replace an existing file.")
+]
+HttpOption = Annotated[
+    bool, typer.Option("--http", rich_help_panel="Output", help="Print the platform's HTTP response.")
+]
+JsonLinesOption = Annotated[
+    bool, typer.Option("--jsonl", rich_help_panel="Output", help="Print JSON Lines: one object per line.")
+]
 HandleArgument = Annotated[str, typer.Argument(metavar="HANDLE", help="Handle or id of the owner.")]
 NameOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Display name.")]
 ParentOption = Annotated[str | None, typer.Option(metavar="HANDLE", help="Parent owner.")]
@@ -32,7 +43,13 @@ TokenFileOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Read the new token from a file. [default: standard input]")
 ]
 SigningKeyOption = Annotated[
-    Path | None, typer.Option("--key", metavar="FILE", help="Signing key file. [default: in the configuration folder]")
+    Path | None,
+    typer.Option(
+        "--key",
+        metavar="FILE",
+        rich_help_panel="Bundle",
+        help="Signing key file. [default: in the configuration folder]",
+    ),
 ]
 
 

@@ -57,6 +57,32 @@ def test_help_fits_80_columns_and_leads_with_examples(cli: Cli, path: tuple[str,
     assert "--install-completion" not in result.out
 
 
+@pytest.mark.parametrize(
+    ("command", "headings"),
+    [
+        ("mint", ["Key", "Output", "Store", "Options"]),
+        ("list", ["Filters", "Order and paging", "Output", "Options"]),
+        ("verify", ["Key", "Conditions", "Request", "Bundle", "Options"]),
+        ("bundle export", ["Arguments", "Bundle", "Filters", "Options"]),
+        ("rotate", ["Arguments", "Options"]),
+        ("show", ["Arguments", "Options"]),
+        ("admin-token", ["Options", "Commands"]),
+    ],
+)
+def test_the_options_of_a_long_help_have_headings(cli: Cli, command: str, headings: list[str]):
+    text = cli(*command.split(), "--help", check=0).out
+
+    assert re.findall(r"^([A-Z][a-z ]+):$", text.partition("Usage:")[2], flags=re.MULTILINE) == headings
+    assert "  -h, --help" in text
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_help_fits_a_terminal_of_40_columns(cli: Cli, path: tuple[str, ...]):
+    lines = cli(*path, "--help", env={"COLUMNS": "40"}, check=0).out.splitlines()
+
+    assert max(len(line) for line in lines if not line.startswith("    ")) <= 40  # an example is never broken
+
+
 @pytest.mark.sqlite
 def test_the_examples_in_the_help_are_understood(store: Cli):
     """What they name is not there, so that most are refused. None may be misunderstood."""

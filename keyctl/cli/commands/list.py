@@ -36,22 +36,55 @@ def list_keys(
     ctx: typer.Context,
     status: Annotated[
         str | None,
-        typer.Option(metavar="STATUS", help="Keys with this status: active, retiring, locked, expired or revoked."),
+        typer.Option(
+            metavar="STATUS",
+            rich_help_panel="Filters",
+            help="Keys with this status: active, retiring, locked, expired or revoked.",
+        ),
     ] = None,
-    owner: Annotated[str | None, typer.Option(metavar="HANDLE", help="Keys of this owner.")] = None,
-    env: Annotated[str | None, typer.Option(metavar="ENV", help="Keys in this environment.")] = None,
-    scope: Annotated[str | None, typer.Option(metavar="SCOPE", help="Keys with this scope.")] = None,
-    name: Annotated[str | None, typer.Option(metavar="GLOB", help="Keys with a matching name, such as 'ci-*'.")] = None,
-    expires_within: Annotated[str | None, typer.Option(metavar="TIME", help="Keys that expire within TIME.")] = None,
-    older_than: Annotated[str | None, typer.Option(metavar="TIME", help="Keys created more than TIME ago.")] = None,
-    unused_for: Annotated[str | None, typer.Option(metavar="TIME", help="Keys not used for TIME.")] = None,
+    owner: Annotated[
+        str | None, typer.Option(metavar="HANDLE", rich_help_panel="Filters", help="Keys of this owner.")
+    ] = None,
+    env: Annotated[
+        str | None, typer.Option(metavar="ENV", rich_help_panel="Filters", help="Keys in this environment.")
+    ] = None,
+    scope: Annotated[
+        str | None, typer.Option(metavar="SCOPE", rich_help_panel="Filters", help="Keys with this scope.")
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="GLOB", rich_help_panel="Filters", help="Keys with a matching name, such as 'ci-*'."),
+    ] = None,
+    expires_within: Annotated[
+        str | None, typer.Option(metavar="TIME", rich_help_panel="Filters", help="Keys that expire within TIME.")
+    ] = None,
+    older_than: Annotated[
+        str | None, typer.Option(metavar="TIME", rich_help_panel="Filters", help="Keys created more than TIME ago.")
+    ] = None,
+    unused_for: Annotated[
+        str | None, typer.Option(metavar="TIME", rich_help_panel="Filters", help="Keys not used for TIME.")
+    ] = None,
     sort: Annotated[
-        str, typer.Option(metavar="COLUMN", help="Sort by created (newest first), expires, last-used, name or prefix.")
+        str,
+        typer.Option(
+            metavar="COLUMN",
+            rich_help_panel="Order and paging",
+            help="Sort by created (newest first), expires, last-used, name or prefix.",
+        ),
     ] = "created",
-    reverse: Annotated[bool, typer.Option("--reverse", help="Reverse the order.")] = False,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Maximum number of results.")] = 100,
-    after: Annotated[str | None, typer.Option(metavar="CURSOR", help="Continue from this cursor.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Return all results, without a limit.")] = False,
+    reverse: Annotated[
+        bool, typer.Option("--reverse", rich_help_panel="Order and paging", help="Reverse the order.")
+    ] = False,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, rich_help_panel="Order and paging", help="Maximum number of results.")
+    ] = 100,
+    after: Annotated[
+        str | None,
+        typer.Option(metavar="CURSOR", rich_help_panel="Order and paging", help="Continue from this cursor."),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", rich_help_panel="Order and paging", help="Return all results, without a limit.")
+    ] = False,
     jsonl: JsonLinesOption = False,
 ) -> None:
     """List and filter keys.

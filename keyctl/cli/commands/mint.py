@@ -35,35 +35,49 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(cls=Command)
 def mint(
     ctx: typer.Context,
-    name: Annotated[str | None, typer.Option(metavar="TEXT", help="Name of the key.")] = None,
-    owner: Annotated[str | None, typer.Option(metavar="HANDLE", help="Owner of the key.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="TEXT", rich_help_panel="Key", help="Name of the key.")] = None,
+    owner: Annotated[
+        str | None, typer.Option(metavar="HANDLE", rich_help_panel="Key", help="Owner of the key.")
+    ] = None,
     create_owner: Annotated[
-        bool, typer.Option("--create-owner", help="Create the owner if it does not exist.")
+        bool, typer.Option("--create-owner", rich_help_panel="Key", help="Create the owner if it does not exist.")
     ] = False,
-    owner_kind: Annotated[str | None, typer.Option(metavar="KIND", help="Kind of the new owner.")] = None,
+    owner_kind: Annotated[
+        str | None, typer.Option(metavar="KIND", rich_help_panel="Key", help="Kind of the new owner.")
+    ] = None,
     env: Annotated[
-        str | None, typer.Option(metavar="ENV", help="Environment of the key, such as live or test.")
+        str | None,
+        typer.Option(metavar="ENV", rich_help_panel="Key", help="Environment of the key, such as live or test."),
     ] = None,
     scope: Annotated[
-        list[str] | None, typer.Option(metavar="SCOPE", help="Scope to grant; repeatable or comma-separated.")
+        list[str] | None,
+        typer.Option(metavar="SCOPE", rich_help_panel="Key", help="Scope to grant; repeatable or comma-separated."),
     ] = None,
     expires: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Expiry time: 30d, 2027-01-31T00:00:00Z or never.")
+        str | None,
+        typer.Option(metavar="TIME", rich_help_panel="Key", help="Expiry time: 30d, 2027-01-31T00:00:00Z or never."),
     ] = None,
     allow_ip: Annotated[
-        list[str] | None, typer.Option(metavar="CIDR", help="Accept the key only from this network; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="CIDR", rich_help_panel="Key", help="Accept the key only from this network; repeatable."),
     ] = None,
     meta: Annotated[
-        list[str] | None, typer.Option(metavar="K=V", help="Metadata to store with the key; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="K=V", rich_help_panel="Key", help="Metadata to store with the key; repeatable."),
     ] = None,
-    count: Annotated[int, typer.Option(metavar="N", help="Number of keys; either all are minted or none.")] = 1,
+    count: Annotated[
+        int, typer.Option(metavar="N", rich_help_panel="Key", help="Number of keys; either all are minted or none.")
+    ] = 1,
     out: OutOption = None,
     force: ForceOption = False,
     jsonl: JsonLinesOption = False,
     http: HttpOption = False,
-    init: Annotated[bool, typer.Option("--init", help="Create the store first if it does not exist.")] = False,
+    init: Annotated[
+        bool, typer.Option("--init", rich_help_panel="Store", help="Create the store first if it does not exist.")
+    ] = False,
     profile: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="Profile of the store that --init creates.")
+        str | None,
+        typer.Option(metavar="NAME|FILE", rich_help_panel="Store", help="Profile of the store that --init creates."),
     ] = None,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,

@@ -29,33 +29,57 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def verify(
     ctx: typer.Context,
     key_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Read the key from a file. [default: standard input]")
+        Path | None,
+        typer.Option(metavar="FILE", rich_help_panel="Key", help="Read the key from a file. [default: standard input]"),
     ] = None,
     scope: Annotated[
-        list[str] | None, typer.Option(metavar="SCOPE", help="Required scope; repeatable or comma-separated.")
+        list[str] | None,
+        typer.Option(
+            metavar="SCOPE", rich_help_panel="Conditions", help="Required scope; repeatable or comma-separated."
+        ),
     ] = None,
-    env: Annotated[str | None, typer.Option(metavar="ENV", help="Required environment.")] = None,
-    ip: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Client address of the request.")] = None,
+    env: Annotated[
+        str | None, typer.Option(metavar="ENV", rich_help_panel="Conditions", help="Required environment.")
+    ] = None,
+    ip: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", rich_help_panel="Conditions", help="Client address of the request.")
+    ] = None,
     resource_owner: Annotated[
-        str | None, typer.Option(metavar="HANDLE", help="Owner of the requested resource.")
+        str | None,
+        typer.Option(metavar="HANDLE", rich_help_panel="Conditions", help="Owner of the requested resource."),
     ] = None,
     request: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Verify an HTTP request head; - is standard input.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", rich_help_panel="Request", help="Verify an HTTP request head; - is standard input."
+        ),
     ] = None,
-    scheme: Annotated[str, typer.Option(metavar="SCHEME", help="Scheme of the request: https or http.")] = "https",
+    scheme: Annotated[
+        str, typer.Option(metavar="SCHEME", rich_help_panel="Request", help="Scheme of the request: https or http.")
+    ] = "https",
     trusted_proxy: Annotated[
-        list[str] | None, typer.Option(metavar="CIDR", help="Trust X-Forwarded-* from this network; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="CIDR", rich_help_panel="Request", help="Trust X-Forwarded-* from this network; repeatable."
+        ),
     ] = None,
-    http: Annotated[bool, typer.Option("--http", help="Print the platform's HTTP response.")] = False,
+    http: Annotated[
+        bool, typer.Option("--http", rich_help_panel="Request", help="Print the platform's HTTP response.")
+    ] = False,
     bundle: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Verify against a bundle, without a store.")
+        Path | None,
+        typer.Option(metavar="FILE", rich_help_panel="Bundle", help="Verify against a bundle, without a store."),
     ] = None,
     trust: Annotated[
-        list[str] | None, typer.Option(metavar="PUBLIC-KEY", help="Trusted signer of the bundle; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="PUBLIC-KEY", rich_help_panel="Bundle", help="Trusted signer of the bundle; repeatable."),
     ] = None,
-    max_age: Annotated[str | None, typer.Option(metavar="TIME", help="Refuse a bundle older than TIME.")] = None,
+    max_age: Annotated[
+        str | None, typer.Option(metavar="TIME", rich_help_panel="Bundle", help="Refuse a bundle older than TIME.")
+    ] = None,
     no_state: Annotated[
-        bool, typer.Option("--no-state", help="Do not check or record the newest bundle seen.")
+        bool,
+        typer.Option("--no-state", rich_help_panel="Bundle", help="Do not check or record the newest bundle seen."),
     ] = False,
     record: Annotated[bool, typer.Option("--record", help="Record the use of a valid key.")] = False,
 ) -> None:

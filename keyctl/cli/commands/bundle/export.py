@@ -30,14 +30,28 @@ def export(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="File to write; an existing one is replaced atomically.")
     ],
-    valid_for: Annotated[str, typer.Option(metavar="TIME", help="How long the bundle is valid.")] = _DEFAULT_VALIDITY,
+    valid_for: Annotated[
+        str, typer.Option(metavar="TIME", rich_help_panel="Bundle", help="How long the bundle is valid.")
+    ] = _DEFAULT_VALIDITY,
     key: SigningKeyOption = None,
-    with_names: Annotated[bool, typer.Option("--with-names", help="Include names and handles.")] = False,
-    status: Annotated[str | None, typer.Option(metavar="STATUS", help="Only keys with this status.")] = None,
-    owner: Annotated[str | None, typer.Option(metavar="HANDLE", help="Only keys of this owner.")] = None,
-    env: Annotated[str | None, typer.Option(metavar="ENV", help="Only keys in this environment.")] = None,
-    scope: Annotated[str | None, typer.Option(metavar="SCOPE", help="Only keys with this scope.")] = None,
-    name: Annotated[str | None, typer.Option(metavar="GLOB", help="Only keys with a matching name.")] = None,
+    with_names: Annotated[
+        bool, typer.Option("--with-names", rich_help_panel="Bundle", help="Include names and handles.")
+    ] = False,
+    status: Annotated[
+        str | None, typer.Option(metavar="STATUS", rich_help_panel="Filters", help="Only keys with this status.")
+    ] = None,
+    owner: Annotated[
+        str | None, typer.Option(metavar="HANDLE", rich_help_panel="Filters", help="Only keys of this owner.")
+    ] = None,
+    env: Annotated[
+        str | None, typer.Option(metavar="ENV", rich_help_panel="Filters", help="Only keys in this environment.")
+    ] = None,
+    scope: Annotated[
+        str | None, typer.Option(metavar="SCOPE", rich_help_panel="Filters", help="Only keys with this scope.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="GLOB", rich_help_panel="Filters", help="Only keys with a matching name.")
+    ] = None,
     reason: ReasonOption = None,
 ) -> None:
     """Write a signed bundle of what verification needs.
