@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import keyctl
+from keyctl.cli.man_pages import pages
 
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -49,11 +50,19 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: dict[str, byt
     assert "keyctl/py.typed" in packed
 
 
+def test_the_wheel_has_the_manual_pages_where_man_looks(wheel: dict[str, bytes]):
+    share = f"apikeyctl-{keyctl.__version__}.data/data/share"
+
+    packed = {name: content.decode() for name, content in wheel.items() if "/man/" in name}
+
+    assert packed == {f"{share}/man/man{name[-1]}/{name}": text for name, text in pages().items()}
+
+
 def test_the_wheel_has_completion_for_both_commands_where_the_shells_look(wheel: dict[str, bytes]):
     share = f"apikeyctl-{keyctl.__version__}.data/data/share"
     bash, zsh, fish = ((ROOT / "completions" / name).read_bytes() for name in ("keyctl.bash", "_keyctl", "keyctl.fish"))
 
-    assert {name: content for name, content in wheel.items() if ".data/" in name} == {
+    assert {name: content for name, content in wheel.items() if ".data/" in name and "/man/" not in name} == {
         f"{share}/bash-completion/completions/keyctl": bash,
         f"{share}/bash-completion/completions/apikeyctl": bash,
         f"{share}/zsh/site-functions/_keyctl": zsh,
