@@ -17,8 +17,10 @@ _DURATION = re.compile(r"(\d{1,12})([smhdw])?", re.ASCII)
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )  # fromisoformat alone accepts far more: week dates, no zone, no seconds
-_TEN_YEARS = 10 * 365 * 86400
-_LONGEST = 100 * 365 * 86400
+_DAY = 86400
+_YEAR = 365 * _DAY
+_TEN_YEARS = 10 * _YEAR
+_LONGEST = 100 * _YEAR
 _ENDING_NOW = "give a time to come; to end a key now: keyctl revoke SELECTOR"
 _HINT = "give a number with s, m, h, d or w (30d), an RFC 3339 time with a zone (2027-01-31T00:00:00Z), or never"
 
@@ -100,35 +102,31 @@ def parse_when(text: str, *, now: datetime) -> datetime | None:
 def format_duration(duration: timedelta) -> str:
     """Return the shortest text that `parse_duration` reads back: `90d`, `24h`, `36h`, `90s`."""
     seconds = int(duration.total_seconds())
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+    for unit, size in (("d", _DAY), ("h", 3600), ("m", 60)):
         # A day alone is written 24h: "in the last 24h" reads better than "in the last 1d".
-        if seconds and seconds % size == 0 and seconds != 86400 * (unit == "d"):
+        if seconds and seconds % size == 0 and seconds != _DAY * (unit == "d"):
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
 
 
 def describe_relative(moment: datetime, *, now: datetime) -> str:
-    """Return `in 3 days`, `2 hours ago` or `now`, for people, in the largest unit of which there are two."""
-    number, unit = _rounded(moment - now)
-    amount = f"{abs(number)} {unit}" + ("" if abs(number) == 1 else "s")
-    return _directed(number, amount)
+    """Return how far away a time is, for people: `in 90d`, `in 1h 58m`, `3d 4h ago` or `now`.
+
+    At most two units, rounded to the largest of which there are ten or more. A year has 365 days.
+    """
+    seconds = round((moment - now).total_seconds())
+    amount = _in_two_units(abs(seconds))
+    return f"in {amount}" if seconds > 0 else f"{amount} ago" if seconds else "now"
 
 
-def short_relative(moment: datetime, *, now: datetime) -> str:
-    """Return `in 3d`, `2h ago` or `now`, for a narrow column."""
-    number, unit = _rounded(moment - now)
-    return _directed(number, f"{abs(number)}{unit[0]}")
-
-
-def _rounded(difference: timedelta) -> tuple[int, str]:
-    # Two of a unit before it is used: "in 36 hours" tells more than "in 1 day". Rounded, since what was to live for
-    # 30 days has a second less by the time it is shown.
-    seconds = round(difference.total_seconds())
-    for unit, size in (("year", 31536000), ("day", 86400), ("hour", 3600), ("minute", 60)):
-        if abs(seconds) / size > 1.98:
-            return round(seconds / size), unit
-    return seconds, "second"
-
-
-def _directed(number: int, amount: str) -> str:
-    return f"in {amount}" if number > 0 else f"{amount} ago" if number else "now"
+def _in_two_units(seconds: int) -> str:
+    # Rounded, not cut: a key minted for 30 days has a second less when it is shown.
+    units = {"y": _YEAR, "d": _DAY, "h": 3600, "m": 60, "s": 1}
+    step = next((size for size in units.values() if seconds >= 10 * size), 1)
+    rest = round(seconds / step) * step
+    parts = []
+    for unit, size in units.items():
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return " ".join(parts)

@@ -56,7 +56,7 @@ STORY = (
     Step(40, "keyctl mint --name billing --owner globex --scope write --out billing.key"),
     Step(75, "keyctl verify --record < nightly.key"),
     Step(89, "keyctl mint --name website --owner acme --scope read --expires 90d", "mint"),
-    Step(89, "keyctl verify --record < website.key"),
+    Step(89.8, "keyctl verify --record < website.key"),
     Step(90, "keyctl revoke {legacy} --reason leaked --yes"),
     Step(90.2, "keyctl lock {billing} --for 36h --reason 'unusual traffic'"),
     Step(90.3, "keyctl rotate {nightly} --reason scheduled --out nightly-2.key"),

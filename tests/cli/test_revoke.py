@@ -146,7 +146,7 @@ def test_if_unused_for_refuses_a_key_in_use_and_says_when(store: Cli):
     record_use(store, since=ago(days=9))
     set_key(store, prefix, last_used_at=ago(hours=3))
 
-    refused(store, "revoke", prefix, "--if-unused-for", "24h", "--yes", code=4, says=["last used 3 hours ago", "Z"])
+    refused(store, "revoke", prefix, "--if-unused-for", "24h", "--yes", code=4, says=["last used 3h ago", "Z"])
     refused(store, "revoke", prefix, "--if-unused-for", "24h", "--dry-run", code=4, says="last used")
     store("revoke", prefix, "--if-unused-for", "2h", "--yes", check=0)
 

@@ -84,7 +84,7 @@ def test_each_state_is_told_with_its_circumstances(store: Cli):
         return store("show", prefix, check=0).out
 
     set_key(store, prefix, last_used_at=ago(hours=3))
-    assert "(3 hours ago)" in shown()
+    assert "(3h ago)" in shown()
     store("owner", "disable", "acme", check=0)
     assert "acme (disabled)" in shown()
     store("lock", prefix, check=0)

@@ -25,7 +25,7 @@ VARIABLE = re.compile(
     | (?P<id>(?:key|own|store)_[0-9A-HJKMNP-TV-Z]{26})
     | (?P<signer>(?<![\w-])[\w-]{43}(?![\w-]))
     | (?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z)
-    | (?P<ago>\bnow\b|\b\d+\ (?:second|minute)s?\ ago\b|\b\d+[sm]\ ago\b)
+    | (?P<ago>\bnow\b|\b(?:\d+m\ )?\d+s\ ago\b|\b\d+m\ ago\b)
     | (?P<actor>[\w.-]+@[\w.-]+)
     """,
     re.VERBOSE | re.ASCII,

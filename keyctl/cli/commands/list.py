@@ -14,7 +14,7 @@ from keyctl.cli.output import Column
 from keyctl.errors import UsageError, suggestion
 from keyctl.models import KeyRecord, Status
 from keyctl.text import brief
-from keyctl.times import format_time, short_relative, utc_now
+from keyctl.times import describe_relative, format_time, utc_now
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -149,8 +149,8 @@ def _row(record: KeyRecord, now: datetime) -> list[str]:
         key.environment,
         ",".join(key.scopes),
         "disabled" if record.inactive_owner and key.status(now) == Status.ACTIVE else str(key.status(now)),
-        short_relative(key.expires_at, now=now) if key.expires_at else "never",
-        short_relative(key.last_used_at, now=now) if key.last_used_at else "never",
+        describe_relative(key.expires_at, now=now) if key.expires_at else "never",
+        describe_relative(key.last_used_at, now=now) if key.last_used_at else "never",
     ]
 
 

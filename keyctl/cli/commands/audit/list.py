@@ -10,7 +10,7 @@ from keyctl.cli.json_objects import event_object
 from keyctl.cli.options import JsonLinesOption
 from keyctl.cli.output import Column
 from keyctl.models import Event
-from keyctl.times import format_time, short_relative, utc_now
+from keyctl.times import describe_relative, format_time, utc_now
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -57,7 +57,7 @@ def list_events(
     what = Column("WHAT", elastic=True, least=26)
     columns = [Column("#"), Column("WHEN"), Column("WHO", elastic=True), Column("ACTION"), what]
     rows = [
-        [str(one.seq), short_relative(one.at, now=now), str(one.actor), one.action, _subject(one), one.reason or ""]
+        [str(one.seq), describe_relative(one.at, now=now), str(one.actor), one.action, _subject(one), one.reason or ""]
         for one in found
     ]
     plain = [
