@@ -33,7 +33,7 @@ class SecondReader:
         made_at, valid_until = (datetime.fromisoformat(self.header[name]) for name in ("made_at", "valid_until"))
         if now >= valid_until or made_at > now + timedelta(minutes=5):
             raise ValueError("not now")
-        self.rules = json.loads(self.piece(self.header["rules"]))
+        self.rules = json.loads(self.block(self.header["rules"]))
 
     def key(self, prefix: str) -> dict[str, Any] | None:
         row = self.find("keys", prefix)
@@ -53,14 +53,13 @@ class SecondReader:
         return chain
 
     def find(self, table: str, name: str) -> Any:
-        pieces = self.header[table]
-        index = last_not_after(pieces, name)
-        block = last_not_after(json.loads(self.piece(index)), name) if index else None
-        lines = self.piece(block).splitlines() if block else []
+        index = last_not_after(self.header[table], name)
+        row_block = last_not_after(json.loads(self.block(index)), name) if index else None
+        lines = self.block(row_block).splitlines() if row_block else []
         return dict(json.loads(line) for line in lines).get(name)
 
-    def piece(self, piece: list[Any]) -> bytes:
-        _, offset, length, digest = piece
+    def block(self, reference: list[Any]) -> bytes:
+        _, offset, length, digest = reference
         with self.path.open("rb") as file:
             file.seek(self.start + offset)
             content = file.read(length)
@@ -69,8 +68,8 @@ class SecondReader:
         return content
 
 
-def last_not_after(pieces: list[Any], name: str) -> Any:
-    return next((piece for piece in reversed(pieces) if piece[0] <= name), None)
+def last_not_after(references: list[Any], name: str) -> Any:
+    return next((reference for reference in reversed(references) if reference[0] <= name), None)
 
 
 def unpadded(text: bytes) -> bytes:

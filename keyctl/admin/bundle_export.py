@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from keyctl import private_files
 from keyctl.bundles.bundle import Header, key_row, owner_row
-from keyctl.bundles.format import Piece, TableWriter, signed_bytes, to_json, write_first_line
+from keyctl.bundles.format import Reference, TableWriter, signed_bytes, to_json, write_first_line
 from keyctl.bundles.signing import SigningKey
 from keyctl.errors import UsageError
 from keyctl.models import Actor, EventContent, Key, Owner
@@ -77,7 +77,7 @@ class BundleExporter:
                 valid_until=now + valid_for,
                 filter=described,
                 with_names=with_names,
-                rules=Piece("", 0, 0, ""),  # this and the tables are known once the body is written
+                rules=Reference("", 0, 0, ""),  # this and the tables are known once the body is written
                 tables={},
             )
             return self._write(path, temporary, header, filters)
@@ -123,7 +123,7 @@ class BundleExporter:
             with_ancestors = self._with_ancestors(only) if only is not None else None
             tables["owners"] = writer.write_table(self._owner_rows(header, with_ancestors))
             tables["handles"] = writer.write_table(self._handle_rows(with_ancestors) if header.with_names else ())
-            rules = writer.write("", to_json(self._rules()))
+            rules = writer.write_block("", to_json(self._rules()))
         header = replace(header, rules=rules, tables=tables)
         signed = to_json(header.to_dict())
         signature = self._signing_key.sign(signed_bytes(signed))

@@ -16,12 +16,12 @@ from keyctl.bundles.format import (
     TABLES,
     BundleDamaged,
     FirstLine,
-    Piece,
+    Reference,
     TableReader,
+    read_block,
     read_first_line,
     read_json,
-    read_piece,
-    read_pieces,
+    read_references,
     signed_bytes,
     to_base64url,
 )
@@ -53,8 +53,8 @@ class Header:
     valid_until: datetime
     filter: Mapping[str, Any]
     with_names: bool
-    rules: Piece
-    tables: Mapping[str, Sequence[Piece]]
+    rules: Reference
+    tables: Mapping[str, Sequence[Reference]]
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -66,7 +66,7 @@ class Header:
             "filter": dict(self.filter),
             "with_names": self.with_names,
             "rules": list(self.rules),
-            **{name: [list(piece) for piece in self.tables[name]] for name in TABLES},
+            **{name: [list(reference) for reference in self.tables[name]] for name in TABLES},
         }
 
     @classmethod
@@ -82,8 +82,8 @@ class Header:
                 valid_until=datetime.fromisoformat(data["valid_until"]),
                 filter=data["filter"],
                 with_names=bool(data["with_names"]),
-                rules=read_pieces([data["rules"]])[0],
-                tables={name: read_pieces(data[name]) for name in TABLES},
+                rules=read_references([data["rules"]])[0],
+                tables={name: read_references(data[name]) for name in TABLES},
             )
             if not isinstance(data["store_id"], str) or {**data, **header.to_dict()} != data:
                 raise BundleDamaged("its header is not as keyctl writes it")
@@ -120,7 +120,7 @@ class Bundle:
             self.header = Header.from_dict(read_json(line.header))
             _check_store(self.header, line, trust)
             self._start = line.length
-            rules = read_json(read_piece(self._file, self._start, self.header.rules))
+            rules = read_json(read_block(self._file, self._start, self.header.rules))
             self._read_rules(rules)
         except BundleDamaged as error:
             self._file.close()
@@ -131,7 +131,7 @@ class Bundle:
         # A bundle that was replaced is let go, not closed: other threads may be in the middle of a look-up.
         finalize(self, self._file.close)
         self._tables = {
-            name: TableReader(self._file, self._start, groups) for name, groups in self.header.tables.items()
+            name: TableReader(self._file, self._start, indexes) for name, indexes in self.header.tables.items()
         }
 
     def check_age(self, now: datetime, *, max_age: timedelta | None = None, seen: Seen | None = None) -> None:

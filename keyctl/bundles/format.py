@@ -1,41 +1,8 @@
-"""The bundle's file: sorted tables in blocks, under digests, under one signed line. Pure but for the file handles.
+"""The bundle's file: the signed first line, and tables of blocks that are named by references with digests.
 
-A bundle is UTF-8 text. Its first line is four words, one space between them, 262,144 bytes at most with its line feed:
-
-    keyctl-bundle-v1 SIGNER SIGNATURE HEADER
-
-SIGNER is an Ed25519 public key (RFC 8032) of 32 bytes, and SIGNATURE its signature of 64 over these bytes: the text
-`keyctl-bundle-v1`, a line feed, and HEADER exactly as it stands, without the line feed at its end. Both are base64url
-without padding (RFC 4648). A reader first compares SIGNER with those it trusts, then checks the signature, and only
-then parses HEADER, a JSON object (fields may be added):
-
-    version                  1
-    store_id                 whose keys these are
-    sequence                 a number that grows with each bundle of a store
-    made_at, valid_until     RFC 3339 in UTC. It may be used while now < valid_until, and made_at <= now + 5 minutes
-    filter                   an object: which keys were exported; empty for all
-    with_names               whether there are names and handles
-    rules                    a piece
-    keys, owners, handles    tables: each a list of pieces
-
-A piece is `[first, offset, length, digest]`: the first name in it, where it begins (counted from the byte after line
-1), its length in bytes, and the SHA-256 of exactly these bytes in lower-case hex, which is checked before it is parsed.
-A piece that a table lists is an index: a JSON list of at most 256 pieces. Each of those is a block: at most 256 lines,
-a line feed after each, of `[name, value]` in JSON. Names ascend by code point, through a whole table, and none stands
-twice. So there is one place where a name can be: in the table, take the last piece whose first name is not after it;
-in that index, again; in that block, the line that begins with it.
-
-`keys` are named by prefix. Times are Unix milliseconds or null, and lists are JSON texts: `"scopes":"[\\"read\\"]"`.
-
-    id, phc, environment, scopes, allowed_ips, owner_id, created_at, expires_at, locked_at, locked_until, revoked_at,
-    replaced_by; name if with_names
-
-`phc` is a PHC string over the whole key. `owners` are named by id; those above an owner are in the table as well:
-
-    kind, parent_id, plan, attributes (a JSON text of an object), disabled_at; handle and name if with_names
-
-`handles` are named by handle, with the value `{"id": ID}`; there are none unless with_names. `rules` is one JSON
-object: `profile` as in a profile's file, `hash` with the parameters of new hashes, and `earlier_formats` of keys.
+The format is specified in `keyctl help bundle-format`, whose words are used here. Nothing is parsed before its
+signature or its digest was checked. The writer holds one row block and the references of one table, the reader one row
+block and the indexes that it met, so a store of any size can be exported and looked up in.
 """
 
 from __future__ import annotations
@@ -62,8 +29,8 @@ class BundleDamaged(ValueError):
     """Bytes that the signature does not vouch for, or that no keyctl wrote. The text says which part."""
 
 
-class Piece(NamedTuple):
-    """A part of the file under a digest, and the first name in it."""
+class Reference(NamedTuple):
+    """Names a block: the first name in it, its offset after the first line and length in bytes, its SHA-256 in hex."""
 
     first: str
     offset: int
@@ -127,16 +94,19 @@ def from_base64url(text: bytes, length: int) -> bytes:
 
 
 class TableWriter:
-    """Writes tables one after the other, holding one block and the indexes of one table at a time."""
+    """Writes blocks one after the other."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._offset = 0
 
-    def write_table(self, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Piece]:
-        """Write rows in ascending order of their names; return the groups. Raises BundleDamaged for another order."""
-        groups: list[Piece] = []
-        pieces: list[Piece] = []
+    def write_table(self, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Reference]:
+        """Write rows in ascending order of their names; return the references to the table's indexes.
+
+        Raises BundleDamaged for another order.
+        """
+        indexes: list[Reference] = []
+        row_blocks: list[Reference] = []
         lines: list[bytes] = []
         first = last = ""
         size = 0
@@ -147,99 +117,100 @@ class TableWriter:
             lines.append(to_json([name, value]))
             size += len(lines[-1])
             if len(lines) == FAN_OUT or size > _FULL_BLOCK:
-                pieces.append(self.write(first, b"\n".join(lines) + b"\n"))
+                row_blocks.append(self.write_block(first, b"\n".join(lines) + b"\n"))
                 lines.clear()
                 size = 0
-            if len(pieces) == FAN_OUT:
-                groups.append(self.write(pieces[0].first, to_json(pieces) + b"\n"))
-                pieces.clear()
+            if len(row_blocks) == FAN_OUT:
+                indexes.append(self.write_block(row_blocks[0].first, to_json(row_blocks) + b"\n"))
+                row_blocks.clear()
         if lines:
-            pieces.append(self.write(first, b"\n".join(lines) + b"\n"))
-        if pieces:
-            groups.append(self.write(pieces[0].first, to_json(pieces) + b"\n"))
-        return groups
+            row_blocks.append(self.write_block(first, b"\n".join(lines) + b"\n"))
+        if row_blocks:
+            indexes.append(self.write_block(row_blocks[0].first, to_json(row_blocks) + b"\n"))
+        return indexes
 
-    def write(self, first: str, content: bytes) -> Piece:
+    def write_block(self, first: str, content: bytes) -> Reference:
         self._file.write(content)
-        piece = Piece(first, self._offset, len(content), sha256(content).hexdigest())
+        reference = Reference(first, self._offset, len(content), sha256(content).hexdigest())
         self._offset += len(content)
-        return piece
+        return reference
 
 
 class TableReader:
-    """Looks names up in one table, reading and checking one group and one block. Raises BundleDamaged."""
+    """Looks names up in one table, reading and checking one index and one row block. Raises BundleDamaged."""
 
-    def __init__(self, file: IO[bytes], start: int, groups: Iterable[Piece]) -> None:
+    def __init__(self, file: IO[bytes], start: int, indexes: Iterable[Reference]) -> None:
         self._file = file
         self._start = start
-        self._groups = list(groups)
-        self._indexes: dict[int, list[Piece]] = {}
+        self._indexes = list(indexes)
+        self._read_indexes: dict[int, list[Reference]] = {}
 
     def find(self, name: str) -> dict[str, Any] | None:
-        i = bisect_right(self._groups, name, key=lambda piece: piece.first) - 1
+        i = bisect_right(self._indexes, name, key=lambda reference: reference.first) - 1
         if i < 0:
             return None
-        blocks = self._index(i)
-        j = bisect_right(blocks, name, key=lambda piece: piece.first) - 1
-        return dict(self._rows(blocks[j])).get(name) if j >= 0 else None
+        row_blocks = self._index(i)
+        j = bisect_right(row_blocks, name, key=lambda reference: reference.first) - 1
+        return dict(self._rows(row_blocks[j])).get(name) if j >= 0 else None
 
     def every(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield all rows, in order, checking everything."""
         last = ""
-        for i in range(len(self._groups)):
-            for block in self._index(i):
-                for name, value in self._rows(block):
+        for i in range(len(self._indexes)):
+            for row_block in self._index(i):
+                for name, value in self._rows(row_block):
                     if name <= last:
-                        raise BundleDamaged("its rows are out of order, or one stands twice")
+                        raise BundleDamaged("its rows are out of order, or one is there twice")
                     last = name
                     yield name, value
 
-    def _index(self, i: int) -> list[Piece]:
-        if i not in self._indexes:
-            pieces = read_pieces(read_json(read_piece(self._file, self._start, self._groups[i])))
-            if not pieces or pieces[0].first != self._groups[i].first or not _ascend(piece.first for piece in pieces):
+    def _index(self, i: int) -> list[Reference]:
+        if i not in self._read_indexes:
+            reference = self._indexes[i]
+            row_blocks = read_references(read_json(read_block(self._file, self._start, reference)))
+            if not row_blocks or row_blocks[0].first != reference.first or not _ascend(one.first for one in row_blocks):
                 raise BundleDamaged("an index is out of order")
-            self._indexes[i] = pieces
-        return self._indexes[i]
+            self._read_indexes[i] = row_blocks
+        return self._read_indexes[i]
 
-    def _rows(self, block: Piece) -> list[tuple[str, dict[str, Any]]]:
-        rows = [read_json(line) for line in read_piece(self._file, self._start, block).splitlines()]
-        if not all(_is_row(row) for row in rows) or not rows or rows[0][0] != block.first:
-            raise BundleDamaged("a block does not hold what its index says")
+    def _rows(self, reference: Reference) -> list[tuple[str, dict[str, Any]]]:
+        rows = [read_json(line) for line in read_block(self._file, self._start, reference).splitlines()]
+        if not all(_is_row(row) for row in rows) or not rows or rows[0][0] != reference.first:
+            raise BundleDamaged("a block does not hold what its reference says")
         if not _ascend(row[0] for row in rows):
-            raise BundleDamaged("its rows are out of order, or one stands twice")
+            raise BundleDamaged("its rows are out of order, or one is there twice")
         return [(name, value) for name, value in rows]
 
 
-def read_piece(file: IO[bytes], start: int, piece: Piece) -> bytes:
-    """Read a part of the file, and check its digest. Raises BundleDamaged."""
-    if not 0 <= piece.length <= _MAX_BLOCK or not 0 <= piece.offset <= _MAX_OFFSET:
-        raise BundleDamaged("an index names a part that cannot be")
+def read_block(file: IO[bytes], start: int, reference: Reference) -> bytes:
+    """Read a block, and check its digest. Raises BundleDamaged."""
+    if not 0 <= reference.length <= _MAX_BLOCK or not 0 <= reference.offset <= _MAX_OFFSET:
+        raise BundleDamaged("a reference is out of bounds")
     try:
         # pread: several threads may look keys up in one bundle
-        content = os.pread(file.fileno(), piece.length, start + piece.offset)
+        content = os.pread(file.fileno(), reference.length, start + reference.offset)
     except OSError as error:
         raise BundleDamaged(f"it cannot be read: {error.strerror}") from None
-    if sha256(content).hexdigest() != piece.digest:
-        raise BundleDamaged("a part of it was altered, or is missing")
+    if sha256(content).hexdigest() != reference.digest:
+        raise BundleDamaged("a block was altered, or is missing")
     return content
 
 
-def read_pieces(value: Any) -> list[Piece]:
-    """Read what `Piece` looks like in JSON. Raises BundleDamaged."""
+def read_references(value: Any) -> list[Reference]:
+    """Read a list of references from JSON. Raises BundleDamaged."""
     kinds = (str, int, int, str)
     if not isinstance(value, list) or not all(
         isinstance(item, list) and tuple(map(type, item)) == kinds for item in value
     ):
         raise BundleDamaged("an index cannot be read")
-    return [Piece(*item) for item in value]
+    return [Reference(*item) for item in value]
 
 
 def read_json(text: bytes) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise BundleDamaged("a part of it is not JSON") from None
+        raise BundleDamaged("a block is not JSON") from None
 
 
 def to_json(value: Any) -> bytes:

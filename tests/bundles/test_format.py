@@ -8,31 +8,34 @@ from typing import Any
 
 import pytest
 
-import keyctl.bundles.format
+import keyctl
 from keyctl.bundles.format import (
+    _MAX_BLOCK,
     FAN_OUT,
     MAX_FIRST_LINE,
+    TABLES,
     BundleDamaged,
     FirstLine,
-    Piece,
+    Reference,
     TableReader,
     TableWriter,
     from_base64url,
+    read_block,
     read_first_line,
     read_json,
-    read_piece,
-    read_pieces,
+    read_references,
     signed_bytes,
     to_base64url,
     to_json,
     write_first_line,
 )
 
+SPECIFICATION = Path(keyctl.__file__).parent / "help/bundle-format.md"
 SIGNER, SIGNATURE = bytes(range(32)), bytes(range(64))
 LINE = write_first_line(SIGNER, SIGNATURE, b'{"a": 1}')
 
 
-def table(path: Path, rows: list[tuple[str, dict[str, Any]]]) -> list[Piece]:
+def table(path: Path, rows: list[tuple[str, dict[str, Any]]]) -> list[Reference]:
     with path.open("wb") as file:
         return TableWriter(file).write_table(rows)
 
@@ -52,8 +55,12 @@ def test_the_format_is_as_documented():
     assert LINE.split(b" ")[0] == b"keyctl-bundle-v1"
     assert LINE.split(b" ")[1] == b"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
     assert signed_bytes(b"{}") == b"keyctl-bundle-v1\n{}"
-    assert f"{MAX_FIRST_LINE:,} bytes" in str(keyctl.bundles.format.__doc__)
-    assert f"at most {FAN_OUT} pieces" in str(keyctl.bundles.format.__doc__)
+    specification = " ".join(SPECIFICATION.read_text().split())
+    assert f"{MAX_FIRST_LINE:,} bytes" in specification
+    assert f"at most {FAN_OUT} references" in specification
+    assert f"at most {FAN_OUT} rows" in specification
+    assert f"{_MAX_BLOCK // 2**20} MiB at most" in specification
+    assert f"`{'`, `'.join(TABLES)}` | three tables" in specification
 
 
 @pytest.mark.parametrize(
@@ -116,10 +123,10 @@ def test_keys_read_back_as_they_were_written(length: int):
 @pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 1000, FAN_OUT * FAN_OUT, FAN_OUT * FAN_OUT + 1])
 def test_every_row_is_found_and_no_other(tmp_path: Path, count: int):
     path, rows = tmp_path / "table", numbered(count)
-    groups = table(path, rows)
+    indexes = table(path, rows)
 
     with path.open("rb") as file:
-        reader = TableReader(file, 0, groups)
+        reader = TableReader(file, 0, indexes)
         for i in {0, 1, 254, 255, 256, 257, 511, 512, count // 2, count - 2, count - 1, FAN_OUT * FAN_OUT} & set(
             range(count)
         ):
@@ -129,18 +136,18 @@ def test_every_row_is_found_and_no_other(tmp_path: Path, count: int):
         for absent in ("", "a", "name", "zzz", "name000000000\0", "\U0010ffff"):
             assert reader.find(absent) is None
         assert list(reader.every()) == rows
-    assert len(groups) == -(-count // (FAN_OUT * FAN_OUT))
+    assert len(indexes) == -(-count // (FAN_OUT * FAN_OUT))
 
 
 def test_names_ascend_by_code_point(tmp_path: Path):
     names = sorted(["A", "Z", "_", "a", "z", "é", "Ω", "\uffff", "\U0001f642"])
     path = tmp_path / "table"
 
-    groups = table(path, [(name, {}) for name in names])
+    indexes = table(path, [(name, {}) for name in names])
 
     assert names == sorted(names, key=str.encode)  # as SQLite and PostgreSQL's "C" collation sort
     with path.open("rb") as file:
-        assert [name for name, _ in TableReader(file, 0, groups).every()] == names
+        assert [name for name, _ in TableReader(file, 0, indexes).every()] == names
 
 
 @pytest.mark.parametrize("names", [["b", "a"], ["a", "a"], [""]])
@@ -152,18 +159,18 @@ def test_rows_out_of_order_are_not_written(names: list[str]):
 def test_large_rows_make_small_blocks(tmp_path: Path):
     path, rows = tmp_path / "table", [(f"{i:03}", {"text": "x" * 300_000}) for i in range(100)]
 
-    groups = table(path, rows)
+    indexes = table(path, rows)
 
     with path.open("rb") as file:
-        blocks = read_pieces(read_json(read_piece(file, 0, groups[0])))
-        assert max(block.length for block in blocks) < 2 * 1024 * 1024
-        assert list(TableReader(file, 0, groups).every()) == rows
+        row_blocks = read_references(read_json(read_block(file, 0, indexes[0])))
+        assert max(block.length for block in row_blocks) < 2 * 1024 * 1024
+        assert list(TableReader(file, 0, indexes).every()) == rows
 
 
 @pytest.mark.parametrize("count", [1000, 100_000])
 def test_a_look_up_reads_one_index_and_one_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int):
     path = tmp_path / "table"
-    groups = table(path, numbered(count))
+    indexes = table(path, numbered(count))
     reads: list[int] = []
     pread = os.pread
 
@@ -173,7 +180,7 @@ def test_a_look_up_reads_one_index_and_one_block(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(os, "pread", counted)
     with path.open("rb") as file:
-        assert TableReader(file, 0, groups).find(f"name{count - 1:09}") == {"n": count - 1}
+        assert TableReader(file, 0, indexes).find(f"name{count - 1:09}") == {"n": count - 1}
 
     assert len(reads) == 2
     assert sum(reads) < 40_000
@@ -185,8 +192,8 @@ def one_block(tmp_path: Path, lines: bytes, *, first: str = "a", index: Any = No
     block = [first, 0, len(lines), sha256(lines).hexdigest()]
     content = to_json([block] if index is None else index)
     path.write_bytes(lines + content)
-    group = Piece(first, len(lines), len(content), sha256(content).hexdigest())
-    return TableReader(path.open("rb"), 0, [group])
+    reference = Reference(first, len(lines), len(content), sha256(content).hexdigest())
+    return TableReader(path.open("rb"), 0, [reference])
 
 
 @pytest.mark.parametrize(
@@ -262,4 +269,4 @@ def test_a_pipe_is_refused_and_not_waited_for():
     with os.fdopen(reader, "rb") as file:
         first = read_first_line(file)
         with pytest.raises(BundleDamaged, match="cannot be read"):
-            read_piece(file, first.length, Piece("", 0, 1, DIGEST))
+            read_block(file, first.length, Reference("", 0, 1, DIGEST))
