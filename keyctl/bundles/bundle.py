@@ -109,19 +109,13 @@ class Bundle:
 
     def __init__(self, path: Path, *, trust: Iterable[Trust]) -> None:
         self.path = path
-        try:
-            self._file: IO[bytes] = path.open("rb")
-        except OSError as error:
-            raise BundleUntrusted("damaged", f"cannot read the bundle {path}: {error.strerror}") from None
+        self._file = _open(path)
         try:
             line = read_first_line(self._file)
+            trusted = _check_signature(line, trust)
             self.signer = line.signer
-            _check_signature(line, trust := tuple(trust))
-            self.header = Header.from_dict(read_json(line.header))
-            _check_store(self.header, line, trust)
-            self._start = line.length
-            rules = read_json(read_block(self._file, self._start, self.header.rules))
-            self._read_rules(rules)
+            self.header = _read_header(line, trusted)
+            self.profile, self.hash_parameters, self.formats = _read_rules(self._file, line.length, self.header)
         except BundleDamaged as error:
             self._file.close()
             raise _damaged(path, error) from None
@@ -131,7 +125,7 @@ class Bundle:
         # A bundle that was replaced is let go, not closed: other threads may be in the middle of a look-up.
         finalize(self, self._file.close)
         self._tables = {
-            name: TableReader(self._file, self._start, indexes) for name, indexes in self.header.tables.items()
+            name: TableReader(self._file, line.length, indexes) for name, indexes in self.header.tables.items()
         }
 
     def check_age(self, now: datetime, *, max_age: timedelta | None = None, seen: Seen | None = None) -> None:
@@ -215,15 +209,6 @@ class Bundle:
         except BundleDamaged as error:
             raise _damaged(self.path, error) from None
 
-    def _read_rules(self, rules: Any) -> None:
-        try:
-            self.profile: Profile = read_profile(rules["profile"], source=f"the profile in {self.path}")
-            self.hash_parameters: Scheme = parameters_from_dict(rules["hash"])
-            earlier = [KeyFormat.from_dict(data) for data in rules["earlier_formats"]]
-            self.formats: tuple[KeyFormat, ...] = (self.profile.key_format, *earlier)
-        except (AttributeError, KeyError, TypeError, ValueError, ProfileInvalid):
-            raise BundleDamaged("its rules cannot be read") from None
-
 
 # ── rows: inverses side by side ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -259,11 +244,20 @@ def _read_owner(owner_id: str, row: Mapping[str, Any]) -> Owner:
         raise BundleUntrusted("damaged", f"the bundle says of owner {owner_id} what cannot be read") from None
 
 
-# ── trust ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── opening, in this order ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _check_signature(line: FirstLine, trust: Sequence[Trust]) -> None:
-    if line.signer not in {one.public_key for one in trust}:
+def _open(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise BundleUntrusted("damaged", f"cannot read the bundle {path}: {error.strerror}") from None
+
+
+def _check_signature(line: FirstLine, trust: Iterable[Trust]) -> list[Trust]:
+    """Return what is trusted of the signer. Raises BundleUntrusted if that is nothing, or the signature is wrong."""
+    trusted = [one for one in trust if one.public_key == line.signer]
+    if not trusted:
         raise BundleUntrusted(
             "signer",
             f"the bundle is signed by {to_base64url(line.signer)}, which is not trusted",
@@ -271,12 +265,25 @@ def _check_signature(line: FirstLine, trust: Sequence[Trust]) -> None:
         )
     if not is_signed_by(line.signer, line.signature, signed_bytes(line.header)):
         raise BundleUntrusted("signature", "the bundle's signature is wrong: it was altered, or cut short")
+    return trusted
 
 
-def _check_store(header: Header, line: FirstLine, trust: Sequence[Trust]) -> None:
-    pins = [one.store_id for one in trust if one.public_key == line.signer]
-    if None not in pins and header.store_id not in pins:
+def _read_header(line: FirstLine, trusted: list[Trust]) -> Header:
+    """Read the header. Raises BundleUntrusted if it is of a store that the signer is not trusted for."""
+    header = Header.from_dict(read_json(line.header))
+    if not any(one.store_id in (None, header.store_id) for one in trusted):
         raise BundleUntrusted("store", f"the bundle is of another store than trusted: {header.store_id}")
+    return header
+
+
+def _read_rules(file: IO[bytes], start: int, header: Header) -> tuple[Profile, Scheme, tuple[KeyFormat, ...]]:
+    rules = read_json(read_block(file, start, header.rules))
+    try:
+        profile = read_profile(rules["profile"], source="the profile in the bundle")
+        earlier = [KeyFormat.from_dict(data) for data in rules["earlier_formats"]]
+        return profile, parameters_from_dict(rules["hash"]), (profile.key_format, *earlier)
+    except (AttributeError, KeyError, TypeError, ValueError, ProfileInvalid):
+        raise BundleDamaged("its rules cannot be read") from None
 
 
 def _damaged(path: Path, error: BundleDamaged) -> BundleUntrusted:
