@@ -1,4 +1,4 @@
-"""`python -m keyctl`, where another program is called keyctl too."""
+"""`python -m keyctl`, where another program is named keyctl too."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from keyctl.cli.app import main
 def run() -> NoReturn:
     """Run one command, and end without finalising the interpreter (tests/benchmarks, "keyctl --help").
 
-    Whatever the command opened is closed by then, and what it printed is flushed here.
+    The command has closed what it opened by then, and what it printed is flushed here.
     """
     code = main()
     for stream in (sys.stdout, sys.stderr):

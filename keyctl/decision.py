@@ -120,7 +120,7 @@ def scopes_in_force(profile: Profile, scopes: Iterable[str], owner: Owner | None
 def _within(ip: str | None, networks: tuple[str, ...]) -> bool:
     if ip is None:
         return False
-    from keyctl.networks import contain  # noqa: PLC0415 - only keys with an allow list pay for it
+    from keyctl.networks import contain  # noqa: PLC0415 - only keys with an allow list need it
 
     return contain(networks, ip)
 

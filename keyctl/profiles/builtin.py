@@ -1,4 +1,4 @@
-"""Which built-in profiles there are, and what their keys begin with, with next to nothing imported.
+"""Which built-in profiles there are, and which of their keys may occur in a text.
 
 Presets are searched here and not parsed, since this runs before commands do.
 """

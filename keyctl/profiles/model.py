@@ -150,7 +150,7 @@ def read_profile(
 ) -> Profile:
     """Read and check a profile. Raises ProfileInvalid with every fault, each beginning with its path.
 
-    What it says of HTTP is left to `also`: most verifications are not of requests, and every command starts anew.
+    What it says of HTTP is left to `also`: most verifications are not of requests, and need not read it.
     """
     faults: list[str] = []
     root = Table(document, "", faults)
