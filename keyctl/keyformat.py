@@ -66,7 +66,7 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True)
 class ParsedKey:
-    """A key's text taken apart. Everything but `secret` and `checksum` is safe to show; those two never are."""
+    """The parts of a key's text. Everything but `secret` and `checksum` is safe to show; those two never are."""
 
     prefix: str
     env: str | None
@@ -99,17 +99,17 @@ class KeyFormat:
     # ── text → parts, parts → text ───────────────────────────────────────────────────────────────────────────────
 
     def parse(self, text: str) -> ParsedKey:
-        """Take a key apart. Raises MalformedKey unless `text` is exactly what `format` would write.
+        """Parse a key. Raises MalformedKey unless `text` is exactly what `format` would write.
 
         Looks nothing up. The checksum is a guard against typing errors, not a proof of anything.
         """
-        parsed = self.dissect(text)
+        parsed = self.parse_unchecked(text)
         if self.format(parsed) != text:
             raise MalformedKey("checksum")
         return parsed
 
-    def dissect(self, text: str) -> ParsedKey:
-        """Take a text of this shape apart, whatever its checksum. Raises MalformedKey for any other shape."""
+    def parse_unchecked(self, text: str) -> ParsedKey:
+        """Parse a text of this shape, whatever its checksum. Raises MalformedKey for any other shape."""
         match = self._pattern.fullmatch(text) if len(text) <= MAX_KEY_LENGTH else None
         if not match:
             raise MalformedKey("malformed")

@@ -75,7 +75,7 @@ def test_ten_thousand_keys_parse_to_themselves(key_format: KeyFormat):
 def test_what_parses_formats_back_to_the_same_text(sample: tuple[KeyFormat, str]):
     key_format, text = sample
 
-    right = key_format.format(key_format.dissect(text))
+    right = key_format.format(key_format.parse_unchecked(text))
 
     assert key_format.format(key_format.parse(right)) == right
     if right != text:  # of the right shape, but for the checksum
@@ -227,7 +227,7 @@ def test_any_one_character_changed_is_noticed(position: int, character: str):
 
 
 def test_a_key_with_a_wrong_checksum_is_known_by_its_shape():
-    parsed = STANDARD.dissect(BODY + "000000")
+    parsed = STANDARD.parse_unchecked(BODY + "000000")
 
     assert (parsed.prefix, parsed.checksum) == ("kc_live_0123456789AB", "000000")
     assert STANDARD.format(parsed) == TEXT

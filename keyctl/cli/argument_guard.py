@@ -41,10 +41,10 @@ def refuse_keys_of(formats: Iterable[KeyFormat], arguments: Sequence[str]) -> No
 
 
 def _known_formats(arguments: Sequence[str], suspicious: Sequence[str]) -> Iterator[KeyFormat]:
-    from keyctl.profiles.builtin import presets_beginning_in, stands_in
+    from keyctl.profiles.builtin import find_presets_in, may_hold_key
     from keyctl.store.setting_names import SettingName
 
-    for name in presets_beginning_in(suspicious):
+    for name in find_presets_in(suspicious):
         from keyctl.profiles.files import preset_document
         from keyctl.profiles.model import read_profile
 
@@ -56,7 +56,7 @@ def _known_formats(arguments: Sequence[str], suspicious: Sequence[str]) -> Itera
         document = json.loads(settings[SettingName.PROFILE])
         earlier = json.loads(settings.get(SettingName.EARLIER_FORMATS, "[]"))
         shapes = [document["key"], *earlier]
-        if any(stands_in(shape["template"], shape.get("brand", ""), suspicious) for shape in shapes):
+        if any(may_hold_key(suspicious, template=shape["template"], brand=shape.get("brand", "")) for shape in shapes):
             from keyctl.keyformat import KeyFormat
             from keyctl.profiles.model import read_profile
 

@@ -58,7 +58,7 @@ def admit(
     if rules.cors and request.method == "OPTIONS" and origin and request.values("access-control-request-method"):
         return Preflight(origin[0]) if len(origin) == 1 else Decision(Code.BAD_REQUEST, "several origins")
     route, scopes = _route(rules, request.method, segments)
-    if (route is not None and route.public, scopes) != _loose_demands(rules, request.method, segments):
+    if (route is not None and route.public, scopes) != _lenient_requirements(rules, request.method, segments):
         return Decision(Code.BAD_REQUEST, "the path is that of another route but for case or a slash at its end")
     if route and route.public:
         return Decision(Code.VALID, "the route is public")
@@ -113,19 +113,19 @@ def _spellings(name: str) -> list[str]:
 
 
 def _route(
-    rules: HttpRules, method: str, segments: tuple[str, ...], *, loosely: bool = False
+    rules: HttpRules, method: str, segments: tuple[str, ...], *, ignore_case: bool = False
 ) -> tuple[Route | None, tuple[str, ...]]:
     for route in rules.routes:
-        parameters = route.match(method, segments, loosely=loosely)
+        parameters = route.match(method, segments, ignore_case=ignore_case)
         if parameters is not None:
             return route, tuple(_fill(scope, parameters) for scope in route.scopes)
     return None, ()
 
 
-def _loose_demands(rules: HttpRules, method: str, segments: tuple[str, ...]) -> tuple[bool, tuple[str, ...]]:
-    """Return what a server would ask for that knows no case in methods and paths, nor a slash at their end."""
+def _lenient_requirements(rules: HttpRules, method: str, segments: tuple[str, ...]) -> tuple[bool, tuple[str, ...]]:
+    """Return what the route requires on a server that ignores case in methods and paths, and a slash at the end."""
     shorter = segments[:-1] if len(segments) > 1 and not segments[-1] else segments
-    route, scopes = _route(rules, method.upper(), shorter, loosely=True)
+    route, scopes = _route(rules, method.upper(), shorter, ignore_case=True)
     return route is not None and route.public, scopes
 
 

@@ -18,18 +18,18 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
-def presets_beginning_in(texts: Sequence[str]) -> list[str]:
-    """Return the presets whose keys' first fixed characters stand in one of `texts`, in any case."""
+def find_presets_in(texts: Sequence[str]) -> list[str]:
+    """Return the presets whose keys may be in one of `texts`."""
     found = []
     for name in preset_names():
         raw = (PRESETS / f"{name}.toml").read_text(encoding="utf-8")
         template, brand = _TEMPLATE.search(raw), _BRAND.search(raw)
-        if stands_in(template[1] if template else "", brand[1] if brand else "", texts):
+        if may_hold_key(texts, template=template[1] if template else "", brand=brand[1] if brand else ""):
             found.append(name)
     return found
 
 
-def stands_in(template: str, brand: str, texts: Iterable[str]) -> bool:
-    """Tell whether the first fixed characters of a template stand in one of `texts`, in any case."""
+def may_hold_key(texts: Iterable[str], *, template: str, brand: str) -> bool:
+    """Return whether the fixed characters that a template begins with are in one of `texts`, in upper or lower case."""
     beginning = template.replace("{brand}", brand).partition("{")[0].lower()
     return any(beginning in text.lower() for text in texts)

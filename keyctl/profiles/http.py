@@ -54,8 +54,8 @@ class Route(NamedTuple):
         """Two routes of one shape match the same requests."""
         return self.method, tuple("{}" if _kind(segment) == 1 else segment for segment in self.segments)
 
-    def match(self, method: str, segments: tuple[str, ...], *, loosely: bool = False) -> dict[str, str] | None:
-        """Return the path's parameters if the route matches, else None. `loosely` overlooks case."""
+    def match(self, method: str, segments: tuple[str, ...], *, ignore_case: bool = False) -> dict[str, str] | None:
+        """Return the path's parameters if the route matches, else None. `ignore_case` is for literal segments."""
         own = self.segments
         if self.method not in ("*", method):
             return None
@@ -68,7 +68,7 @@ class Route(NamedTuple):
             named = _PARAMETER.fullmatch(pattern)
             if named and segment:
                 parameters[named[1]] = segment
-            elif pattern != segment and not (loosely and pattern.lower() == segment.lower()):
+            elif pattern != segment and not (ignore_case and pattern.lower() == segment.lower()):
                 return None
         return parameters
 

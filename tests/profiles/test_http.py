@@ -137,10 +137,10 @@ def test_a_route_matches_exactly(match: str, method: str, path: str, parameters:
         ("GET /a", "POST", "A", False),
     ],
 )
-def test_a_route_matches_loosely_whatever_the_case(match: str, method: str, path: str, *, matches: bool):
+def test_a_route_can_match_whatever_the_case(match: str, method: str, path: str, *, matches: bool):
     [read] = rules(**route(match)).routes
 
-    found = read.match(method, tuple(path.split("/")), loosely=True)
+    found = read.match(method, tuple(path.split("/")), ignore_case=True)
 
     assert (found is not None) == matches
     assert not found or found == {"x": "B"}

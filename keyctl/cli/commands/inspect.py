@@ -59,7 +59,7 @@ def inspect(
 def _inspect(profile: Profile, text: str) -> dict[str, Any] | None:
     key_format = profile.key_format
     try:
-        parsed = key_format.dissect(text)
+        parsed = key_format.parse_unchecked(text)
     except MalformedKey:
         return None
     checksum = None
