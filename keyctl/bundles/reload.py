@@ -17,7 +17,7 @@ from keyctl.models import KeyRecord, Owner
 from keyctl.profiles.model import Profile
 from keyctl.times import format_time, utc_now
 
-_log = logging.getLogger("keyctl.bundles.bundle")
+_log = logging.getLogger("keyctl.bundle")  # public: applications configure it
 
 
 class FollowedBundle:

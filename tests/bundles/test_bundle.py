@@ -696,7 +696,7 @@ def test_a_bad_new_bundle_keeps_the_old_one_until_it_is_too_old_and_says_so_once
         bad.write_bytes(content)
         bad.replace(own.path)
 
-    with caplog.at_level(logging.WARNING, "keyctl.bundles.bundle"):
+    with caplog.at_level(logging.WARNING, "keyctl.bundle"):
         for _ in range(3):
             own.clock.advance(seconds=1)
             assert verifier.verify(own.text)
