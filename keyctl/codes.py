@@ -1,12 +1,17 @@
-"""The canonical answers of a verification, with their exit codes and HTTP statuses."""
+"""The possible answers of a verification, with their exit codes and HTTP statuses."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
+__all__ = ["Code"]
+
 
 class Code(StrEnum):
-    """The canonical answers. Names are public: add to them, never rename them."""
+    """The answer of a verification. `keyctl help exit-codes` says what each one means.
+
+    Later versions may add codes, but never rename one.
+    """
 
     VALID = "VALID"
     MISSING_API_KEY = "MISSING_API_KEY"
@@ -28,10 +33,12 @@ class Code(StrEnum):
 
     @property
     def exit_code(self) -> int:
+        """The exit code of `keyctl verify`."""
         return _EXIT_AND_STATUS[self][0]
 
     @property
     def http_status(self) -> int:
+        """The HTTP status to answer with, unless the API has its own for this case."""
         return _EXIT_AND_STATUS[self][1]
 
 

@@ -1,4 +1,4 @@
-"""The whole law of verification, once a secret is proven: pure, and in one place.
+"""Every condition that a key must meet once its secret is verified: pure, and in one place.
 
 What comes before (shape, checksum, look-up, secret) is the verifier's; it answers with the same codes.
 """
@@ -15,12 +15,18 @@ from keyctl.models import KeyRecord, Owner
 from keyctl.profiles.model import Profile
 from keyctl.times import format_time
 
+__all__ = ["Decision", "Request"]
+
 
 @dataclass(frozen=True)
 class Request:
-    """What the key is asked to open. What is None or empty is not asked.
+    """What a key must be good for. What is None or empty is not checked.
 
-    Of scopes, all must be in force; `read|write` asks for either.
+    Attributes:
+        scopes: Scopes that must all be in force; `read|write` requires one of the two.
+        environment: The environment that the key must be for.
+        ip: The caller's address. A key with allowed networks is refused without one.
+        resource_owner: The handle of the owner of the requested resource, which the key's owner must reach.
     """
 
     scopes: tuple[str, ...] = ()
@@ -33,9 +39,13 @@ class Request:
 class Decision:
     """The answer of a verification. Falsy unless the key is allowed, so that `if decision:` fails closed.
 
-    `reason` is for the operator, never for the API's caller. `record` is None unless the secret was proven.
-    `missing_scope` is the first scope that was asked for and is not in force. `origin` is what a browser sent with a
-    request, and `preflight` whether that was only its question beforehand.
+    Attributes:
+        code: The answer, with its HTTP status.
+        reason: Why, for the operator's log; never for the caller of the API.
+        record: The key (`record.key`) and its owner (`record.owner`); None unless the secret was verified.
+        missing_scope: The first scope that is required and not in force.
+        origin: The `Origin` of an HTTP request.
+        preflight: Whether the request was a browser's CORS preflight, which carries no key.
     """
 
     code: Code
@@ -58,10 +68,10 @@ def decide(
     resource_owners: tuple[Owner, ...] = (),
     in_force: Collection[str] | None = None,
 ) -> Decision:
-    """Judge a key whose secret is proven. The first rule that refuses is the answer.
+    """Decide about a key whose secret was verified. The first condition that fails is the answer.
 
     `resource_owners` is the owner that `request.resource_owner` names with those above it; empty if there is none.
-    `in_force` is what `scopes_in_force` says of the key, where it is known already.
+    `in_force` is the result of `scopes_in_force`, where it is known already.
     """
     key = record.key
 

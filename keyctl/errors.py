@@ -1,21 +1,22 @@
-"""Everything keyctl expects to go wrong, and the exit code of each.
+"""The errors of keyctl, each with its exit code.
 
 KeyctlError                 1
 ├── UsageError              2   an argument that cannot be understood
-├── NotFound                3   no such key, owner, scope, …
+├── NotFound                3   no such key, owner, profile, …
 ├── Refused                 4   a conflict, a policy, something still in use
-├── StoreUnavailable        5   no store there, or it cannot be reached, read or written
-│   └── StoreBusy           5   another process holds it
+├── StoreUnavailable        5   there is no store, or it cannot be reached, read or written
+│   └── StoreBusy           5   another process is writing to it
 ├── ConfigurationInvalid    6   configuration file or schema
 │   └── ProfileInvalid      6   with every fault, each with its path
 ├── NotAuthorised           7   the admin token is wrong or missing
 ├── Aborted                 8   answered "no" at a prompt
-├── VerifierBusy            5   too many hashes wanted at once
-├── CheckFailed             9   a check ran, and found something
-├── BundleUntrusted        20   a bundle that may not be believed
-└── NotDelivered           21   the key could not be written out, and is revoked
+├── VerifierBusy            5   no core was free to hash a key
+├── CheckFailed             9   a check found something
+├── BundleUntrusted        20   a bundle that cannot be trusted
+└── NotDelivered           21   the answer could not be written; a new key is then revoked
 
-A denied key is not an error: it is a `Decision`.
+A `Verifier` raises StoreUnavailable (StoreBusy), VerifierBusy and, when it is made, BundleUntrusted,
+ConfigurationInvalid and UsageError. A key that is refused is not an error: it is a `Decision`.
 """
 
 from __future__ import annotations
@@ -23,11 +24,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+__all__ = [
+    "Aborted",
+    "BundleUntrusted",
+    "CheckFailed",
+    "ConfigurationInvalid",
+    "KeyctlError",
+    "NotAuthorised",
+    "NotDelivered",
+    "NotFound",
+    "ProfileInvalid",
+    "Refused",
+    "StoreBusy",
+    "StoreUnavailable",
+    "UsageError",
+    "VerifierBusy",
+]
+
 
 class KeyctlError(Exception):
-    """A failure an operator can act on: what was wrong, with which value, and what to type next.
+    """The base of every error that keyctl expects. No error holds a secret.
 
-    `message` is lowercase without a full stop. Neither part ever holds a secret.
+    Attributes:
+        message: What was wrong, with which value; lowercase, without a full stop.
+        hint: What to type next, or None.
+        code: The name of the error in `--json`.
+        exit_code: The exit code of the command.
     """
 
     exit_code = 1
@@ -40,36 +62,52 @@ class KeyctlError(Exception):
 
 
 class UsageError(KeyctlError):
+    """An argument that cannot be understood."""
+
     exit_code = 2
     code = "USAGE"
 
 
 class NotFound(KeyctlError):
+    """There is no such key, owner or profile."""
+
     exit_code = 3
     code = "NOT_FOUND"
 
 
 class Refused(KeyctlError):
+    """A conflict, a policy, or something still in use."""
+
     exit_code = 4
     code = "REFUSED"
 
 
 class StoreUnavailable(KeyctlError):
+    """There is no store, or it cannot be reached, read or written. Over HTTP: 503."""
+
     exit_code = 5
     code = "STORE_UNAVAILABLE"
 
 
 class StoreBusy(StoreUnavailable):
+    """Another process was writing to the store for longer than it was waited for. Over HTTP: 503."""
+
     code = "STORE_BUSY"
 
 
 class ConfigurationInvalid(KeyctlError):
+    """The configuration file is invalid, or the store's schema is of another version."""
+
     exit_code = 6
     code = "CONFIGURATION_INVALID"
 
 
 class ProfileInvalid(ConfigurationInvalid):
-    """A profile with faults. `faults` has all of them, each beginning with its path in the file."""
+    """A profile with faults.
+
+    Attributes:
+        faults: All of them, each beginning with its path in the file.
+    """
 
     code = "PROFILE_INVALID"
 
@@ -81,29 +119,38 @@ class ProfileInvalid(ConfigurationInvalid):
 
 
 class NotAuthorised(KeyctlError):
+    """The admin token is wrong or missing."""
+
     exit_code = 7
     code = "NOT_AUTHORISED"
 
 
 class Aborted(KeyctlError):
+    """The answer at a prompt was no."""
+
     exit_code = 8
     code = "ABORTED"
 
 
 class CheckFailed(KeyctlError):
+    """A check found something."""
+
     exit_code = 9
     code = "CHECK_FAILED"
 
 
 class NotDelivered(KeyctlError):
+    """The answer of a command could not be written; a new key is then revoked."""
+
     exit_code = 21
     code = "NOT_DELIVERED"
 
 
 class BundleUntrusted(KeyctlError):
-    """A bundle that may not be believed: no answer about a key. The exit code is UNTRUSTED_BUNDLE's.
+    """A bundle that cannot be trusted: there is no answer about a key. Over HTTP: 503.
 
-    `reason` is the short form: signature, signer, store, sequence, age, clock or damaged.
+    Attributes:
+        reason: One word: signature, signer, store, sequence, age, clock or damaged.
     """
 
     exit_code = 20
@@ -115,16 +162,16 @@ class BundleUntrusted(KeyctlError):
 
 
 class VerifierBusy(KeyctlError):
-    """More hashes are wanted than the machine has cores for. Over HTTP: 503."""
+    """No core was free to hash a key for as long as the verifier waits. Over HTTP: 503."""
 
     exit_code = 5
     code = "VERIFIER_BUSY"
 
 
 def suggestion(word: str, known: Iterable[str], *, otherwise: str | None = None, likeness: float = 0.6) -> str | None:
-    """Return a hint naming the known word nearest to `word`, or `otherwise` if none is near.
+    """Return a hint that names the known word most like `word`, or `otherwise` if none is like it.
 
-    `likeness` is how near it must be, from 0 to 1.
+    `likeness` is the least similarity, from 0 to 1.
     """
     near = get_close_matches(word[:100], list(known), n=1, cutoff=likeness)
     if not near:

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+__all__ = ["Key", "KeyRecord", "Owner", "Status"]  # what is public
+
 
 class Status(StrEnum):
     """The status of a key: the first that applies, in this order."""

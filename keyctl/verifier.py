@@ -1,6 +1,8 @@
-"""Verification of a presented key: shape, look-up, secret, then the law in `decision`.
+"""Verify API keys in an application.
 
-What an application imports. Make one verifier at its start, and share it between its threads:
+`Verifier` verifies, and `Decision` is its answer: `code` is one of `keyctl.codes.Code`, `record` holds a `Key` and an
+`Owner` of `keyctl.models`. What a verifier raises is in `keyctl.errors`. Make one verifier when the application starts,
+and share it between its threads:
 
 >>> from keyctl.verifier import Verifier
 >>> verifier = Verifier.from_store("./keys.db")
@@ -25,7 +27,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from keyctl import hashing
 from keyctl.codes import Code
@@ -36,9 +38,21 @@ from keyctl.keyformat import KeyFormat, MalformedKey, possible_prefixes
 from keyctl.models import KeyRecord, Owner
 from keyctl.profiles.model import Profile
 from keyctl.store.location import StoreLocation
+from keyctl.times import utc_now
 
 if TYPE_CHECKING:
+    from typing import TypedDict, Unpack
+
     from keyctl.profiles.http import HttpRules
+
+    class _Options(TypedDict, total=False):
+        clock: Callable[[], datetime]
+        timer: Callable[[], float]
+        cache_size: int
+        max_wait: float
+
+
+__all__ = ["Decision", "Request", "Verifier"]
 
 
 class Keyring(Protocol):
@@ -55,7 +69,7 @@ class Keyring(Protocol):
     def hash_parameters(self) -> Scheme: ...
 
     def find(self, prefix: str) -> KeyRecord | None:
-        """Return the key with this whole prefix, and its owners."""
+        """Return the key with this whole prefix and its owners; None if there is none."""
 
     def find_owners(self, handle: str) -> tuple[Owner, ...]:
         """Return the owner with this handle and those above it, nearest first; empty if there is none."""
@@ -67,13 +81,13 @@ class Keyring(Protocol):
         """Raise BundleUntrusted if this is a bundle, and too old by now."""
 
     def refresh(self, now: datetime) -> bool:
-        """Follow a changed profile or a replaced file; tell whether there was one."""
+        """Read a changed profile or a replaced file; return whether there was one."""
 
     def close(self) -> None: ...
 
 
 class _Proven(NamedTuple):
-    """A key whose secret was proven: by which hash, and what was last looked up of it, when. Holds no secret."""
+    """A key whose secret was verified: against which hash, what was last looked up of it, and when. No secret."""
 
     prefix: str
     phc: str
@@ -84,17 +98,22 @@ class _Proven(NamedTuple):
 
 
 class Verifier:
-    """Verifies keys against a keyring. Safe to share between threads; reads only.
+    """Verifies keys against a store or a bundle. Safe to share between threads; it only reads.
 
-    A key proven once is not hashed again while its stored hash stays the same; its state is judged on every call. What
-    was looked up is believed for the profile's `refresh_seconds`, so a revocation, a lock, a disabled owner or an
-    expiry takes effect within that time, and at once after `invalidate`. A store that is out of reach for longer
-    raises StoreUnavailable: answer 503, never 401.
+    Make one with `from_store` or `from_bundle`, and close it when it is no longer used.
 
-    `cache_size` bounds how many proven keys are remembered, and `max_wait` how many seconds a call waits for a core to
-    hash on before it raises VerifierBusy. `keyring` is a SQLite reader, a store (which does not notice that a file of
-    SQLite's was replaced) or a bundle, and `opened` is when it was opened, by `timer`: now, if None; see `from_store`
-    and `from_bundle`. Close the verifier when it is no longer used.
+    A key whose secret was verified is not hashed again while its stored hash stays the same; its status is checked on
+    every call. What was looked up is used again for the profile's `verification.refresh_seconds`, so a revocation, a
+    lock, a disabled owner or a new expiry takes effect within that time, and at once after `invalidate`.
+
+    Args:
+        keyring: Where keys are looked up. Private: `from_store` and `from_bundle` choose it.
+        clock: Returns the current time, with a time zone. For tests.
+        timer: Returns seconds from a monotonic clock. For tests.
+        cache_size: How many verified keys are remembered, and for how many prefixes wrong secrets are counted. 0
+            remembers none.
+        max_wait: Seconds that a call waits for a free core to hash on, before it raises VerifierBusy.
+        opened: When the keyring was opened, in seconds of `timer`; None is now. Private.
     """
 
     def __init__(
@@ -125,10 +144,21 @@ class Verifier:
         self._refreshed_in = 0  # which generation
 
     @classmethod
-    def from_store(cls, url: str, *, wait: float = 5.0, **options: Any) -> Verifier:
-        """Verify against a store: the URL or the path of a SQLite file, or `postgresql://…`. Raises StoreUnavailable.
+    def from_store(cls, url: str, *, wait: float = 5.0, **options: Unpack[_Options]) -> Verifier:
+        """Return a verifier that looks keys up in a store. A file that was replaced is opened again.
 
-        `wait` is how many seconds to wait for a writer; `options` are those of the constructor.
+        Args:
+            url: The path or URL of a SQLite file (`./keys.db`, `sqlite:///keys.db`), or `postgresql://…`.
+            wait: Seconds to wait for a store that another process is writing to.
+            options: `clock`, `timer`, `cache_size` and `max_wait` of the class.
+
+        Returns:
+            An open verifier: close it.
+
+        Raises:
+            StoreUnavailable: There is no store there, or it cannot be read.
+            ConfigurationInvalid: The store's schema is of another version of keyctl.
+            UsageError: `url` has an unknown scheme.
         """
         location = StoreLocation.parse(url)
         opened = options.get("timer", time.monotonic)()
@@ -142,19 +172,32 @@ class Verifier:
 
     @classmethod
     def from_bundle(
-        cls, path: str | Path, trust: Iterable[str], *, max_age: timedelta | None = None, **options: Any
+        cls, path: str | Path, trust: Iterable[str], *, max_age: timedelta | None = None, **options: Unpack[_Options]
     ) -> Verifier:
-        """Verify against a bundle signed by one of the public keys in `trust` (`KEY`, or `STORE-ID:KEY`).
+        """Return a verifier that looks keys up in a bundle. A file that was replaced is read again.
 
-        The file is read again when it was replaced. Raises BundleUntrusted if it may not be believed to begin with;
-        later on that is a Decision. `options` are those of the constructor.
+        A replacement that cannot be trusted is logged to `keyctl.bundle`, and the bundle in use stays in use until it
+        is too old. From then on each Decision is UNTRUSTED_BUNDLE.
+
+        Args:
+            path: The bundle.
+            trust: Public keys of trusted signers, each as `KEY`, or as `STORE-ID:KEY` to trust it for one store.
+            max_age: The greatest age of the bundle; None is what its signer allows.
+            options: `clock`, `timer`, `cache_size` and `max_wait` of the class.
+
+        Returns:
+            An open verifier: close it.
+
+        Raises:
+            BundleUntrusted: The bundle cannot be read or trusted, or is too old.
+            UsageError: An entry of `trust` is not a public key.
         """
         from keyctl.bundles.reload import FollowedBundle  # noqa: PLC0415 - needs cryptography
         from keyctl.bundles.signing import parse_trust  # noqa: PLC0415
 
-        clock = {"clock": options["clock"]} if "clock" in options else {}
+        clock = options.get("clock", utc_now)
         opened = options.get("timer", time.monotonic)()
-        bundle = FollowedBundle(Path(path), trust=map(parse_trust, trust), max_age=max_age, **clock)
+        bundle = FollowedBundle(Path(path), trust=map(parse_trust, trust), max_age=max_age, clock=clock)
         return cls(bundle, opened=opened, **options)
 
     def verify(
@@ -165,15 +208,41 @@ class Verifier:
         ip: str | None = None,
         resource_owner: str | None = None,
     ) -> Decision:
-        """Decide whether `key` is good for all of `scopes`, in `env`, from `ip`, for what belongs to `resource_owner`.
+        """Verify a key, and what it may be used for. What is None or empty is not checked.
 
-        What is None or empty is not asked. No state is told before the secret is proven, and an unknown prefix costs
-        what a wrong secret costs. Raises StoreUnavailable, VerifierBusy, and HashInvalid if a stored hash is damaged.
+        The status of a key is disclosed only after its secret was verified, and an unknown prefix takes as long as a
+        wrong secret.
+
+        Args:
+            key: The key as presented.
+            scopes: Scopes that must all be in force; `read|write` requires one of the two.
+            env: The environment that the key must be for.
+            ip: The caller's address. A key with allowed networks is refused without one.
+            resource_owner: The handle of the owner of the requested resource, which the key's owner must reach.
+
+        Returns:
+            A Decision, which is falsy unless the key is allowed.
+
+        Raises:
+            StoreUnavailable: The store cannot be read, or a stored hash is damaged. Answer 503, not 401.
+            VerifierBusy: No core was free for `max_wait` seconds. Answer 503, not 401.
         """
         return self.judge(key, Request(tuple(scopes), env, ip, resource_owner))
 
     def judge(self, key: str, request: Request) -> Decision:
-        """The same, for a Request."""
+        """Verify a key for a Request: `verify`, with its arguments in one value.
+
+        Args:
+            key: The key as presented.
+            request: What the key must be good for.
+
+        Returns:
+            A Decision, which is falsy unless the key is allowed.
+
+        Raises:
+            StoreUnavailable: The store cannot be read, or a stored hash is damaged. Answer 503, not 401.
+            VerifierBusy: No core was free for `max_wait` seconds. Answer 503, not 401.
+        """
         now = self._clock()
         try:
             self._refresh(now)
@@ -187,25 +256,30 @@ class Verifier:
         return decide(profile, proven.record, request, now=now, resource_owners=owners, in_force=proven.in_force)
 
     def invalidate(self) -> None:
-        """Look everything up again from now on, and read the rules again, from another file if it was replaced.
+        """Look up every key and the profile again from now on, in a replaced file if there is one.
 
-        Proven secrets stay proven, as long as the stored hash is the same.
+        Secrets that were verified are not hashed again, as long as the stored hash is the same.
         """
         with self._lock:
             self._generation += 1
 
     def wrong_secrets(self) -> dict[str, int]:
-        """Return how often a wrong secret came with a prefix that exists. At most `cache_size` prefixes are counted."""
+        """Return how often a wrong secret was presented, by prefix. Only prefixes that exist are counted.
+
+        Returns:
+            The number of attempts for each prefix; at most `cache_size` prefixes.
+        """
         with self._lock:
             return dict(self._wrong_secrets)
 
     def close(self) -> None:
+        """Close the store or the bundle. The verifier cannot be used afterwards."""
         self._keyring.close()
 
-    # ── proven before, or now ────────────────────────────────────────────────────────────────────────────────────
+    # ── verified before, or now ────────────────────────────────────────────────────────────────────────────────────
 
     def _recall(self, key: str) -> _Proven | None:
-        """Return what is known of a key that was proven before, looked up again if that was too long ago."""
+        """Return what is known of a key that was verified before, looked up again if that was too long ago."""
         proven = self._proven.get(digest := self._digest(key))
         if proven is None:
             return None
@@ -225,7 +299,7 @@ class Verifier:
             prefixes = possible_prefixes(self._keyring.formats, key)
         except MalformedKey as error:
             return Decision(Code.INVALID_API_KEY, error.reason)
-        # Taken before the look-up: what is revoked meanwhile must not be believed for longer than promised.
+        # Taken before the look-up: what is revoked meanwhile must not be used for longer than promised.
         generation, looked_up = self._generation, self._timer()
         record = next((found for prefix in prefixes if (found := self._keyring.find(prefix))), None)
         phc = record.key.phc if record else self._keyring.hash_parameters.decoy()
@@ -264,13 +338,13 @@ class Verifier:
                 self._wrong_secrets[prefix] += 1
 
     def _refresh(self, now: datetime) -> None:
-        """Follow a profile that was changed, or a file that was replaced; look everything up again if so.
+        """Read a profile that was changed, or a file that was replaced; look everything up again if so.
 
-        Raises BundleUntrusted if what is in force then is a bundle, and too old.
+        Raises BundleUntrusted if the bundle then in use is too old.
         """
         asked = self._timer()
         if self._is_due(asked):
-            # Others who are due wait: what was looked up before counts until `invalidate`, and not for them.
+            # Other threads that are due wait here, so that none uses what was looked up before the change.
             with self._refreshing:
                 if self._is_due(asked):
                     generation, timer = self._generation, self._timer()
@@ -299,11 +373,26 @@ class Verifier:
         trusted_proxies: tuple[str, ...] = (),
         asked: Request = Request(),  # noqa: B008 - frozen
     ) -> Decision:
-        """Decide about an HTTP request by the profile's rules for headers and routes.
+        """Verify an HTTP request by the profile's rules for headers and routes.
 
-        `path` is the target as sent, query included; `headers` keep their order and repetitions. `ip` is the peer's
-        address: what a header says counts only if the peer is in `trusted_proxies` (CIDR). `asked` adds to what the
-        route asks for; its `ip` is not used. Nothing about identity is taken from the request.
+        No identity is taken from the request, only the key.
+
+        Args:
+            method: The method as sent.
+            path: The target as sent, query included.
+            headers: Names and values, in their order and with repetitions.
+            ip: The address of the peer, which opened the connection.
+            scheme: `https`, or `http` if the request did not come over HTTPS.
+            trusted_proxies: Networks (CIDR) of the peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted.
+            asked: What is required beside what the route requires. Its `ip` is not used.
+
+        Returns:
+            A Decision. It is VALID without a `record` where the profile makes the route public.
+
+        Raises:
+            StoreUnavailable: The store cannot be read, or a stored hash is damaged. Answer 503, not 401.
+            VerifierBusy: No core was free for `max_wait` seconds. Answer 503, not 401.
+            ProfileInvalid: The store's profile has faults in its rules for HTTP.
         """
         from keyctl.http import admission  # noqa: PLC0415 - a key at the shell comes without a request
         from keyctl.http.request import HttpRequest  # noqa: PLC0415
@@ -342,7 +431,7 @@ class Verifier:
         return Decision(code, reason, origin=origin, preflight=True)
 
     def _http_rules(self) -> HttpRules:
-        """Return what the profile says of HTTP, read again only where the profile is another one."""
+        """Return the profile's rules for HTTP, read again only if the profile was replaced."""
         from keyctl.profiles.http import rules_of  # noqa: PLC0415
 
         profile = self._keyring.profile

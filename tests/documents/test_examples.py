@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.documents.pages import PAGES, README, ROOT, fenced, files, topic
+from tests.documents.pages import PAGES, README, ROOT, fenced, files, name_of, topic
 from tests.runner import Cli
 
 CHEAP = ("--argon2", "m=8,t=1,p=1")
@@ -53,8 +53,9 @@ def test_the_example_of_the_readme_answers_503_while_the_store_is_away(in_its_fo
     names["verifier"].close()
 
 
-def test_the_example_of_the_readme_has_no_type_errors(tmp_path: Path):
-    [example] = fenced(README, "python")
+@pytest.mark.parametrize("page", [README, topic("applications")], ids=name_of)
+def test_an_example_in_python_has_no_type_errors(page: Path, tmp_path: Path):
+    [example] = fenced(page, "python")
     (tmp_path / "example.py").write_text(example)
 
     mypy = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), str(tmp_path / "example.py")]
