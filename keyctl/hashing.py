@@ -1,6 +1,6 @@
-"""PHC strings: how a key is kept without being kept.
+"""Hashes of keys, as PHC strings.
 
-A hash is over the whole key text, prefix included, so that it fits only its own row.
+A hash is over the whole key text, prefix included, so that it matches only in its own row.
 Format: https://github.com/P-H-C/phc-string-format. Argon2id's parameters follow OWASP's Password Storage Cheat Sheet
 (19 MiB, 2 passes, 1 lane). SHA-256, salted, is only for generated keys, whose secrets cannot be guessed, where
 verification rates are high.
@@ -36,7 +36,7 @@ _MAX_WORK = 4 * 1024 * 1024  # KiB times passes: some seconds
 
 
 class HashInvalid(StoreUnavailable):
-    """A stored hash that is no PHC string keyctl can check, or one that costs too much. Never holds the hash."""
+    """A stored hash that keyctl cannot check, or that costs too much. The message never holds the hash."""
 
     def __init__(self, message: str) -> None:
         super().__init__(f"the store is damaged: {message}", hint="keyctl audit verify")
@@ -68,7 +68,7 @@ class Argon2id:
         ).decode()
 
     def decoy(self) -> str:
-        """Return a PHC string that fits no key, and costs what a real one costs to check."""
+        """Return a PHC string that matches no key, and takes as long to check as a real one."""
         salt, digest = (_base64(os.urandom(size)) for size in (_SALT_BYTES, _HASH_BYTES))
         return f"$argon2id$v=19$m={self.memory_kib},t={self.passes},p={self.lanes}${salt}${digest}"
 
@@ -89,7 +89,7 @@ class Sha256:
         return f"$sha256${_base64(salt)}${_base64(sha256(salt + key.encode()).digest())}"
 
     def decoy(self) -> str:
-        """Return a PHC string that fits no key, and costs what a real one costs to check."""
+        """Return a PHC string that matches no key, and takes as long to check as a real one."""
         return f"$sha256${_base64(os.urandom(_SALT_BYTES))}${_base64(os.urandom(_HASH_BYTES))}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def parameters_from_dict(data: dict[str, Any]) -> Scheme:
 
 
 def parse_parameters(text: str) -> Argon2id:
-    """Read `m=19456,t=2,p=1`, as it stands in a PHC string. Raises ValueError."""
+    """Read `m=19456,t=2,p=1`, as in a PHC string. Raises ValueError."""
     match = re.fullmatch(r"m=(\d{1,8}),t=(\d{1,4}),p=(\d{1,3})", text, re.ASCII)
     if not match:
         raise ValueError("Argon2id's parameters are written m=MEMORY_KIB,t=PASSES,p=LANES: m=19456,t=2,p=1")
@@ -122,7 +122,7 @@ def parse_parameters(text: str) -> Argon2id:
 
 
 def verify(key: str, phc: str) -> bool:
-    """Tell whether `phc` is a hash of `key`, in constant time. Computes exactly one hash.
+    """Return whether `phc` is a hash of `key`, in constant time. Computes exactly one hash.
 
     Raises HashInvalid if `phc` is not a PHC string that keyctl writes, or names a cost beyond the bounds.
     """
@@ -139,7 +139,7 @@ def verify(key: str, phc: str) -> bool:
 
 
 def needs_rehash(phc: str, wanted: Scheme) -> bool:
-    """Tell whether `phc` is weaker than `wanted`: of the cheaper scheme, or with less memory or fewer passes.
+    """Return whether `phc` is weaker than `wanted`: of the cheaper scheme, or with less memory or fewer passes.
 
     Raises HashInvalid.
     """
@@ -158,7 +158,7 @@ def _scheme_of(phc: str) -> Scheme:
     try:
         return Argon2id(*map(int, match.groups()[:3]))
     except ValueError as error:
-        raise HashInvalid(f"the stored hash asks for too much: {error}") from None
+        raise HashInvalid(f"the stored hash costs too much: {error}") from None
 
 
 def _base64(raw: bytes) -> str:

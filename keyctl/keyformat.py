@@ -1,4 +1,4 @@
-"""The shape of a key's text: generate it, parse it, and write it back.
+"""The format of a key's text: generate, parse and write it.
 
 A format is a template of literal text, enumerated tags (`{brand}`, `{env}`, `{scope}`) and random fields of fixed
 length (`{prefix}`, `{secret}`), closed by an optional `{checksum}`. Parsing goes by position and by tags that are
@@ -38,11 +38,11 @@ _TAGGED = ("env", "scope")
 
 
 class FormatError(ValueError):
-    """A template that keys could not be parsed by. The text says why."""
+    """A template whose keys could not be parsed. The text says why."""
 
 
 class MalformedKey(ValueError):
-    """A text that is no key of this format. `reason` is `malformed` or `checksum`; the text itself is never held."""
+    """A text that is not a key of this format. `reason` is `malformed` or `checksum`; the text itself is never held."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -66,7 +66,7 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True)
 class ParsedKey:
-    """The parts of a key's text. Everything but `secret` and `checksum` is safe to show; those two never are."""
+    """The parts of a key's text. `secret` and `checksum` must never be shown."""
 
     prefix: str
     env: str | None
@@ -86,7 +86,7 @@ class GeneratedKey(NamedTuple):
 
 @dataclass(frozen=True)
 class KeyFormat:
-    """One template with its tags and fields. `envs` and `scopes` are tags, not the names they stand for."""
+    """One template with its tags and fields. `envs` and `scopes` are tags, not names of environments and scopes."""
 
     template: str
     prefix: Field
@@ -101,7 +101,7 @@ class KeyFormat:
     def parse(self, text: str) -> ParsedKey:
         """Parse a key. Raises MalformedKey unless `text` is exactly what `format` would write.
 
-        Looks nothing up. The checksum is a guard against typing errors, not a proof of anything.
+        Looks nothing up. The checksum detects typing errors; it proves nothing.
         """
         parsed = self.parse_unchecked(text)
         if self.format(parsed) != text:
@@ -147,7 +147,7 @@ class KeyFormat:
 
     @property
     def prefix_space(self) -> int:
-        """How many prefixes one combination of tags has room for."""
+        """The number of possible prefixes for one combination of tags."""
         return math.prod([len(self.prefix.characters)] * self.prefix.length)
 
     @cached_property
@@ -157,13 +157,13 @@ class KeyFormat:
 
     @cached_property
     def exposed_pattern(self) -> re.Pattern[str]:
-        """Finds text that begins like a prefix and goes on like a secret: a key, whole or cut short, in any case."""
+        """Finds a prefix followed by the start of a secret: a key, whole or truncated, in upper or lower case."""
         head, rest = self._expression(stop_at="secret"), self._after_prefix()
         more = re.escape(rest[0]) if rest else _character_class(self.secret.characters)
         return re.compile(f"{re.sub(r'[?]P<[a-z]+>', '?:', head)}{more}.*", re.ASCII | re.IGNORECASE | re.DOTALL)
 
     def tags_of_prefix(self, prefix: str) -> tuple[str | None, str | None]:
-        """Return the environment and scope tags that stand in a whole prefix. Raises MalformedKey."""
+        """Return the environment and scope tags of a whole prefix. Raises MalformedKey."""
         match = self.prefix_pattern.fullmatch(prefix)
         if not match:
             raise MalformedKey("malformed")
@@ -171,7 +171,7 @@ class KeyFormat:
         return found.get("env"), found.get("scope")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the format as JSON values, to be kept after the profile has gone on to another one."""
+        """Return the format as JSON values. The store keeps it when its profile changes to another."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
@@ -191,7 +191,7 @@ class KeyFormat:
     # ── checks made once, when a profile is read ─────────────────────────────────────────────────────────────────
 
     def check(self) -> None:
-        """Raise FormatError if keys of this format could not be told apart, recognised, or kept secret."""
+        """Raise FormatError if keys of this format could not be distinguished, recognised, or kept secret."""
         names = [value for kind, value in self._parts if kind == "field"]
         for name in ("prefix", "secret"):
             if names.count(name) != 1:
@@ -202,7 +202,7 @@ class KeyFormat:
         if names.index("prefix") > names.index("secret"):
             raise FormatError("needs {prefix} before {secret}")
         if set(names[names.index("prefix") + 1 : names.index("secret")]) & set(_TAGGED):
-            raise FormatError("needs {env} and {scope} before {prefix}: the prefix is what tells keys apart")
+            raise FormatError("needs {env} and {scope} before {prefix}: the prefix identifies the key")
         if set(names[names.index("secret") + 1 :]) - {"checksum"}:
             raise FormatError("has a field other than {checksum} after {secret}")
         if ("checksum" in names) != (self.checksum is not None):
@@ -228,10 +228,10 @@ class KeyFormat:
         for i, one in enumerate(layouts):
             for other in layouts[i + 1 :]:
                 if len(one) == len(other) and all(a & b for a, b in zip(one, other, strict=True)):
-                    raise FormatError("cannot be parsed by position: two of its tags can stand in the same key")
+                    raise FormatError("cannot be parsed by position: two of its tags can match the same key")
 
     def _layouts(self) -> Iterator[list[frozenset[str]]]:
-        """Yield, for each combination of tags, the characters that may stand at each position."""
+        """Yield, for each combination of tags, the possible characters at each position."""
         for env, scope in product(self._choices("env"), self._choices("scope")):
             layout: list[frozenset[str]] = []
             for kind, value in self._parts:
@@ -255,11 +255,11 @@ class KeyFormat:
                 if piece not in (*_TAGGED, *_RANDOM):
                     raise FormatError(f"has an unknown field {{{piece}}}")
                 if piece in _TAGGED and not (self.envs if piece == "env" else self.scopes):
-                    raise FormatError(f"has {{{piece}}}, and nothing has a tag for it")
+                    raise FormatError(f"has {{{piece}}}, and no environment or scope has a tag for it")
                 parts.append(("field", piece))
             elif piece:
                 if not _FIXED.fullmatch(piece):
-                    raise FormatError("may hold only letters, digits and _ - . : ~ beside its fields")
+                    raise FormatError("may hold only letters, digits and _ - . : ~ besides its fields")
                 parts.append(("text", piece))
         return parts
 
@@ -325,7 +325,7 @@ def known_formats(current: KeyFormat, earlier: str | None) -> tuple[KeyFormat, .
 def possible_prefixes(formats: Iterable[KeyFormat], text: str) -> list[str]:
     """Return the prefix that each of `formats` reads in a key's text, once each. Raises MalformedKey if none does.
 
-    Formats of one store may overlap, since it had them one after the other; the look-up tells which it is.
+    The formats of one store may overlap: it used them one after the other. The look-up decides which it is.
     """
     prefixes: dict[str, None] = {}
     reasons = set()
@@ -352,7 +352,7 @@ def _powers(base: int, length: int) -> tuple[int, ...]:
 
 
 def _character_class(characters: str) -> str:
-    """Return a regular expression for one of `characters`, in ranges: it is compiled at every start."""
+    """Return a regular expression for one of `characters`, in ranges, which are short: every command compiles it."""
     ranges: list[list[str]] = []
     for character in sorted(characters):
         if ranges and ord(character) == ord(ranges[-1][1]) + 1:
@@ -363,7 +363,7 @@ def _character_class(characters: str) -> str:
 
 
 def _draw(random: Field, count: int) -> list[str]:
-    """Return `count` uniformly random texts. Bytes that would favour some characters are thrown away."""
+    """Return `count` uniformly random texts. Bytes that would favour some characters are discarded."""
     characters = random.characters.encode()
     usable = 256 // len(characters) * len(characters)
     table = bytes(characters[byte % len(characters)] for byte in range(256))

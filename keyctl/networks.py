@@ -1,4 +1,4 @@
-"""Addresses and networks in CIDR notation (RFC 4632), as people write them and as keys are bound to them."""
+"""Addresses and networks in CIDR notation (RFC 4632), as people write them and as keys are restricted to them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keyctl.text import brief
 
 
 def contain(networks: Iterable[str], ip: str) -> bool:
-    """Tell whether one of `networks` holds the address. A text that is no address is in none."""
+    """Return whether one of `networks` contains the address. Text that is not an address is in none."""
     try:
         address = ip_address(ip)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Text that people supply: what is accepted, and how it is shown. Literal, on one line, and not too long."""
+"""Text from users: what is accepted, and how it is shown. Literal, on one line, of limited length."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u206
 
 
 def visible(text: str) -> str:
-    """Return `text` with everything a terminal could act on written as an escape: `\\n`, `\\x1b`, `\\u202e`."""
+    """Return `text` with everything that a terminal would interpret escaped: `\\n`, `\\x1b`, `\\u202e`."""
     return "".join(c if (c.isprintable() and c not in BIDIRECTIONAL) or c == "\u200d" else ascii(c)[1:-1] for c in text)
 
 
 def brief(text: str, longest: int = 80) -> str:
-    """Return `text` visible, and cut for a message."""
+    """Return `text` visible, and truncated for a message."""
     return visible(text if len(text) <= longest else text[:longest] + "…")
 
 
 def checked_text(label: str, value: str, *, longest: int = LONGEST_NAME) -> str:
-    """Check a text that people supply. It is stored as given, and always shown literally."""
-    import unicodedata  # noqa: PLC0415 - a shared library to load, which most commands do without
+    """Check text from a user. It is stored as given, and always shown literally. Raises UsageError."""
+    import unicodedata  # noqa: PLC0415 - loads a shared library that most commands do not need
 
     if not value.strip():
         raise UsageError(f"the {label} is empty")
     if len(value) > longest:
         raise UsageError(f"the {label} has {len(value):,} characters: at most {longest}")
     for character in value:
-        # Cc: controls (line breaks, escapes); Cs: what remains of bytes that were not UTF-8; Zl, Zp: separators
+        # Cc: controls (line breaks, escapes); Cs: bytes that were not UTF-8; Zl, Zp: separators
         if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or character in BIDIRECTIONAL:
             raise UsageError(
                 f"the {label} holds the character U+{ord(character):04X}",
-                hint="leave out line breaks, control characters and marks that change the direction of writing",
+                hint="remove line breaks, control characters and marks that change the direction of text",
             )
     return value

@@ -16,12 +16,12 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"(\d{1,12})([smhdw])?", re.ASCII)
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)  # fromisoformat alone accepts far more: week dates, no zone, no seconds
+)  # fromisoformat accepts more: week dates, no zone, no seconds
 _DAY = 86400
 _YEAR = 365 * _DAY
 _TEN_YEARS = 10 * _YEAR
 _LONGEST = 100 * _YEAR
-_ENDING_NOW = "give a time to come; to end a key now: keyctl revoke SELECTOR"
+_ENDING_NOW = "give a time in the future; to end a key now: keyctl revoke SELECTOR"
 _HINT = "give a number with s, m, h, d or w (30d), an RFC 3339 time with a zone (2027-01-31T00:00:00Z), or never"
 
 
@@ -33,7 +33,7 @@ def utc_now() -> datetime:
 def truncate(moment: datetime) -> datetime:
     """Return `moment` in UTC cut to whole milliseconds. Raises ValueError if it is naive."""
     if moment.tzinfo is None:
-        raise ValueError("a naive datetime has no place here: give it a zone")
+        raise ValueError("a naive datetime is not accepted: give it a time zone")
     moment = moment.astimezone(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
@@ -41,7 +41,7 @@ def truncate(moment: datetime) -> datetime:
 def to_milliseconds(moment: datetime) -> int:
     """Return Unix milliseconds. Raises ValueError if `moment` is naive."""
     if moment.tzinfo is None:
-        raise ValueError("a naive datetime has no place here: give it a zone")
+        raise ValueError("a naive datetime is not accepted: give it a time zone")
     return (moment - _EPOCH) // _MILLISECOND
 
 
@@ -70,12 +70,12 @@ def parse_duration(text: str) -> timedelta:
             hint="give the time as RFC 3339 (2027-01-31T00:00:00Z), or a unit (30d)",
         )
     if seconds > _LONGEST:
-        raise UsageError(f'"{text}" is more than a hundred years', hint="say never for a key that does not expire")
+        raise UsageError(f'"{text}" is more than a hundred years', hint="for a key that does not expire: never")
     return timedelta(seconds=seconds)
 
 
 def parse_when(text: str, *, now: datetime) -> datetime | None:
-    """Read a time to come: a duration from `now`, an RFC 3339 time with a zone, or `never` (None).
+    """Read a time in the future: a duration from `now`, an RFC 3339 time with a zone, or `never` (None).
 
     Raises UsageError for anything else, for a zero duration, and for a time that is not after `now`.
     """
@@ -85,7 +85,7 @@ def parse_when(text: str, *, now: datetime) -> datetime | None:
         try:
             moment = truncate(datetime.fromisoformat(text.upper()))
         except (ValueError, OverflowError):
-            raise UsageError(f'"{text}" is not a date of the calendar', hint=_HINT) from None
+            raise UsageError(f'"{text}" is not a date in the calendar', hint=_HINT) from None
         if moment <= now:
             raise UsageError(f'"{text}" is in the past', hint=_ENDING_NOW)
         return moment
@@ -95,7 +95,7 @@ def parse_when(text: str, *, now: datetime) -> datetime | None:
         raise UsageError(f'"{brief(text)}" {reason}', hint=_HINT)
     duration = parse_duration(text)
     if not duration:
-        raise UsageError(f'"{text}" is no time at all', hint=_ENDING_NOW)
+        raise UsageError(f'"{text}" must be greater than zero', hint=_ENDING_NOW)
     return now + duration
 
 
@@ -103,7 +103,7 @@ def format_duration(duration: timedelta) -> str:
     """Return the shortest text that `parse_duration` reads back: `90d`, `24h`, `36h`, `90s`."""
     seconds = int(duration.total_seconds())
     for unit, size in (("d", _DAY), ("h", 3600), ("m", 60)):
-        # A day alone is written 24h: "in the last 24h" reads better than "in the last 1d".
+        # One day is written 24h: "in the last 24h" reads better than "in the last 1d".
         if seconds and seconds % size == 0 and seconds != _DAY * (unit == "d"):
             return f"{seconds // size}{unit}"
     return f"{seconds}s"

@@ -1,4 +1,4 @@
-"""ULIDs: identifiers that sort by the time they were made.
+"""ULIDs: identifiers that sort by their time of creation.
 
 Source: the ULID specification, https://github.com/ulid/spec. 48 bits of Unix milliseconds, then
 80 random bits, in Crockford's base 32.
@@ -24,7 +24,7 @@ def ulids(now: datetime, count: int) -> list[str]:
 
 
 def _encode(value: int) -> str:
-    # Of many in a row, all but the last digits are the same.
+    # ULIDs of one call share all digits but the last few.
     return _digits(value >> 20, 22) + "".join([_CROCKFORD[(value >> shift) & 31] for shift in (15, 10, 5, 0)])
 
 

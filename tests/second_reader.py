@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 
 class SecondReader:
-    """An open bundle. Raises ValueError, or InvalidSignature, if it may not be believed."""
+    """An open bundle. Raises ValueError, or InvalidSignature, if it cannot be trusted."""
 
     def __init__(self, path: Path, trusted: str, now: datetime) -> None:
         self.path = path

@@ -397,7 +397,7 @@ def refused(**changes) -> str:
         ("{brand}_{prefix}_{env}_{secret}", "before {prefix}"),
         ("{brand}_{prefix}_{secret}_{env}", "other than {checksum} after {secret}"),
         ("{brand}_{prefix}_{secret}{checksum}", "go together"),
-        ("{brand}_{scope}_{prefix}_{secret}", "nothing has a tag for it"),
+        ("{brand}_{scope}_{prefix}_{secret}", "no environment or scope has a tag for it"),
         ("{brand}_{Prefix}_{prefix}_{secret}", "may hold only"),
         ("{brand}_{}_{prefix}_{secret}", "unknown field {}"),
         ("{brand}_{random}_{prefix}_{secret}", "unknown field {random}"),

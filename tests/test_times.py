@@ -173,11 +173,11 @@ def test_a_time_to_come_is_read(text: str, moment: datetime | None):
 
 
 @pytest.mark.parametrize("text", ["0", "0s", "0d", "00", "000w"])
-def test_no_time_at_all_is_refused_with_how_to_end_a_key(text: str):
+def test_a_zero_duration_is_refused_with_how_to_end_a_key(text: str):
     with pytest.raises(UsageError) as error:
         parse_when(text, now=NOW)
 
-    assert error.value.message == f'"{text}" is no time at all'
+    assert error.value.message == f'"{text}" must be greater than zero'
     assert "keyctl revoke" in error.value.hint
 
 
@@ -226,7 +226,7 @@ def test_a_day_or_hour_that_does_not_exist_is_refused(text: str):
     with pytest.raises(UsageError) as error:
         parse_when(text, now=NOW)
 
-    assert error.value.message == f'"{text}" is not a date of the calendar'
+    assert error.value.message == f'"{text}" is not a date in the calendar'
 
 
 @pytest.mark.parametrize(

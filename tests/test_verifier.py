@@ -717,7 +717,7 @@ def test_another_store_in_its_place_counts_within_the_refresh_time(opened: Opene
     later = copy_with_revoked(opened, minted)
     timer = Timer()
     with over(opened, clock=timer.now, timer=timer) as one:
-        timer.seconds = 0.8  # what is looked up now would be believed until 1.8
+        timer.seconds = 0.8  # what is looked up now would be used until 1.8
         assert one.verify(minted.text)
 
         later.replace(opened.path)
@@ -769,7 +769,7 @@ def test_a_store_opened_long_before_is_read_again(opened: Opened):
         assert one.verify(minted.text).code is Code.KEY_REVOKED
 
 
-def test_a_file_that_is_put_in_the_stores_place_is_never_half_believed(opened: Opened, tmp_path: Path):
+def test_a_file_that_is_put_in_the_stores_place_is_never_half_read(opened: Opened, tmp_path: Path):
     [minted] = opened.mint()
     timer = Timer()
     with over(opened, clock=timer.now, timer=timer) as one:

@@ -1,1 +1,1 @@
-"""Bundles: signed, dated copies of a store for verification without it."""
+"""Bundles: signed, dated copies of a store, for verification without it."""

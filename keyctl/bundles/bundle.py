@@ -1,6 +1,6 @@
 """Bundles: signed, dated copies of what verification needs, for places with neither server nor database.
 
-A bundle holds hashes of keys and never a secret; names and handles only if they were asked for.
+A bundle holds hashes of keys and never a secret; names and handles are optional.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _EMPTY_OWNER = {"handle": "", "name": None, "created_at": 0, "created_by": ""}
 
 @dataclass(frozen=True)
 class Header:
-    """What the first line says: whose keys, by whom, how new, how long. `filter` is how the export was narrowed."""
+    """The header of a bundle. `filter` holds the filters of the export."""
 
     store_id: str
     sequence: int
@@ -95,14 +95,14 @@ class Header:
 
 
 class Seen(NamedTuple):
-    """The newest bundle of a store that was believed here before."""
+    """The newest bundle of a store that was accepted on this machine."""
 
     sequence: int
     made_at: datetime
 
 
 class Bundle:
-    """An open bundle whose first line is trusted: a keyring. Its parts are checked when they are read.
+    """An open bundle whose first line is trusted: a keyring. Its blocks are checked when they are read.
 
     Raises BundleUntrusted, on opening and on every look-up.
     """
@@ -122,21 +122,21 @@ class Bundle:
         except BaseException:
             self._file.close()
             raise
-        # A bundle that was replaced is let go, not closed: other threads may be in the middle of a look-up.
+        # A replaced bundle is not closed, but left to the garbage collector: another thread may be reading it.
         finalize(self, self._file.close)
         self._tables = {
             name: TableReader(self._file, line.length, indexes) for name, indexes in self.header.tables.items()
         }
 
     def check_age(self, now: datetime, *, max_age: timedelta | None = None, seen: Seen | None = None) -> None:
-        """Raise BundleUntrusted unless the bundle is in force now, and no older than one that was believed before."""
+        """Raise BundleUntrusted unless the bundle is valid now, and no older than the one accepted before."""
         header = self.header
         if seen and (header.sequence < seen.sequence or header.made_at < seen.made_at):
             raise BundleUntrusted(
                 "sequence",
                 f"the bundle {self.path} of {format_time(header.made_at)} is older than one seen before, "
                 f"of {format_time(seen.made_at)}",
-                hint="fetch the newest one; to believe an older one all the same: --no-state",
+                hint="fetch the newest one; to accept an older one: --no-state",
             )
         if header.made_at - now > SKEW:
             raise BundleUntrusted(
@@ -175,7 +175,7 @@ class Bundle:
         ]
 
     def every_key(self) -> Iterator[Key]:
-        """Yield all keys, checking every part of the table."""
+        """Yield all keys, checking every block of the table."""
         return (_read_key(name, row) for name, row in self._every("keys"))
 
     def every_owner(self) -> Iterator[Owner]:
@@ -192,7 +192,7 @@ class Bundle:
             if row is None or any(owner.id == wanted for owner in chain):
                 if not chain and not must_exist:
                     return ()
-                raise _damaged(self.path, BundleDamaged("an owner is missing, or stands above itself"))
+                raise _damaged(self.path, BundleDamaged("an owner is missing, or is its own ancestor"))
             chain.append(_read_owner(wanted, row))
             wanted = chain[-1].parent_id
         return tuple(chain)
@@ -214,7 +214,7 @@ class Bundle:
 
 
 def key_row(key: Key, *, with_names: bool) -> dict[str, Any]:
-    """Return what a bundle says of a key: nothing that verification does not need."""
+    """Return the values of a key in a bundle: only what verification needs."""
     row = encode_key(key)
     kept = {name: value for name, value in row.items() if name not in _EMPTY_KEY and name != "prefix"}
     return {**kept, **({"name": key.name} if with_names else {})}
@@ -224,11 +224,11 @@ def _read_key(prefix: str, row: Mapping[str, Any]) -> Key:
     try:
         return decode_key({**_EMPTY_KEY, **row, "prefix": prefix})
     except (KeyError, RowDamaged):
-        raise BundleUntrusted("damaged", f"the bundle says of {prefix} what cannot be read") from None
+        raise BundleUntrusted("damaged", f"the bundle's row of {prefix} cannot be read") from None
 
 
 def owner_row(owner: Owner, profile: Profile, *, with_names: bool) -> dict[str, Any]:
-    """Return what a bundle says of an owner: of its attributes, those that the profile lets leave the store."""
+    """Return the values of an owner in a bundle. The profile chooses which of its attributes are exported."""
     kind = profile.owners.kinds.get(owner.kind)
     public = {name for name, attribute in (kind.attributes if kind else {}).items() if attribute.bundle}
     narrowed = replace(owner, attributes={name: owner.attributes[name] for name in owner.attributes.keys() & public})
@@ -241,7 +241,7 @@ def _read_owner(owner_id: str, row: Mapping[str, Any]) -> Owner:
     try:
         return decode_owner({**_EMPTY_OWNER, "handle": owner_id, **row, "id": owner_id})
     except (KeyError, RowDamaged):
-        raise BundleUntrusted("damaged", f"the bundle says of owner {owner_id} what cannot be read") from None
+        raise BundleUntrusted("damaged", f"the bundle's row of owner {owner_id} cannot be read") from None
 
 
 # ── opening, in this order ───────────────────────────────────────────────────────────────────────────────────────────
@@ -255,16 +255,16 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _check_signature(line: FirstLine, trust: Iterable[Trust]) -> list[Trust]:
-    """Return what is trusted of the signer. Raises BundleUntrusted if that is nothing, or the signature is wrong."""
+    """Return the signer's entries in `trust`. Raises BundleUntrusted if there is none, or the signature is wrong."""
     trusted = [one for one in trust if one.public_key == line.signer]
     if not trusted:
         raise BundleUntrusted(
             "signer",
             f"the bundle is signed by {to_base64url(line.signer)}, which is not trusted",
-            hint="if you know it to be the operator's key: --trust KEY",
+            hint="if this is the operator's key: --trust KEY",
         )
     if not is_signed_by(line.signer, line.signature, signed_bytes(line.header)):
-        raise BundleUntrusted("signature", "the bundle's signature is wrong: it was altered, or cut short")
+        raise BundleUntrusted("signature", "the bundle's signature is wrong: it was altered or truncated")
     return trusted
 
 
@@ -272,7 +272,7 @@ def _read_header(line: FirstLine, trusted: list[Trust]) -> Header:
     """Read the header. Raises BundleUntrusted if it is of a store that the signer is not trusted for."""
     header = Header.from_dict(read_json(line.header))
     if not any(one.store_id in (None, header.store_id) for one in trusted):
-        raise BundleUntrusted("store", f"the bundle is of another store than trusted: {header.store_id}")
+        raise BundleUntrusted("store", f"the bundle's signer is not trusted for its store: {header.store_id}")
     return header
 
 
@@ -287,11 +287,11 @@ def _read_rules(file: IO[bytes], start: int, header: Header) -> tuple[Profile, S
 
 
 def _damaged(path: Path, error: BundleDamaged) -> BundleUntrusted:
-    return BundleUntrusted("damaged", f"the bundle {path} cannot be believed: {error}", hint="fetch it again")
+    return BundleUntrusted("damaged", f"the bundle {path} cannot be trusted: {error}", hint="fetch it again")
 
 
 def bundle_facts(bundle: Bundle, *, now: datetime) -> dict[str, Any]:
-    """Return the JSON object that tells of a bundle."""
+    """Return the JSON object that describes a bundle."""
     header = bundle.header
     return {
         "store_id": header.store_id,

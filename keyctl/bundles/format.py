@@ -2,7 +2,7 @@
 
 The format is specified in `keyctl help bundle-format`, whose words are used here. Nothing is parsed before its
 signature or its digest was checked. The writer holds one row block and the references of one table, the reader one row
-block and the indexes that it met, so a store of any size can be exported and looked up in.
+block and the indexes that it used, so a store of any size can be exported and searched.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TABLES = ("keys", "owners", "handles")
 
 
 class BundleDamaged(ValueError):
-    """Bytes that the signature does not vouch for, or that no keyctl wrote. The text says which part."""
+    """Bytes that fail their signature or digest, or that keyctl does not write. The text says which."""
 
 
 class Reference(NamedTuple):
@@ -39,7 +39,7 @@ class Reference(NamedTuple):
 
 
 class FirstLine(NamedTuple):
-    """The signed line, as it stands: nothing in `header` may be believed before the signature is checked."""
+    """The parts of the signed line, unchecked: `header` cannot be trusted before the signature is checked."""
 
     signer: bytes
     signature: bytes
@@ -69,7 +69,7 @@ def read_first_line(file: IO[bytes]) -> FirstLine:
         raise BundleDamaged(f"its first line is longer than {MAX_FIRST_LINE:,} bytes")
     parts = line.split(b" ", 3)
     if len(parts) != 4 or not line.endswith(b"\n") or not parts[0].startswith(b"keyctl-bundle-"):
-        raise BundleDamaged("it is not a bundle, or cut short")
+        raise BundleDamaged("it is not a bundle, or is truncated")
     if parts[0] != MAGIC:
         raise BundleDamaged("another version of keyctl made it: upgrade keyctl")
     return FirstLine(from_base64url(parts[1], 32), from_base64url(parts[2], 64), parts[3][:-1], len(line))
@@ -160,7 +160,7 @@ class TableReader:
             for row_block in self._index(i):
                 for name, value in self._rows(row_block):
                     if name <= last:
-                        raise BundleDamaged("its rows are out of order, or one is there twice")
+                        raise BundleDamaged("its rows are out of order, or one occurs twice")
                     last = name
                     yield name, value
 
@@ -178,7 +178,7 @@ class TableReader:
         if not all(_is_row(row) for row in rows) or not rows or rows[0][0] != reference.first:
             raise BundleDamaged("a block does not hold what its reference says")
         if not _ascend(row[0] for row in rows):
-            raise BundleDamaged("its rows are out of order, or one is there twice")
+            raise BundleDamaged("its rows are out of order, or one occurs twice")
         return [(name, value) for name, value in rows]
 
 

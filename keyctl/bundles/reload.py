@@ -1,4 +1,4 @@
-"""A bundle that is fetched anew behind a running application: the keyring that follows its file."""
+"""A bundle whose file is replaced while an application runs: the keyring that reads it again."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ _log = logging.getLogger("keyctl.bundle")  # public: applications configure it
 
 
 class FollowedBundle:
-    """Reads a bundle's file again when it was replaced. A new one that may not be believed leaves the old one in force
-    until that is too old, and is told to the log `keyctl.bundles.bundle`.
+    """Reads a bundle's file again when it was replaced.
 
-    Raises BundleUntrusted if the first one may not be believed, and once the present one is too old.
+    A replacement that cannot be trusted is logged to `keyctl.bundle`, and the bundle in use stays in use until it is
+    too old.
+
+    Raises BundleUntrusted if the first bundle cannot be trusted, and once the one in use is too old.
     """
 
     def __init__(
@@ -70,21 +72,21 @@ class FollowedBundle:
         return self._bundle.owners_mentioning(text)
 
     def check(self, now: datetime) -> None:
-        """Raise BundleUntrusted if the bundle is too old by now."""
+        """Raise BundleUntrusted if the bundle is too old now."""
         self._bundle.check_age(now, max_age=self._max_age)
 
     def refresh(self, now: datetime) -> bool:
-        """Read the file again if it was replaced; tell whether another bundle is in force now."""
+        """Read the file again if it was replaced; return whether another bundle is in use now."""
         identity = self._identify()
         if identity == self._identity:
             return False
         try:
             self._bundle = self._open(now, newer_than=self._bundle)
         except BundleUntrusted as error:
-            # Tried again each time: what is wrong may be this machine's clock, or a mode. Told once.
+            # Retried each time, since the cause may be this machine's clock or a file's mode. Logged once.
             if identity != self._refused:
                 _log.warning(
-                    "the bundle in force stays that of %s: %s", format_time(self._bundle.header.made_at), error.message
+                    "the bundle of %s stays in use: %s", format_time(self._bundle.header.made_at), error.message
                 )
             self._refused = identity
             return False

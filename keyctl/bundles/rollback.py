@@ -1,4 +1,4 @@
-"""The newest bundle of each store that was believed on this machine, so that nobody can go back to an older one."""
+"""The newest bundle of each store that was accepted on this machine, so that an older one is refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keyctl.times import from_milliseconds, to_milliseconds
 class BundleState:
     """A small JSON file in the user's state folder: locked while it is changed, replaced in one step.
 
-    Raises ConfigurationInvalid if it cannot be kept: without it an old bundle would be believed.
+    Raises ConfigurationInvalid if it cannot be kept: without it an old bundle would be accepted.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,7 +29,7 @@ class BundleState:
             raise self._unreadable() from None
 
     def remember(self, header: Header) -> None:
-        """Keep a bundle that was believed, if it is the newest of its store."""
+        """Keep an accepted bundle, if it is the newest of its store."""
         newest = [header.sequence, to_milliseconds(header.made_at)]
         if self._read().get(header.store_id) == newest:
             return

@@ -1,7 +1,6 @@
-"""Ed25519 keys of those who sign bundles and of those who trust them (RFC 8032).
+"""Ed25519 keys that sign and verify bundles (RFC 8032).
 
-The private key is the operator's: a file of their own, outside the database, so that whoever steals or rewrites the
-database cannot forge bundles.
+The private key is a file outside the database, so that a stolen or rewritten database cannot forge bundles.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _BYTES = 32
 
 
 class Trust(NamedTuple):
-    """A public key that is believed; `store_id` says of which store alone, None of any."""
+    """A trusted public key: for one store, or for any if `store_id` is None."""
 
     public_key: bytes
     store_id: str | None = None
@@ -41,7 +40,7 @@ class SigningKey:
 
     @property
     def public_text(self) -> str:
-        """How people write the public key: base64url, 43 characters."""
+        """The public key as people write it: base64url, 43 characters."""
         return to_base64url(self.public_bytes)
 
     def sign(self, content: bytes) -> bytes:
@@ -49,21 +48,21 @@ class SigningKey:
 
     @classmethod
     def create(cls, path: Path) -> SigningKey:
-        """Make a key and write it to a new file that only its owner may read. Raises Refused if there is one."""
+        """Make a key and write it to a new file that only its owner may read. Raises Refused if the file exists."""
         private = Ed25519PrivateKey.generate()
         line = f"{_PRIVATE}{to_base64url(private.private_bytes_raw())}\n"
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             private_files.write_new(path, [line.encode()])
         except FileExistsError:
-            raise Refused(f"there is a signing key at {path} already", hint="keyctl bundle key shows it") from None
+            raise Refused(f"there already is a signing key at {path}", hint="keyctl bundle key shows it") from None
         except OSError as error:
             raise UsageError(f"cannot write {path}: {error.strerror}") from None
         return cls(private)
 
     @classmethod
     def load(cls, path: Path) -> SigningKey:
-        """Read a key from its file. Raises NotFound, UsageError if it is none, Refused if others may read it."""
+        """Read a key from its file. Raises NotFound, UsageError if it is no key, Refused if other users may read it."""
         try:
             with path.open(encoding="ascii") as file:
                 text, mode = file.read(1024), os.fstat(file.fileno()).st_mode
@@ -72,14 +71,14 @@ class SigningKey:
         except (OSError, UnicodeDecodeError):
             raise UsageError(f"cannot read the signing key {path}") from None
         if mode & 0o077:
-            raise Refused(f"others may read the signing key {path}", hint=f"chmod 600 {path}")
+            raise Refused(f"other users may read the signing key {path}", hint=f"chmod 600 {path}")
         try:
             # A public key has the same length: without the words before it, it is not taken for a private one.
             words, raw = text[: len(_PRIVATE)], from_base64url(text[len(_PRIVATE) :].strip().encode(), _BYTES)
         except BundleDamaged:
             words, raw = "", b""
         if words != _PRIVATE:
-            raise UsageError(f"{path} holds no signing key of keyctl's", hint="make one: keyctl bundle key --create")
+            raise UsageError(f"{path} is not a signing key of keyctl", hint="make one: keyctl bundle key --create")
         return cls(Ed25519PrivateKey.from_private_bytes(raw))
 
 

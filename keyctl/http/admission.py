@@ -1,6 +1,6 @@
-"""What stands between a request and its key: transport, path, route, and where the key is. Pure.
+"""The conditions that an HTTP request must meet before its key is verified: transport, path, route, credentials. Pure.
 
-Nothing about identity is ever taken from the request.
+No identity is ever taken from the request.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from keyctl.profiles.http import Credential, HttpRules, Route
 
 @dataclass(frozen=True)
 class Connection:
-    """How a request came: over which scheme, from which peer, and which peers are proxies to be believed."""
+    """How a request arrived: the scheme, the peer's address, and the networks of trusted proxies."""
 
     scheme: str = "https"
     peer: str | None = None
@@ -39,7 +39,7 @@ class Admitted:
 
 @dataclass(frozen=True)
 class Preflight:
-    """A browser's question whether a page of `origin` may send requests (Fetch, 4.8). It carries no key."""
+    """A browser's request for whether a page of `origin` may send requests (Fetch, 4.8). It carries no key."""
 
     origin: str
 
@@ -47,7 +47,7 @@ class Preflight:
 def admit(
     rules: HttpRules, request: HttpRequest, connection: Connection, formats: Iterable[KeyFormat]
 ) -> Admitted | Preflight | Decision:
-    """Find the key of a request and what it must be good for; a Decision if it needs no key, or must be refused."""
+    """Return the key of a request with the scopes it needs; a Decision if it needs none, or is refused."""
     if rules.require_https and not is_secure(request, connection):
         return Decision(Code.INSECURE_TRANSPORT, "the request did not come over HTTPS")
     try:
@@ -79,17 +79,17 @@ def admit(
 
 
 def is_secure(request: HttpRequest, connection: Connection) -> bool:
-    """Tell whether a request came over HTTPS all the way. Only a trusted proxy is believed that it did."""
-    told = [scheme.strip().lower() for value in request.values("x-forwarded-proto") for scheme in value.split(",")]
-    if any(scheme != "https" for scheme in told):
+    """Return whether a request came over HTTPS all the way. Only a trusted proxy's header counts."""
+    schemes = [scheme.strip().lower() for value in request.values("x-forwarded-proto") for scheme in value.split(",")]
+    if any(scheme != "https" for scheme in schemes):
         return False
-    return connection.scheme == "https" or (bool(told) and _trusted(connection.peer, connection))
+    return connection.scheme == "https" or (bool(schemes) and _trusted(connection.peer, connection))
 
 
 def client_address(request: HttpRequest, connection: Connection) -> str | None:
-    """Return the address that counts: the peer's, or behind trusted proxies the rightmost that is not one of them.
+    """Return the client's address: the peer's, or behind trusted proxies the rightmost that is not one of them.
 
-    None if what stands there is no address.
+    None if that is not an IP address.
     """
     if not _trusted(connection.peer, connection):
         return connection.peer
@@ -99,7 +99,7 @@ def client_address(request: HttpRequest, connection: Connection) -> str | None:
 
 
 def headers_to_drop(rules: HttpRules) -> tuple[str, ...]:
-    """Return the headers that a gateway must take out of every request, since it injects them itself.
+    """Return the headers that a gateway must remove from every request, since it injects them itself.
 
     Servers that turn header names into variables (RFC 3875, 4.1.18) read `A_B_C` and `A-B_C` as `A-B-C`.
     """
@@ -130,12 +130,12 @@ def _lenient_requirements(rules: HttpRules, method: str, segments: tuple[str, ..
 
 
 def _fill(scope: str, parameters: Mapping[str, str]) -> str:
-    """Fill a path's parameters in. What stands in the path is never filled in again."""
+    """Fill in a path's parameters. Braces in their values are not filled in again."""
     return re.sub(r"\{([a-z_]+)\}", lambda match: parameters[match[1]], scope)
 
 
 def _presented(credentials: Iterable[Credential], request: HttpRequest) -> list[str] | Decision:
-    """Return what stands in each header that may hold the key, in the profile's order."""
+    """Return the value of each header that may hold the key, in the profile's order."""
     presented = []
     for credential in credentials:
         values = request.values(credential.header)

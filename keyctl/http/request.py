@@ -1,6 +1,6 @@
-"""Reads the head of an HTTP/1.1 request, as curl or a proxy would send it (RFC 9112), and judges its path.
+"""Reads the head of an HTTP/1.1 request, as curl or a proxy would send it (RFC 9112), and checks its path.
 
-A path is routed as it was sent, so whatever a server behind might read in another way is refused before routing.
+A path is routed as it was sent, so what another server might read differently is refused before routing.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class HttpRequest:
 def parse_head(raw: bytes) -> HttpRequest:
     """Read a request line and headers, up to the empty line. Raises UsageError, which never quotes the head.
 
-    At most MAX_HEAD_BYTES. Lines end in CRLF, or LF alone; folded headers (RFC 9112 5.2) are refused.
+    At most MAX_HEAD_BYTES. Lines end in CRLF or LF; folded headers (RFC 9112 5.2) are refused.
     """
     head = re.split(rb"\r?\n\r?\n", raw, maxsplit=1)[0]
     if len(head) > MAX_HEAD_BYTES:
@@ -82,7 +82,7 @@ def parse_head(raw: bytes) -> HttpRequest:
 
 
 def _check_encoding(path: str) -> None:
-    """Refuse encoded text that stands for what a path may say plainly, or for what parts it."""
+    """Refuse percent-encoding of unreserved characters, separators and control characters, and bytes outside UTF-8."""
     for encoded in _PERCENT.findall(path):
         if not re.fullmatch(r"[0-9A-Fa-f]{2}", encoded):
             raise PathRefused("the path has a percent sign that encodes nothing")
@@ -91,5 +91,5 @@ def _check_encoding(path: str) -> None:
             raise PathRefused("the path encodes a letter, a digit, a dot, a slash or a control character")
     try:
         unquote_to_bytes(path).decode()
-    except ValueError:  # %c0%ae is a dot to those who decode carelessly
+    except ValueError:  # a careless decoder reads %c0%ae as a dot
         raise PathRefused("the path encodes bytes that are not UTF-8") from None

@@ -1,4 +1,4 @@
-"""What a platform answers: a decision, or a key just minted or revoked, as status, headers and body. Pure."""
+"""The HTTP responses of a platform: to a request, and to minting or revoking a key. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keyctl.profiles.model import Limit, Profile, parse_limit
 from keyctl.profiles.placeholders import fill_header, fill_json
 from keyctl.times import format_time
 
-# What the caller of an API is told where the profile says nothing: never more than the code itself.
+# The messages for callers where the profile has none. They disclose no more than the code itself.
 _MESSAGES = {
     Code.MISSING_API_KEY: "An API key is required",
     Code.INVALID_API_KEY: "The API key is not valid",
@@ -25,14 +25,14 @@ _MESSAGES = {
     Code.KEY_LOCKED: "The API key is locked",
     Code.OWNER_INACTIVE: "The account is inactive",
     Code.FORBIDDEN_SCOPE: "The API key does not have the required scope",
-    Code.FORBIDDEN_IP: "The API key may not be used from this address",
+    Code.FORBIDDEN_IP: "The API key is not allowed from this address",
     Code.FORBIDDEN_ENVIRONMENT: "The API key is for another environment",
-    Code.FORBIDDEN_OWNER: "The API key does not reach this resource",
+    Code.FORBIDDEN_OWNER: "The API key has no access to this resource",
     Code.UNTRUSTED_BUNDLE: "API keys cannot be verified at the moment",
     Code.INSECURE_TRANSPORT: "HTTPS is required",
-    Code.AMBIGUOUS_CREDENTIALS: "Send one API key",
-    Code.BAD_REQUEST: "The request cannot be understood",
-    Code.NO_ROUTE: "There is nothing here",
+    Code.AMBIGUOUS_CREDENTIALS: "Send exactly one API key",
+    Code.BAD_REQUEST: "The request is malformed",
+    Code.NO_ROUTE: "Not found",
     Code.FORBIDDEN_ORIGIN: "The origin is not allowed",
 }
 
@@ -45,7 +45,7 @@ class Answer(NamedTuple):
     body: str | None
 
     def __str__(self) -> str:
-        """Return the response as it stands on the wire (RFC 9112), without what the server itself adds."""
+        """Return the response as it is sent (RFC 9112), without what the server itself adds."""
         phrase = _PHRASES.get(self.status, "")
         status_line = f"HTTP/1.1 {self.status} {phrase}".rstrip()
         return "\r\n".join([status_line, *map(": ".join, self.headers.items()), "", self.body or ""])
@@ -61,7 +61,7 @@ _PHRASES = {int(status): status.phrase for status in HTTPStatus} | {
 
 
 def answer_decision(profile: Profile, rules: HttpRules, decision: Decision) -> Answer:
-    """Return what the platform answers to a request. The operator's reason never enters it."""
+    """Return what the platform answers to a request. It never contains the operator's reason."""
     origin = decision.origin
     if rules.cors and decision.preflight:
         return _answer_preflight(rules, rules.cors, origin if decision else None)
@@ -103,7 +103,7 @@ def answer_administration(
 
 
 def identity_headers(profile: Profile, rules: HttpRules, decision: Decision) -> dict[str, str]:
-    """Return the headers that a gateway adds to an allowed request. Empty unless a key was proven."""
+    """Return the headers that a gateway adds to an allowed request. Empty unless a key was verified."""
     if not decision or decision.record is None:
         return {}
     facts = decision_facts(profile, decision)
@@ -123,14 +123,14 @@ def limits_in_force(profile: Profile, record: KeyRecord) -> tuple[Limit, ...]:
 
 
 def lists_origin(owners: Iterable[Owner], cors: Cors, origin: str) -> bool:
-    """Tell whether one of `owners` lists the origin. Origins are compared as browsers write them (RFC 6454)."""
+    """Return whether one of `owners` lists the origin. Origins are compared as browsers write them (RFC 6454)."""
     listed = (owner.attributes.get(cors.origins_from) for owner in owners)
-    # Another kind of owner may have a text of this name: an origin is not allowed for standing somewhere inside it.
+    # Another kind of owner may have a text of this name, and `in` would find the origin anywhere inside it.
     return any(isinstance(origins, list) and origin in origins for origins in listed)
 
 
 def decision_facts(profile: Profile, decision: Decision) -> dict[str, Any]:
-    """Return what placeholders may name. Serial ids are numbers."""
+    """Return the values of the placeholders. Serial ids are numbers."""
     facts: dict[str, Any] = {"code": str(decision.code), "missing_scope": decision.missing_scope}
     record = decision.record
     if record is None:
@@ -174,7 +174,7 @@ def _json_headers(body: str | None) -> dict[str, str]:
 
 
 def _cors_headers(origin: str | None) -> dict[str, str]:
-    # Vary even where the origin is refused: a cache must not hand this answer to another origin's page.
+    # Vary even if the origin is refused: a cache must not serve this answer to a page of another origin.
     return {**({"Access-Control-Allow-Origin": origin} if origin else {}), "Vary": "Origin"}
 
 
@@ -184,7 +184,7 @@ def _default_body(code: Code) -> str | None:
 
 
 def _id(stored: str) -> str | int:
-    # by its own look: a store whose profile was changed holds ids of both schemes
+    # recognised by its form: a store whose profile was changed holds ids of both schemes
     return int(stored) if stored.isdecimal() else stored
 
 

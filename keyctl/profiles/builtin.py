@@ -1,4 +1,4 @@
-"""Which built-in profiles there are, and which of their keys may occur in a text.
+"""Lists the built-in profiles, and finds those whose keys may occur in a text.
 
 Presets are searched here and not parsed, since this runs before commands do.
 """

@@ -1,4 +1,4 @@
-"""Where profiles come from: the built-in presets, and files of a user's own."""
+"""Loads profiles: the built-in presets, and the user's own files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def load_profile(name: str) -> Profile:
     """
     if "/" not in name and not name.endswith(".toml"):
         if name not in preset_names():
-            listing = "see: keyctl profile list; a file is given as ./NAME.toml"
+            listing = "see: keyctl profile list; give a file as ./NAME.toml"
             raise NotFound(f'no profile "{brief(name)}"', hint=suggestion(name, preset_names(), otherwise=listing))
         return read_profile(preset_document(name), source=f"profile {name}", also=read_http)
     return read_profile(_parse(Path(name)), source=name, also=read_http)

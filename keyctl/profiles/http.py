@@ -1,6 +1,6 @@
-"""The part of a profile that speaks of HTTP: where the key stands, what each route needs, what is answered.
+"""The `[http]` part of a profile: the headers that hold the key, what each route needs, the responses.
 
-Header names are in lower case for look-ups, and as written in answers. Terms follow RFC 9110 and RFC 3986.
+Header names are in lower case for look-ups, and as written in responses. Terms follow RFC 9110 and RFC 3986.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ADMINISTRATION = ("minted", "revoked")
 
 
 class Credential(NamedTuple):
-    """A header that may hold the key, alone or after a scheme such as `bearer`."""
+    """A header that may hold the key, by itself or after a scheme such as `bearer`."""
 
     header: str
     scheme: str | None = None
@@ -34,7 +34,7 @@ class Credential(NamedTuple):
 class Route(NamedTuple):
     """A method (`*` for any), the path's segments, and what a key needs there. A public route needs no key.
 
-    A key needs all the scopes; one of them may be a choice, such as `read|write`.
+    A key needs all of the scopes; `read|write` requires one of the two.
 
     A segment is literal, `{name}` for one segment of any text, or a last `**` for one or more.
     """
@@ -74,7 +74,7 @@ class Route(NamedTuple):
 
 
 class Cors(NamedTuple):
-    """What browsers elsewhere may send. `origins_from` is the owners' attribute that lists their origins."""
+    """What pages of other origins may send. `origins_from` is the owners' attribute that lists the origins."""
 
     methods: tuple[str, ...]
     headers: tuple[str, ...]
@@ -82,7 +82,7 @@ class Cors(NamedTuple):
 
 
 class Response(NamedTuple):
-    """An answer with `${…}` still to be filled in. `body` is None for the default one."""
+    """A response whose `${…}` are to be filled in. `body` is None for the default one."""
 
     status: int
     headers: Mapping[str, str]
@@ -90,9 +90,9 @@ class Response(NamedTuple):
 
 
 class HttpRules(NamedTuple):
-    """How requests are judged and answered. `when_several` is `first` or `refuse`, `unmatched` `refuse` or `key`.
+    """How requests are verified and answered. `when_several` is `first` or `refuse`, `unmatched` `refuse` or `key`.
 
-    `headers` stand in every answer to a request, as far as it is known what they say.
+    `headers` are in every response to a request, except those whose placeholders have no value.
     """
 
     require_https: bool
@@ -107,7 +107,7 @@ class HttpRules(NamedTuple):
 
 
 def rules_of(profile: Profile) -> HttpRules:
-    """Return what a profile says of HTTP. Raises ProfileInvalid."""
+    """Return a profile's rules for HTTP. Raises ProfileInvalid."""
     faults: list[str] = []
     rules = read_http(Table(profile.document, "", faults), profile)
     if faults:
@@ -171,7 +171,7 @@ def _read_route(entry: Table, scopes: Mapping[str, object]) -> Route | None:
     named = [name for segment in segments for name in _PARAMETER.findall(segment)]
     parameters = set(named)
     if len(parameters) < len(named):
-        entry.fault("match", "names two parameters alike")
+        entry.fault("match", "has two parameters of the same name")
     for scope in (either for choice in needed for either in choice.split("|")):
         used = set(_PARAMETER.findall(scope))
         if used - parameters:
@@ -199,7 +199,7 @@ def _read_responses(http: Table, statuses: Mapping[str, int]) -> dict[str, Respo
     for name, entry in http.tables("responses"):
         code = name.partition(".")[0]
         if code not in statuses and name not in _ADMINISTRATION:
-            entry.fault("", f"is none of {', '.join((*statuses, *_ADMINISTRATION))}")
+            entry.fault("", f"is not one of {', '.join((*statuses, *_ADMINISTRATION))}")
         if "same_as" in entry:
             borrowed.append((entry, name, entry.text("same_as")))
         else:
@@ -211,7 +211,7 @@ def _read_responses(http: Table, statuses: Mapping[str, int]) -> dict[str, Respo
         entry.finish()
     for entry, name, other in borrowed:
         if other not in responses:
-            entry.fault("same_as", f'"{other}" has no answer of its own')
+            entry.fault("same_as", f'"{other}" has no response of its own')
         else:
             responses[name] = responses[other]
     return responses
@@ -233,7 +233,7 @@ def _read_body(entry: Table) -> str | None:
         except PlaceholderError as error:
             entry.fault("body", str(error))
         except ValueError:
-            entry.fault("body", "is not JSON once it is filled in")
+            entry.fault("body", "is not JSON after it is filled in")
     return body
 
 
@@ -242,7 +242,7 @@ def _read_headers(table: Table) -> dict[str, str]:
     for name, value in headers.items():
         _check_header_name(table, name, name)
         if not (value.isascii() and value.isprintable()):
-            table.fault(name, "a header's value is printable ASCII")
+            table.fault(name, "must be printable ASCII")
         try:
             check_names(value)
         except PlaceholderError as error:

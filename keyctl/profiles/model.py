@@ -1,4 +1,4 @@
-"""A profile: what keyctl knows of one platform. Read from a document, checked as a whole, never changed.
+"""A profile: the rules of one platform. Read from a document, checked as a whole, and immutable.
 
 Its parts are named tuples, not dataclasses, which generate and compile their methods whenever a command starts.
 """
@@ -29,7 +29,7 @@ ATTRIBUTE_TYPES: Mapping[str, type] = {"text": str, "integer": int, "boolean": b
 
 
 class Scope(NamedTuple):
-    """One permission. Empty `owner_kinds` or `plans` mean every one of them; `implies` are globs over scope names."""
+    """One permission. Empty `owner_kinds` or `plans` mean all of them; `implies` are globs over scope names."""
 
     name: str
     description: str = ""
@@ -43,7 +43,7 @@ class Scope(NamedTuple):
 
 
 class ScopeRules(NamedTuple):
-    """How scopes are given. `assign` is `request` or `owner_kind` (the scope follows from the owner's kind)."""
+    """How scopes are assigned. `assign` is `request` or `owner_kind` (the scope follows from the owner's kind)."""
 
     catalogue: Mapping[str, Scope]
     assign: str = "request"
@@ -53,7 +53,7 @@ class ScopeRules(NamedTuple):
 
 
 class Attribute(NamedTuple):
-    """A fact kept about an owner. `type` is a key of ATTRIBUTE_TYPES; `bundle` lets it leave the store in bundles."""
+    """An attribute of owners. `type` is a key of ATTRIBUTE_TYPES; `bundle` includes it in bundles."""
 
     type: str
     required: bool = False
@@ -70,7 +70,7 @@ class OwnerKind(NamedTuple):
 
 
 class OwnerRules(NamedTuple):
-    """Whom keys act for. `isolation` is `exact` or `subtree`: whose resources a key reaches."""
+    """The owners of keys. `isolation` is `exact` or `subtree`: the owners whose resources a key reaches."""
 
     kinds: Mapping[str, OwnerKind]
     default_kind: str
@@ -88,7 +88,7 @@ def parse_limit(text: str) -> Limit:
     match = _LIMIT.fullmatch(text)
     per = parse_duration(match[2]) if match else None
     if not match or not per:
-        raise UsageError(f'"{brief(text)}" is not a rate limit', hint="give requests and a time: 5000/1h")
+        raise UsageError(f'"{brief(text)}" is not a rate limit', hint="give requests and a duration: 5000/1h")
     return Limit(int(match[1]), per)
 
 
@@ -102,7 +102,7 @@ class Plan(NamedTuple):
 
 
 class Lifetime(NamedTuple):
-    """Durations; None is never. `grace` is how long a rotated key stays valid beside its successor."""
+    """Durations; None is never. `grace` is how long a rotated key stays valid along with its successor."""
 
     default: timedelta | None = None
     maximum: timedelta | None = None
@@ -117,7 +117,7 @@ class Service(NamedTuple):
 
 @dataclass(frozen=True)
 class Profile:
-    """The rules of one platform. `document` is what it was read from, as it is kept in the store."""
+    """The rules of one platform. `document` is what it was read from; the store keeps it."""
 
     name: str
     description: str
@@ -150,7 +150,7 @@ def read_profile(
 ) -> Profile:
     """Read and check a profile. Raises ProfileInvalid with every fault, each beginning with its path.
 
-    What it says of HTTP is left to `also`: most verifications are not of requests, and need not read it.
+    `also` reads the rules for HTTP: most verifications are not of requests, and do without.
     """
     faults: list[str] = []
     root = Table(document, "", faults)
@@ -204,7 +204,7 @@ def _read_environments(key: Table) -> dict[str, str]:
     table = key.table("environments")
     tags = {tag: table.text(tag) for tag in table.names()}
     if not tags:
-        key.fault("environments", 'is missing: expected at least one, such as {live = "live"}')
+        key.fault("environments", 'is missing: at least one is required, such as {live = "live"}')
     for tag, name in tags.items():
         if not _NAME.fullmatch(name) and isinstance(table.raw(tag), str):
             table.fault(tag, f'"{name[:40]}" may hold only letters, digits and . _ -')
@@ -240,7 +240,7 @@ def _read_field(fields: Table, name: str) -> Field:
     if alphabet not in ALPHABETS and not re.fullmatch(r"[!-~]{8,}", characters):
         table.fault("alphabet", f'"{alphabet[:40]}" is neither one of {", ".join(ALPHABETS)} nor 8 or more characters')
     elif len(set(characters)) < len(characters):
-        table.fault("alphabet", "holds a character twice")
+        table.fault("alphabet", "has a character twice")
     length = table.integer("length", minimum=1)
     if length > 256:
         table.fault("length", f"{length} is more than 256")
@@ -257,7 +257,7 @@ def _read_plans(root: Table) -> dict[str, Plan]:
         for limit in table.array("limits"):
             per = limit.duration("per", "1h")
             if not per:
-                limit.fault("per", "needs a length of time")
+                limit.fault("per", "must be greater than zero")
             limits.append(Limit(limit.integer("requests", minimum=1), per or timedelta(hours=1)))
             limit.finish()
         limits_from = table.text("limits_from", "plan", choices=("plan", "owner"))
@@ -357,7 +357,7 @@ def _read_scopes(root: Table, owners: OwnerRules, plans: Mapping[str, Plan]) -> 
         primary=table.text("primary", None, choices=("first",)),
     )
     if rules.required and not catalogue:
-        table.fault("required", "asks for a scope, and none is listed")
+        table.fault("required", "requires a scope, and none is listed")
     if rules.assign == "owner_kind":
         for kind in owners.kinds:
             following = [scope.name for scope in catalogue.values() if kind in scope.owner_kinds]
@@ -398,10 +398,10 @@ def _read_lifetime(root: Table) -> Lifetime:
         grace=table.duration("grace", "0") or timedelta(0),
     )
     if table.raw("grace") == NEVER:
-        table.fault("grace", "needs an end: a replaced key may not live for ever")
+        table.fault("grace", "must not be never: a replaced key must expire")
     for name in ("default", "maximum", "rotate_every"):
         if getattr(lifetime, name) == timedelta(0):
-            table.fault(name, 'is no time at all; for no limit say "never"')
+            table.fault(name, 'must be greater than zero; for no limit: "never"')
     if lifetime.maximum and (lifetime.default is None or lifetime.default > lifetime.maximum):
         table.fault("default", "is longer than lifetime.maximum")
     table.finish()
@@ -422,7 +422,7 @@ def _check_defaults(profile: Profile, defaults: Table) -> None:
         defaults.fault("environment", f'"{profile.default_environment}" is not one of {", ".join(environments)}')
     _check_known(defaults, "scopes", profile.default_scopes, profile.scopes.catalogue)
     if profile.scopes.exclusive and len(profile.default_scopes) > 1:
-        defaults.fault("scopes", "names several, and scopes.exclusive allows one")
+        defaults.fault("scopes", "lists several, and scopes.exclusive allows one")
     if profile.default_plan is not None:
         _check_known(defaults, "plan", (profile.default_plan,), profile.plans)
     if profile.default_owner is not None:
@@ -430,7 +430,7 @@ def _check_defaults(profile: Profile, defaults: Table) -> None:
             defaults.fault("owner", f'"{profile.default_owner[:40]}" cannot be an owner\'s handle')
         kind = profile.owners.kinds.get(profile.owners.default_kind)
         if kind and kind.parent not in (None, kind.name):
-            defaults.fault("owner", f"is added as a {kind.name}, which needs a {kind.parent} above it")
+            defaults.fault("owner", f"is added as a {kind.name}, which requires a {kind.parent} as its parent")
 
 
 def _check_owners_limits(root: Table, profile: Profile) -> None:

@@ -1,7 +1,7 @@
-"""`${…}` in the headers and bodies that a profile answers with.
+"""`${…}` in the headers and bodies of a profile's responses.
 
 In a JSON body a placeholder inside a string is escaped for it; elsewhere it becomes a whole JSON value. In a header it
-becomes printable ASCII, and a header that names something absent is left out.
+becomes printable ASCII, and a header with a placeholder that has no value is omitted.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 _STRING_OR_PLACEHOLDER = re.compile(r'"(?:[^"\\]|\\.)*"|\$\{[^}]*\}', re.DOTALL)
 _SPACED = re.compile(r"[:,]\s")
 _ATTRIBUTE = re.compile(r"owner\.attributes\.[A-Za-z0-9_-]+")
-_PRINTABLE = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # beside letters and digits; not %
-# What a decision, or a key that was just minted or revoked, may know. `key.text` exists in `minted` alone.
+_PRINTABLE = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # besides letters and digits; not %
+# What a placeholder may name, with an example of its value. `key.text` exists only in `minted`.
 SAMPLE: Mapping[str, Any] = {
     "code": "VALID",
     "key.id": "key_1",
@@ -42,20 +42,20 @@ SAMPLE: Mapping[str, Any] = {
 
 
 class PlaceholderError(ValueError):
-    """A name that nothing is known by."""
+    """A placeholder of an unknown name."""
 
 
 def check_names(template: str) -> None:
-    """Raise PlaceholderError for a name that no decision could fill."""
+    """Raise PlaceholderError for an unknown name."""
     for name in _PLACEHOLDER.findall(template):
         if name not in SAMPLE and not _ATTRIBUTE.fullmatch(name):
             raise PlaceholderError(f"${{{name}}} is not known: {', '.join(SAMPLE)}, owner.attributes.NAME")
 
 
 def fill_json(template: str, facts: Mapping[str, Any]) -> str:
-    """Fill a JSON body. A fact that is absent is null, or nothing inside a string.
+    """Fill a JSON body. A value that is absent is null, or empty inside a string.
 
-    What is filled in has a space after each comma and colon if the body around it has one after any.
+    The values have a space after each comma and colon if the body has one after any.
     """
     spaced = _SPACED.search(_STRING_OR_PLACEHOLDER.sub("", template))
     separators = (", ", ": ") if spaced else (",", ":")
@@ -72,7 +72,7 @@ def fill_json(template: str, facts: Mapping[str, Any]) -> str:
 
 
 def fill_header(template: str, facts: Mapping[str, Any]) -> str | None:
-    """Fill a header's value: printable ASCII, all else percent-encoded as UTF-8. None if a fact is absent."""
+    """Fill a header's value: printable ASCII, everything else percent-encoded as UTF-8. None if a value is absent."""
     names: list[str] = _PLACEHOLDER.findall(template)
     if any(facts.get(name) is None for name in names):
         return None

@@ -13,19 +13,19 @@ _MISSING: Any = object()
 
 
 class Table:
-    """One table of the document. Each value is asked for by its key; `finish` reports keys that nobody asked for."""
+    """One table of the document. Each value is read by its key; `finish` reports the keys that were not read."""
 
     def __init__(self, data: object, path: str, faults: list[str]) -> None:
         self.path = path
         self._faults = faults
-        self._asked: set[str] = set()
+        self._read: set[str] = set()
         if not isinstance(data, Mapping):
             self.fault("", f"expected a table, got {_describe(data)}")
             data = {}
         self._data: Mapping[str, Any] = data
 
     def fault(self, key: str | tuple[str, ...], text: str) -> None:
-        """Note what is wrong with a key, or with what stands at a path of keys below this table."""
+        """Record what is wrong with a key, or at a path of keys below this table."""
         keys = (key,) if isinstance(key, str) else key
         path = ".".join(part for part in (self.path, *map(_quoted, keys)) if part)
         self._faults.append(f"{path}: {text}" if path else text)
@@ -35,11 +35,11 @@ class Table:
 
     @property
     def faultless(self) -> bool:
-        """Whether nothing was found wrong so far, anywhere below this table."""
+        """Whether no fault was found so far in this table and below."""
         return not any(fault.startswith(self.path) for fault in self._faults)
 
     def names(self) -> list[str]:
-        """Return the keys of a table whose keys are the author's own, such as environments."""
+        """Return the keys of a table whose keys are chosen by its author, such as environments."""
         return list(self._data)
 
     def text(self, key: str, default: str | None = _MISSING, *, choices: Iterable[str] = ()) -> str:
@@ -71,7 +71,7 @@ class Table:
             self.fault(key, "expected a list of texts")
             return default
         if len(set(value)) < len(value):
-            self.fault(key, "names something twice")
+            self.fault(key, "has an entry twice")
         return tuple(value)
 
     def duration(self, key: str, default: str) -> timedelta | None:
@@ -86,7 +86,7 @@ class Table:
             return None
 
     def raw(self, key: str) -> object:
-        self._asked.add(key)
+        self._read.add(key)
         return self._data.get(key)
 
     def table(self, key: str) -> Table:
@@ -105,14 +105,14 @@ class Table:
 
     def finish(self) -> None:
         for key in self._data:
-            if key not in self._asked:
-                self.fault(key, f"unknown key{_did_you_mean(key, self._asked)}")
+            if key not in self._read:
+                self.fault(key, f"unknown key{_did_you_mean(key, self._read)}")
 
     def _below(self, key: str) -> str:
         return f"{self.path}.{_quoted(key)}" if self.path else _quoted(key)
 
     def _typed(self, key: str, kind: type, what: str, default: Any) -> Any:
-        self._asked.add(key)
+        self._read.add(key)
         value = self._data.get(key, _MISSING)
         if value is _MISSING:
             if default is _MISSING:

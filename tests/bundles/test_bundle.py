@@ -135,7 +135,7 @@ def own(tmp_path: Path) -> Iterator[SimpleNamespace]:
 
 
 def untrusted(path: Path, trust: list[Trust], *, now: datetime = NOW, **how: Any) -> str:
-    """Claim that a bundle may not be believed, on opening or on reading; return the reason."""
+    """Claim that a bundle cannot be trusted, on opening or on reading; return the reason."""
 
     def read() -> None:
         bundle = Bundle(path, trust=trust)
@@ -422,7 +422,7 @@ def test_a_bundle_is_in_force_for_its_time(made: SimpleNamespace, at: timedelta,
     bundle.close()
 
 
-def test_nothing_older_than_what_was_seen_is_believed(made: SimpleNamespace):
+def test_nothing_older_than_what_was_seen_is_accepted(made: SimpleNamespace):
     bundle = Bundle(made.path, trust=trusting(made.key))
     sequence, made_at = made.header.sequence, made.header.made_at
     second = timedelta(seconds=1)
@@ -701,7 +701,7 @@ def test_a_bad_new_bundle_keeps_the_old_one_until_it_is_too_old_and_says_so_once
             own.clock.advance(seconds=1)
             assert verifier.verify(own.text)
     assert len(caplog.messages) == 1
-    assert "the bundle in force stays that of 2026-01-01T12:00:00Z" in caplog.text
+    assert "the bundle of 2026-01-01T12:00:00Z stays in use" in caplog.text
 
     own.clock.advance(hours=24)
     decision = verifier.verify(own.text)
@@ -797,7 +797,7 @@ def test_threads_share_a_bundle_that_is_replaced_meanwhile(own: SimpleNamespace)
 # ── what was seen is kept ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_was_believed_is_kept_for_each_store(own: SimpleNamespace, tmp_path: Path):
+def test_what_was_accepted_is_kept_for_each_store(own: SimpleNamespace, tmp_path: Path):
     state = BundleState(tmp_path / "state/bundles.json")
     assert state.seen(own.store_id) is None
 
@@ -811,7 +811,7 @@ def test_what_was_believed_is_kept_for_each_store(own: SimpleNamespace, tmp_path
     assert names(tmp_path / "state") == ["bundles.json", "bundles.lock"]
 
 
-def test_what_is_not_believed_is_not_kept(own: SimpleNamespace, tmp_path: Path):
+def test_what_is_not_accepted_is_not_kept(own: SimpleNamespace, tmp_path: Path):
     state = BundleState(tmp_path / "bundles.json")
     own.clock.advance(hours=24)
 

@@ -78,7 +78,7 @@ def test_a_signing_key_that_others_may_read_signs_nothing(store: Cli, signer: st
     private_file(store).chmod(0o640)
 
     for args in (["bundle", "key"], ["bundle", "export", "keys.bundle"]):
-        refused(store, *args, code=4, says=["others may read", "chmod 600"])
+        refused(store, *args, code=4, says=["other users may read", "chmod 600"])
     assert not (store.cwd / "keys.bundle").exists()
 
 
@@ -95,7 +95,7 @@ def test_a_public_key_is_not_taken_for_a_private_one(store: Cli, signer: str):
     (store.cwd / "public").write_text(signer + "\n")
     (store.cwd / "public").chmod(0o600)
 
-    refused(store, "bundle", "export", "keys.bundle", "--key", "public", code=2, says="holds no signing key")
+    refused(store, "bundle", "export", "keys.bundle", "--key", "public", code=2, says="is not a signing key")
 
 
 # ── bundle export and show ───────────────────────────────────────────────────────────────────────────────────────────
@@ -292,7 +292,7 @@ def test_a_request_is_judged_from_a_bundle(store: Cli, signer: str):
 
 
 @pytest.mark.sqlite
-def test_only_who_is_trusted_is_believed(store: Cli, signer: str):
+def test_only_a_trusted_signer_is_accepted(store: Cli, signer: str):
     key = mint(store)["key"]
     store_id = export(store)["store_id"]
     stranger = store("bundle", "key", "--create", "--key", "stranger.key", check=0).out.strip()

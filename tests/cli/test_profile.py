@@ -91,7 +91,7 @@ def test_check_reports_every_fault_at_once_with_its_path(cli: Cli):
         "owners.required: expected true or false, got 1",
         'owners.kinds.sub.parent: "top"',
         'lifetime.default: "30x"',
-        "lifetime.maximum: is no time at all",
+        "lifetime.maximum: must be greater than zero",
         'defaults.scopes: "b"',
         "verification.refresh_seconds: expected a whole number, got true",
         "services[0].url: is missing",

@@ -197,7 +197,7 @@ def test_a_key_whose_lock_has_ended_is_rotated(store: Cli):
         (["--grace", "-1h"], "is not a duration"),
         (["--grace", "never"], "is not a duration"),
         (["--grace", "1e9d"], "is not a duration"),
-        (["--expires", "0"], "no time at all"),
+        (["--expires", "0"], "must be greater than zero"),
         (["--expires", "2020-01-01T00:00:00Z"], "is in the past"),
         (["--reason", "two\nlines"], "U+000A"),
     ],

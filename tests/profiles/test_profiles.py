@@ -290,7 +290,7 @@ CONTRADICTIONS = [
     ("key/fields/secret/length", 257, "key.fields.secret.length: 257 is more than 256"),
     ("key/fields/secret/alphabet", "base63", 'key.fields.secret.alphabet: "base63" is neither one of hex, '),
     ("key/fields/secret/alphabet", "abcdefghé", "key.fields.secret.alphabet: "),
-    ("key/fields/secret/alphabet", "abcdefghijka", "key.fields.secret.alphabet: holds a character twice"),
+    ("key/fields/secret/alphabet", "abcdefghijka", "key.fields.secret.alphabet: has a character twice"),
     ("key/fields/checksum/algorithm", "crc64", 'key.fields.checksum.algorithm: "crc64" is not one of crc32'),
     ("key/environments", {}, "key.environments: is missing"),
     ("key/environments", {"d": "x", "p": "x"}, "key.environments: gives two tags to one environment"),
@@ -301,9 +301,9 @@ CONTRADICTIONS = [
     ("ids/key", "uuid", 'ids.key: "uuid" is not one of ulid, serial'),
     ("defaults/environment", "prod", 'defaults.environment: "prod" is not one of development, staging, production'),
     ("defaults/scopes", ["fruit:raed"], 'defaults.scopes: "fruit:raed" is not known: did you mean "fruit:read"?'),
-    ("defaults/scopes", ["top", "top"], "defaults.scopes: names something twice"),
+    ("defaults/scopes", ["top", "top"], "defaults.scopes: has an entry twice"),
     ("defaults/owner", "a b", 'defaults.owner: "a b" cannot be an owner\'s handle'),
-    ("defaults/owner", "jo", "defaults.owner: is added as a farm, which needs a union above it"),
+    ("defaults/owner", "jo", "defaults.owner: is added as a farm, which requires a union as its parent"),
     ("defaults/plan", "", 'defaults.plan: "" is not known'),
     ("defaults/plan", "sead", 'defaults.plan: "sead" is not known: did you mean "seed"?'),
     ("scopes/list", {"a b": {}}, 'scopes.list."a b": a scope\'s name may hold only'),
@@ -334,14 +334,14 @@ CONTRADICTIONS = [
     ("owners/kinds/farm/attributes", {}, "plans.tree.limits_from: needs owners with an attribute named limits"),
     ("owners/kinds/farm/attributes/limits", {"type": "list"}, "attributes.limits: is not of type limits"),
     ("owners/kinds/farm/attributes/limits/default", ["100"], 'limits.default: "100" is not a rate limit'),
-    ("plans/seed/limits/0/per", "never", "plans.seed.limits[0].per: needs a length of time"),
-    ("plans/seed/limits/0/per", "0", "plans.seed.limits[0].per: needs a length of time"),
+    ("plans/seed/limits/0/per", "never", "plans.seed.limits[0].per: must be greater than zero"),
+    ("plans/seed/limits/0/per", "0", "plans.seed.limits[0].per: must be greater than zero"),
     ("plans/seed/limits/0/requests", 0, "plans.seed.limits[0].requests: 0 is less than 1"),
     ("lifetime/default", "366d", "lifetime.default: is longer than lifetime.maximum"),
     ("lifetime/default", "never", "lifetime.default: is longer than lifetime.maximum"),
-    ("lifetime/maximum", "0", "lifetime.maximum: is no time at all"),
-    ("lifetime/rotate_every", "0d", "lifetime.rotate_every: is no time at all"),
-    ("lifetime/grace", "never", "lifetime.grace: needs an end"),
+    ("lifetime/maximum", "0", "lifetime.maximum: must be greater than zero"),
+    ("lifetime/rotate_every", "0d", "lifetime.rotate_every: must be greater than zero"),
+    ("lifetime/grace", "never", "lifetime.grace: must not be never"),
     ("lifetime/grace", "-1d", 'lifetime.grace: "-1d" is not a duration'),
     ("lifetime/maximum", "1e9d", 'lifetime.maximum: "1e9d" is not a duration'),
     ("verification/refresh_seconds", -1, "verification.refresh_seconds: -1 is less than 0"),
@@ -356,18 +356,18 @@ def test_a_value_that_cannot_be_meant_is_told_with_its_path(path: str, value: ob
 def test_several_default_scopes_contradict_exclusive_ones():
     data = changed("scopes/exclusive", value=True) | {"defaults": {"scopes": ["top", "fruit:read"]}}
 
-    assert faults(data) == ("defaults.scopes: names several, and scopes.exclusive allows one",)
+    assert faults(data) == ("defaults.scopes: lists several, and scopes.exclusive allows one",)
 
 
 def test_a_scope_cannot_be_required_of_an_empty_list():
-    assert faults(document(scopes={"required": True})) == ("scopes.required: asks for a scope, and none is listed",)
+    assert faults(document(scopes={"required": True})) == ("scopes.required: requires a scope, and none is listed",)
 
 
 def test_a_scope_tag_in_the_template_needs_a_scope_with_a_tag():
     data = document()
     data["key"]["template"] = "{brand}_{scope}_{prefix}{secret}{checksum}"
 
-    assert faults(data) == ("key.template: has {scope}, and nothing has a tag for it",)
+    assert faults(data) == ("key.template: has {scope}, and no environment or scope has a tag for it",)
 
 
 def test_every_fault_is_told_at_once_each_with_its_path():
