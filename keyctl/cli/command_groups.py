@@ -62,13 +62,13 @@ class LazyGroup(Group):
         return found
 
     def _hint(self, word: str) -> str | None:
-        from keyctl.cli.synonyms import command_lines, did_you_mean, slip_of
+        from keyctl.cli.synonyms import command_lines, did_you_mean, near_miss
         from keyctl.cli.topics import topic_names
 
         lines = command_lines(self.path, word) or ([f"help {word}"] if not self.path and word in topic_names() else [])
         if lines:
             return f"use: {' or '.join(f'keyctl {line}' for line in lines)}"
-        near = slip_of(word, self.commands)
+        near = near_miss(word, self.commands)
         return did_you_mean(near) if near else None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the base class's signature

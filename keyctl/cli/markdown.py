@@ -13,14 +13,14 @@ from rich.theme import Theme
 
 
 class _Code(CodeBlock):
-    """A block of code as it is: it can be copied, and no colours hide on the terminal's own."""
+    """A block of code, neither wrapped nor coloured, so that it can be copied."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         yield Text(indent(str(self.text).rstrip(), "    "), no_wrap=True, overflow="ignore")
 
 
 class _Cell(TableDataElement):
-    """A cell of a table. What does not fit goes on in the next line: Rich would cut it."""
+    """A cell of a table. What does not fit is wrapped; Rich would truncate it."""
 
     def __init__(self, justify: JustifyMethod) -> None:
         super().__init__(justify)

@@ -120,7 +120,7 @@ def option_hint(option: str, known: Iterable[str]) -> str | None:
     known = list(known)
     if meant := [one for one, words in OPTIONS.items() if one in known and option in words.split()]:
         return f"use: {' or '.join(meant)}"
-    near = slip_of(option.lstrip("-"), [one.removeprefix("--") for one in known if one.startswith("--")])
+    near = near_miss(option.lstrip("-"), [one.removeprefix("--") for one in known if one.startswith("--")])
     return did_you_mean(f"--{near}") if near else None
 
 
@@ -128,7 +128,7 @@ def did_you_mean(word: str) -> str:
     return f'did you mean "{word}"?'
 
 
-def slip_of(word: str, known: Iterable[str]) -> str | None:
+def near_miss(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that `word` begins, or is a typing error of; None if there is none, or more than one.
 
     A typing error is one letter wrong, missing, doubled or swapped with its neighbour; two in words of 8 letters or

@@ -24,7 +24,7 @@ class Topic(NamedTuple):
 
 
 def topic_names() -> list[str]:
-    """Return the names of all topics: the tour, with which to begin, and the others by the alphabet."""
+    """Return the names of all topics: the tour first, then the others in alphabetical order."""
     return sorted((file.stem for file in FOLDER.glob("*.md")), key=lambda name: (name != "tour", name))
 
 

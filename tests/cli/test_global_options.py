@@ -115,7 +115,7 @@ def test_quiet_leaves_out_notes_but_no_answer_and_no_error(store: Cli):
     store("revoke", prefix, check=0)
 
     for args in (["--quiet", "revoke", prefix], ["revoke", prefix, "-q"]):
-        assert (store(*args, check=0).out, store(*args).err) == (f"revoked {prefix}\n", "")
+        assert (store(*args, check=0).out, store(*args).err) == (f"unchanged {prefix}\n", "")
     assert "no key" in store("show", "nope1234", "-q", check=3).err
     assert store.tty("mint", "-q", pipe_stdout=True, check=0).err == ""
 

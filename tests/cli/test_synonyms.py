@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from keyctl.cli.command_groups import LazyCommands
 from keyctl.cli.commands import HELP_LINES, below
 from keyctl.cli.global_options import global_options
-from keyctl.cli.synonyms import COMMANDS, OPTIONS, option_hint, slip_of
+from keyctl.cli.synonyms import COMMANDS, OPTIONS, near_miss, option_hint
 from keyctl.cli.topics import topic_names
 from tests.cli.helpers import refused
 from tests.runner import Cli
@@ -135,10 +135,10 @@ def test_a_word_of_another_tool_is_answered(cli: Cli, typed: str, hint: str):
 def test_a_typing_error_is_found(word: str):
     known = below("")
     for i in range(1, len(word)):
-        assert slip_of(word[:i] + word[i + 1 :], known) == word  # a letter is missing
-        assert slip_of(word[:i] + word[i] + word[i:], known) == word  # doubled
-        assert slip_of(word[:i] + "q" + word[i + 1 :], known) == word  # wrong
-        assert slip_of(word[: i - 1] + word[i] + word[i - 1] + word[i + 1 :], known) == word  # swapped
+        assert near_miss(word[:i] + word[i + 1 :], known) == word  # a letter is missing
+        assert near_miss(word[:i] + word[i] + word[i:], known) == word  # doubled
+        assert near_miss(word[:i] + "q" + word[i + 1 :], known) == word  # wrong
+        assert near_miss(word[: i - 1] + word[i] + word[i - 1] + word[i + 1 :], known) == word  # swapped
 
 
 @pytest.mark.parametrize(
@@ -162,16 +162,16 @@ def test_a_typing_error_is_found(word: str):
     ],
 )
 def test_what_only_looks_alike_is_not_suggested(word: str, known: list[str]):
-    assert slip_of(word, known) is None
+    assert near_miss(word, known) is None
 
 
 @given(st.text(max_size=12))
 def test_no_text_is_too_strange_for_a_suggestion(word: str):
     for known in (list(below("")), list(below("owner")), topic_names()):
-        assert slip_of(word, known) in [None, *known]
+        assert near_miss(word, known) in [None, *known]
 
 
 def test_no_word_of_the_tables_is_taken_for_a_typing_error():
     """Else its place in the table would hide that it is one."""
     for word in ("create", "export", "migrate", "suspend", "whoami"):
-        assert slip_of(word, below("")) is None
+        assert near_miss(word, below("")) is None

@@ -97,7 +97,7 @@ def _hint(words: list[str]) -> str:
         return f"use: {' or '.join(f'keyctl {line} --help' for line in lines)}"
     if len(words) > 1 and not group and (words[0] in below("") or words[0] in topic_names()):
         return f"see: keyctl help {words[0]}"
-    near = synonyms.slip_of(word, [*below(path), *([] if group else topic_names())])
+    near = synonyms.near_miss(word, [*below(path), *([] if group else topic_names())])
     return synonyms.did_you_mean(" ".join([*group, near])) if near else "see: keyctl help"
 
 
