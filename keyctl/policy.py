@@ -75,7 +75,7 @@ def scopes(profile: Profile, asked: Sequence[str] | None, owner: Owner | None) -
         if owner is None:
             raise Refused("the scope depends on the owner's kind, and no owner was given", hint="add --owner HANDLE")
         if named is not None and named != following:
-            raise Refused(f"the scope of a key for {_article(owner.kind)} is {following[0]}", hint="leave out --scope")
+            raise Refused(f"the scope of a key for {_article(owner.kind)} is {following[0]}", hint="omit --scope")
         return following
     chosen = profile.default_scopes if named is None else named
     check_scopes(profile, chosen, owner)
@@ -148,7 +148,7 @@ def parent(profile: Profile, kind: OwnerKind, above: Owner | None) -> None:
     """Raise Refused unless an owner of this kind may have `above` as its parent."""
     if above is not None and kind.parent is None:
         raise Refused(
-            f'{_article(kind.name)} cannot have a parent in profile "{profile.name}"', hint="leave out --parent"
+            f'{_article(kind.name)} cannot have a parent in profile "{profile.name}"', hint="omit --parent"
         )
     if above is not None and above.kind != kind.parent:
         raise Refused(

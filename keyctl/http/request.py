@@ -48,7 +48,7 @@ class HttpRequest:
             raise PathRefused("the path holds a character that does not belong there")
         if ";" in path:
             # /v1/admin;x is /v1/admin to some servers, and /v1/health/..;/admin too
-            raise PathRefused("the path has parameters, which some servers leave out")
+            raise PathRefused("the path has parameters, which some servers ignore")
         segments = tuple(path[1:].split("/"))
         if any(segment in (".", "..") for segment in segments):
             raise PathRefused("the path has dot segments")
