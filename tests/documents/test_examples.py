@@ -69,12 +69,12 @@ def test_the_example_for_applications_works(in_its_folder: Cli):
     minted = cli("mint", "--scope", "read", "--json", check=0).json
     names = run_example(topic("applications"))
 
-    assert names["judge"](minted["key"], "read") == (200, minted["prefix"])
-    assert names["judge"](minted["key"], "write") == (403, "FORBIDDEN_SCOPE")
-    assert names["judge"]("nonsense", "read") == (401, "INVALID_API_KEY")
+    assert names["check"](minted["key"], "read") == (200, minted["prefix"])
+    assert names["check"](minted["key"], "write") == (403, "FORBIDDEN_SCOPE")
+    assert names["check"]("nonsense", "read") == (401, "INVALID_API_KEY")
     cli("revoke", minted["prefix"], check=0)
     names["verifier"].invalidate()
-    assert names["judge"](minted["key"], "read") == (401, "KEY_REVOKED")
+    assert names["check"](minted["key"], "read") == (401, "KEY_REVOKED")
     names["verifier"].close()
 
 
