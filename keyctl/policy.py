@@ -147,9 +147,7 @@ def plan(profile: Profile, name: str | None) -> str | None:
 def parent(profile: Profile, kind: OwnerKind, above: Owner | None) -> None:
     """Raise Refused unless an owner of this kind may have `above` as its parent."""
     if above is not None and kind.parent is None:
-        raise Refused(
-            f'{_article(kind.name)} cannot have a parent in profile "{profile.name}"', hint="omit --parent"
-        )
+        raise Refused(f'{_article(kind.name)} cannot have a parent in profile "{profile.name}"', hint="omit --parent")
     if above is not None and above.kind != kind.parent:
         raise Refused(
             f"{_article(kind.name)} must belong to {_article(kind.parent or '')}, "

@@ -123,7 +123,7 @@ def _topic_page(topic: Topic) -> str:
 def _blocks(tokens: Iterator[Token]) -> list[str]:
     lines: list[str] = []
     lists: list[str] = []
-    first = False  # whether a paragraph is the first of a list's item, which stands beside its mark
+    first = False  # whether a paragraph is the first of a list item, beside its mark
     for token in tokens:
         if token.type == "heading_open":
             lines += [f".{'SH' if token.tag == 'h2' else 'SS'} {_quoted(_spans(next(tokens).children))}"]
