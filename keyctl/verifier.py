@@ -166,7 +166,7 @@ class Verifier:
             from keyctl.store.sqlite_reader import SqliteReader  # noqa: PLC0415 - each keyring loads its own library
 
             return cls(SqliteReader(location.file, wait=wait), opened=opened, **options)
-        from keyctl.store.database import Store  # noqa: PLC0415 - SQLAlchemy, for those alone who need it
+        from keyctl.store.database import Store  # noqa: PLC0415 - SQLAlchemy, only for PostgreSQL
 
         return cls(Store(location, wait=wait), opened=opened, **options)
 
@@ -384,7 +384,7 @@ class Verifier:
             ip: The address of the peer, which opened the connection.
             scheme: `https`, or `http` if the request did not come over HTTPS.
             trusted_proxies: Networks (CIDR) of the peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted.
-            asked: What is required beside what the route requires. Its `ip` is not used.
+            asked: What is required besides what the route requires. Its `ip` is not used.
 
         Returns:
             A Decision. It is VALID without a `record` where the profile makes the route public.
