@@ -20,7 +20,7 @@ __all__ = ["Decision", "Request"]
 
 @dataclass(frozen=True)
 class Request:
-    """What a key must be good for. What is None or empty is not checked.
+    """What a key must permit. What is None or empty is not checked.
 
     Attributes:
         scopes: Scopes that must all be in force; `read|write` requires one of the two.

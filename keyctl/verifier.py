@@ -234,7 +234,7 @@ class Verifier:
 
         Args:
             key: The key as presented.
-            request: What the key must be good for.
+            request: What the key must permit.
 
         Returns:
             A Decision, which is falsy unless the key is allowed.

@@ -1,6 +1,6 @@
 """Ed25519 keys that sign and verify bundles (RFC 8032).
 
-The private key is a file outside the database, so that a stolen or rewritten database cannot forge bundles.
+The private key is a file outside the database, so that a stolen or rewritten database cannot produce bundles.
 """
 
 from __future__ import annotations
