@@ -1,6 +1,6 @@
 """`keyctl scope`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -9,9 +9,6 @@ from keyctl.cli.help_layout import Command
 from keyctl.cli.key_changes import confirm_several, report
 from keyctl.cli.options import DryRunOption, JsonLinesOption, ReasonOption, SelectorsArgument, YesOption, split_commas
 from keyctl.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

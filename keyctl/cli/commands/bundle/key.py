@@ -1,6 +1,6 @@
 """`keyctl bundle key`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -8,9 +8,6 @@ from keyctl.cli.bundle_files import default_signing_key
 from keyctl.cli.context import context_of
 from keyctl.cli.help_layout import Command
 from keyctl.cli.options import SigningKeyOption
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -1,6 +1,6 @@
 """`keyctl owner add`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,9 +15,6 @@ from keyctl.cli.options import (
     ReasonOption,
 )
 from keyctl.cli.owner_changes import report
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -1,16 +1,11 @@
 """`keyctl owner enable`."""
 
-from typing import TYPE_CHECKING
-
 import typer
 
 from keyctl.cli.context import context_of
 from keyctl.cli.help_layout import Command
 from keyctl.cli.options import DryRunOption, HandleArgument, ReasonOption
 from keyctl.cli.owner_changes import report
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -1,6 +1,6 @@
 """`keyctl owner list`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -10,9 +10,6 @@ from keyctl.cli.help_layout import Command
 from keyctl.cli.json_objects import owner_object
 from keyctl.cli.options import JsonLinesOption
 from keyctl.cli.output import Column
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -1,7 +1,5 @@
 """`keyctl owner show`."""
 
-from typing import TYPE_CHECKING
-
 import typer
 
 from keyctl.cli.context import context_of
@@ -10,9 +8,6 @@ from keyctl.cli.help_layout import Command
 from keyctl.cli.json_objects import owner_object
 from keyctl.cli.options import HandleArgument
 from keyctl.times import utc_now
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -1,7 +1,5 @@
 """`keyctl owner update`."""
 
-from typing import TYPE_CHECKING
-
 import typer
 
 from keyctl.cli.context import context_of
@@ -17,9 +15,6 @@ from keyctl.cli.options import (
 )
 from keyctl.cli.owner_changes import report
 from keyctl.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
