@@ -13,7 +13,7 @@ from keyctl.cli.command_groups import LazyGroup
 from keyctl.cli.context import CommandContext
 from keyctl.cli.global_options import global_options
 from keyctl.cli.help_layout import see_help
-from keyctl.cli.output import AnswerLost, debug_traceback
+from keyctl.cli.output import debug_traceback
 from keyctl.cli.typer_internals import ClickException, NoArgsIsHelpError, NoSuchOption
 from keyctl.errors import KeyctlError, NotDelivered, UsageError
 
@@ -83,8 +83,8 @@ def main() -> int:
     except OSError as error:
         debug_traceback()
         _forget_stdout()
-        context.output.error(AnswerLost(f"the output could not be written: {error.strerror or error}"))
-        return AnswerLost.exit_code
+        context.output.error(NotDelivered(f"the output could not be written: {error.strerror or error}"))
+        return NotDelivered.exit_code
     except KeyboardInterrupt:
         _forget_stdout()
         return 130
@@ -110,7 +110,7 @@ def _run(context: CommandContext) -> int:
 
         return respond(instruction, typer.main.get_command(app), context)
     if sys.stdout is None:
-        raise AnswerLost("standard output is closed: nothing was done", hint="to discard the output: >/dev/null")
+        raise NotDelivered("standard output is closed: nothing was done", hint="to discard the output: >/dev/null")
     refuse_exposed_keys(arguments)
     if arguments[:1] in (["--help"], ["-h"]) and any(not one.startswith("-") for one in arguments[1:2]):
         arguments = [*arguments[1:], "--help"]  # `keyctl --help list` is asked for the help of `list`

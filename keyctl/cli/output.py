@@ -22,13 +22,6 @@ STATUS_STYLES = {
 }
 
 
-class AnswerLost(KeyctlError):
-    """The answer could not be written. For a new key, NotDelivered is raised instead."""
-
-    exit_code = 21
-    code = "NOT_DELIVERED"
-
-
 class Column(NamedTuple):
     """A column of a table. `elastic` columns shrink on a narrow terminal; the others are never truncated.
 

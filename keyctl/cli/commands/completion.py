@@ -11,8 +11,7 @@ import typer
 from keyctl.cli import completion_scripts
 from keyctl.cli.context import context_of
 from keyctl.cli.help_layout import Command
-from keyctl.cli.output import AnswerLost
-from keyctl.errors import Refused, UsageError
+from keyctl.errors import NotDelivered, Refused, UsageError
 from keyctl.text import brief
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -78,5 +77,5 @@ def _write(file: Path, script: str, *, otherwise: str) -> bool:
             temporary.unlink(missing_ok=True)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "the file exists and is not text"
-        raise AnswerLost(f"cannot write {file}: {reason}", hint=f"write it elsewhere: {otherwise}") from None
+        raise NotDelivered(f"cannot write {file}: {reason}", hint=f"write it elsewhere: {otherwise}") from None
     return True
