@@ -69,7 +69,7 @@ TITLES = {
     "mint": "keyctl mint prints a new key, once",
     "list": "keyctl list names keys by their prefixes",
     "verify": "keyctl verify refuses, and says why",
-    "audit": "keyctl audit list tells who changed what",
+    "audit": "keyctl audit list shows who changed what",
 }
 
 

@@ -1,7 +1,7 @@
 """Delivers new keys: a key is delivered or revoked.
 
-A delivery is prepared before the keys are committed, so that most errors occur while nothing has happened, and handed
-over afterwards. Only then is a key's text visible to others; nothing keeps it after that.
+A delivery is prepared before the keys are committed, so that most errors occur while nothing has happened, and
+finished afterwards. Only then is a key's text visible to others; nothing keeps it after that.
 """
 
 from __future__ import annotations

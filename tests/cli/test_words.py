@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,25 +21,16 @@ PACKAGE = Path(keyctl.__file__).parent
 LONGEST = 72
 # synonyms.py has the words of other tools, which keyctl answers and never prints.
 MODULES = [file for file in sorted(PACKAGE.rglob("*.py")) if file.name != "synonyms.py"]
+OTHER_FILES = [
+    *(ROOT / name for name in ("Makefile", "CHANGELOG.md", "pyproject.toml", ".ci/run", ".github/SECURITY.md")),
+    *sorted(PACKAGE.rglob("*.toml")),
+]
 
 # A help line begins with one of these. A new verb is added here, once it is clear that none of them will do.
-VERBS = {
-    *(
-        "Add",
-        "Change",
-        "Check",
-        "Create",
-        "Decode",
-        "Disable",
-        "Enable",
-        "Export",
-        "List",
-        "Print",
-        "Remove",
-        "Replace",
-    ),
-    *("Require", "Revoke", "Set", "Show", "Suspend", "Unlock", "Upgrade", "Verify", "Write"),
-}
+VERBS = (
+    "Add Change Check Create Decode Disable Enable Export List Print Remove Replace Require Revoke Set Show Suspend "
+    "Unlock Upgrade Verify Write"
+)
 
 
 def replaced() -> dict[str, str]:
@@ -70,7 +62,7 @@ def test_the_glossary_is_found_in_whole_words_and_any_case():
 def test_a_help_line_is_one_short_sentence_in_the_imperative(name: str):
     line = HELP_LINES[name]
 
-    assert line.split()[0].strip(",.") in VERBS
+    assert line.split()[0].strip(",.") in VERBS.split()
     assert line.endswith(".")
     assert len(line) <= LONGEST
 
@@ -97,15 +89,16 @@ def test_the_global_options_have_no_word_that_the_glossary_replaces():
 
 
 @pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_messages_have_no_word_that_the_glossary_replaces(file: Path):
-    found = {f"{file}:{line}: {text}": words for line, text in messages(file) if (words := outdated(text))}
+def test_messages_docstrings_and_comments_have_no_word_that_the_glossary_replaces(file: Path):
+    written = [*messages(file), *comments(file)]
+    found = {f"{file}:{line}: {text}": words for line, text in written if (words := outdated(text))}
 
     assert found == {}
 
 
-@pytest.mark.parametrize("name", ["Makefile", ".ci/run"])
-def test_what_a_clone_is_brought_up_with_has_no_word_that_the_glossary_replaces(name: str):
-    lines = (ROOT / name).read_text().splitlines()
+@pytest.mark.parametrize("file", OTHER_FILES, ids=lambda file: file.name)
+def test_other_files_have_no_word_that_the_glossary_replaces(file: Path):
+    lines = file.read_text().splitlines()
 
     assert {line: words for line in lines if (words := outdated(line))} == {}
 
@@ -119,13 +112,19 @@ def command(name: str) -> Any:
 
 
 def messages(file: Path) -> Iterator[tuple[int, str]]:
-    """Yield the string literals of a module with their lines, except docstrings; an f-string's values are `…`."""
-    tree = ast.parse(file.read_text())
-    passed: set[ast.AST] = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):  # an f-string comes before its parts
+    """Yield the string literals of a module with their lines, docstrings included; an f-string's values are `…`."""
+    passed: set[ast.AST] = set()
+    for node in ast.walk(ast.parse(file.read_text())):  # an f-string comes before its parts
         if isinstance(node, ast.JoinedStr):
             passed.update(node.values)
             parts = [part.value if isinstance(part, ast.Constant) else "…" for part in node.values]
             yield node.lineno, "".join(map(str, parts))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in passed:
             yield node.lineno, node.value
+
+
+def comments(file: Path) -> Iterator[tuple[int, str]]:
+    with file.open("rb") as opened:
+        for token in tokenize.tokenize(opened.readline):
+            if token.type == tokenize.COMMENT:
+                yield token.start[0], token.string
