@@ -50,10 +50,11 @@ class ExamplesFirst:
         records = [(param, record) for param in command.get_params(ctx) if (record := param.get_help_record(ctx))]
         few = len(records) <= _FEW
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": []}
-        for param, record in records:
+        for param, (names, text) in records:
             argument = isinstance(param, core.TyperArgument)
             title = "Arguments" if argument else "" if few else getattr(param, "rich_help_panel", None) or ""
-            sections.setdefault(title, []).append(record)
+            brief = text.replace("  [", " [").replace("; x>=1]", "]")  # Typer's own notes: two spaces, a formula
+            sections.setdefault(title, []).append((names, brief))
         sections["Options"] = sections.pop("")  # --help at least; at the end
         write_sections(formatter, {title: rows for title, rows in sections.items() if rows})
 

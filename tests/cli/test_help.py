@@ -83,6 +83,13 @@ def test_help_fits_a_terminal_of_40_columns(cli: Cli, path: tuple[str, ...]):
     assert max(len(line) for line in lines if not line.startswith("    ")) <= 40  # an example is never broken
 
 
+def test_a_default_has_one_form_in_the_help(cli: Cli):
+    shown = cli("list", "--help", check=0).out
+
+    assert "Maximum number of results. [default: 100]" in shown
+    assert "name or prefix. [default: created]" in shown
+
+
 @pytest.mark.sqlite
 def test_the_examples_in_the_help_are_understood(store: Cli):
     """What they name is not there, so that most are refused. None may be misunderstood."""
