@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from keyctl import private_files
 from keyctl.cli import completion_scripts
 from keyctl.cli.context import context_of
 from keyctl.cli.help_layout import Command
@@ -69,7 +70,7 @@ def _write(file: Path, script: str, *, otherwise: str) -> bool:
         file.parent.mkdir(parents=True, exist_ok=True)
         # Written beside it and renamed, so that no shell reads half of it. A link, as dotfile managers set, stays one.
         target = file.resolve()
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        temporary = private_files.temporary_beside(target)
         try:
             temporary.write_text(script, encoding="utf-8")
             temporary.replace(target)
