@@ -13,7 +13,7 @@ from rich.theme import Theme
 
 
 class _Code(CodeBlock):
-    """A block of code, neither wrapped nor coloured, so that it can be copied."""
+    """A block of code, neither wrapped nor colored, so that it can be copied."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         yield Text(indent(str(self.text).rstrip(), "    "), no_wrap=True, overflow="ignore")

@@ -25,7 +25,7 @@ def _paged(command: str, text: str) -> bool:
         code = subprocess.run(
             ["/bin/sh", "-c", command],
             input=f"{text}\n".encode(),
-            env={"LESS": "FRX", "LV": "-c", **os.environ},  # as git sets them: colours, no alternate screen
+            env={"LESS": "FRX", "LV": "-c", **os.environ},  # as git sets them: colors, no alternate screen
             check=False,
         ).returncode
     finally:

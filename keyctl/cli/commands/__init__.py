@@ -21,7 +21,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "db": "Check, upgrade and configure the database.",
         "db status": "Show the schema of the store and the one this keyctl needs.",
         "db upgrade": "Upgrade the schema in one transaction.",
-        "db hash": "Show or set the hash function for new keys.",
+        "db hash": "Show or set the hash scheme for new keys.",
     },
     "Keys": {
         "mint": "Create a key and print it once.",

@@ -72,7 +72,7 @@ def _list(ctx: typer.Context, output: Output) -> None:
     root: Any = ctx.find_root()
     set_width(root)
     formatter = root.make_formatter()
-    formatter.write_text("keyctl help COMMAND or keyctl help TOPIC explains one.")
+    formatter.write_text("For the help of one: keyctl help COMMAND, or keyctl help TOPIC.")
     root.command.format_commands(root, formatter)
     write_sections(formatter, {"Topics": [(one.name, one.summary) for one in topics]})
     _show(output, formatter.getvalue().rstrip("\n"))

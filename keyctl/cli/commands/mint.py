@@ -105,7 +105,6 @@ def mint(
     if profile is not None and not init:
         raise UsageError("--profile requires --init", hint="keyctl init --profile NAME")
     many = count != 1
-
     if http and (many or out):
         raise UsageError("--http cannot be used with --count or --out", hint="omit --count and --out")
 

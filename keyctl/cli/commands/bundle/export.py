@@ -87,7 +87,7 @@ def export(
         context.output.answer(str(file))
         context.output.aside(
             [
-                ("valid until", f"{format_time(header.valid_until)}"),
+                ("valid until", format_time(header.valid_until)),
                 ("signed by", signing_key.public_text),
                 ("use it", f"keyctl verify --bundle {file} --trust {signing_key.public_text}"),
             ]

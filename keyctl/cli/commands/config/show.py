@@ -34,7 +34,7 @@ def show(ctx: typer.Context) -> None:
     context.output.details(
         [
             ("store", f"{facts['store']} ({facts['store_from']})"),
-            ("configuration", f"{path}" if path.exists() else f"{path} (does not exist)"),
+            ("configuration", str(path) if path.exists() else f"{path} (does not exist)"),
             ("wait", f"{context.wait:g}s"),
             ("actor", str(context.actor)),
             *((f"store {name}", str(StoreLocation.parse(url))) for name, url in context.config.stores.items()),

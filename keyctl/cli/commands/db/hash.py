@@ -18,7 +18,7 @@ def set_hash(
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Show or set the hash function for new keys.
+    """Show or set the hash scheme for new keys.
 
     \b
     Examples:
