@@ -9,7 +9,7 @@ from keyctl.cli.app import main
 
 
 def run() -> NoReturn:
-    """Run one command, and end without finalising the interpreter (tests/benchmarks, "keyctl --help").
+    """Run one command, and end without finalizing the interpreter (tests/benchmarks, "keyctl --help").
 
     The command has closed what it opened by then, and what it printed is flushed here.
     """

@@ -4,7 +4,7 @@ A format is a template of literal text, enumerated tags (`{brand}`, `{env}`, `{s
 length (`{prefix}`, `{secret}`), closed by an optional `{checksum}`. Parsing goes by position and by tags that are
 uniquely decodable, never by splitting on a character that a random field may hold.
 
-The default, `<brand>_<env>_<12>_<32><6>` in base62 with a CRC-32, is modelled on GitHub's token format:
+The default, `<brand>_<env>_<12>_<32><6>` in base62 with a CRC-32, is modeled on GitHub's token format:
 https://github.blog/2021-04-05-behind-githubs-new-authentication-token-formats/
 """
 
@@ -143,7 +143,7 @@ class KeyFormat:
             keys.append(GeneratedKey(prefix, body + (_checksum(body, self.checksum) if self.checksum else "")))
         return keys
 
-    # ── recognising ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── recognizing ──────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def prefix_space(self) -> int:
@@ -191,7 +191,7 @@ class KeyFormat:
     # ── checks made once, when a profile is read ─────────────────────────────────────────────────────────────────
 
     def check(self) -> None:
-        """Raise FormatError if keys of this format could not be distinguished, recognised, or kept secret."""
+        """Raise FormatError if keys of this format could not be distinguished, recognized, or kept secret."""
         names = [value for kind, value in self._parts if kind == "field"]
         for name in ("prefix", "secret"):
             if names.count(name) != 1:
@@ -216,7 +216,7 @@ class KeyFormat:
                 raise FormatError(f"may hold only letters, digits and _ - . : ~ in the tags of {{{name}}}")
         kind, literal = self._parts[0]
         if kind != "text" or len(literal) < 2:
-            raise FormatError("must begin with two or more fixed characters, so that a leaked key can be recognised")
+            raise FormatError("must begin with two or more fixed characters, so that a leaked key can be recognized")
         if self.secret.bits < MINIMUM_SECRET_BITS:
             raise FormatError(f"has a {{secret}} of {self.secret.bits:.0f} bits: at least {MINIMUM_SECRET_BITS}")
         if max(map(len, self._layouts())) > MAX_KEY_LENGTH:

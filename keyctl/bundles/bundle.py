@@ -261,7 +261,7 @@ def _check_signature(line: FirstLine, trust: Iterable[Trust]) -> list[Trust]:
         raise BundleUntrusted(
             "signer",
             f"the bundle is signed by {to_base64url(line.signer)}, which is not trusted",
-            hint="if this is the operator's key: --trust KEY",
+            hint="if this is the operator's key: --trust PUBLIC-KEY",
         )
     if not is_signed_by(line.signer, line.signature, signed_bytes(line.header)):
         raise BundleUntrusted("signature", "the bundle's signature is wrong: it was altered or truncated")

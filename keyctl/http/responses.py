@@ -184,7 +184,7 @@ def _default_body(code: Code) -> str | None:
 
 
 def _id(stored: str) -> str | int:
-    # recognised by its form: a store whose profile was changed holds ids of both schemes
+    # recognized by its form: a store whose profile was changed holds ids of both schemes
     return int(stored) if stored.isdecimal() else stored
 
 
