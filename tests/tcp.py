@@ -75,7 +75,7 @@ class Proxy:
 
 
 def lose_the_answer(client: socket.socket, server: socket.socket, data: bytes) -> None:
-    """The server commits, and nobody hears of it."""
+    """The server commits, and its answer is lost."""
     server.sendall(data)
     server.recv(1 << 16)
     client.close()

@@ -293,7 +293,7 @@ def test_rows_that_no_event_made_are_found():
     assert "no event created it" in (replayed().check_owner(owner("stranger")) or "")
 
 
-def test_a_row_that_stands_twice_is_found():
+def test_a_row_that_is_there_twice_is_found():
     history = replayed()
 
     assert history.check_key(LOCKED) is None

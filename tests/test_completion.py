@@ -109,7 +109,7 @@ def test_an_option_is_offered_again_only_if_it_may_be_repeated(cli: Cli):
     assert not again.keys() & {"--name", "--json"}
 
 
-def test_where_no_argument_may_stand_the_command_s_own_options_are_offered(cli: Cli):
+def test_where_no_argument_is_possible_the_command_s_own_options_are_offered(cli: Cli):
     own = offered(cli, "keyctl mint ")
 
     assert "--scope" in own
@@ -270,7 +270,7 @@ def test_control_characters_of_a_name_stay_out_of_the_answer(cli: Cli):
 
 
 @pytest.mark.sqlite
-def test_the_store_on_the_line_is_asked_wherever_it_stands(store: Cli):
+def test_the_store_on_the_line_is_asked_wherever_it_is(store: Cli):
     opened = new_store(store.cwd / "other.db")
     prefix = opened.mint()[0].record.key.prefix
     opened.store.close()
@@ -377,7 +377,7 @@ def test_a_look_into_a_store_changes_nothing(tmp_path: Path):
 
 
 @pytest.mark.sqlite
-def test_bash_is_told_what_follows_what_it_takes_for_the_word(store: Cli):
+def test_bash_gets_what_follows_what_it_takes_for_the_word(store: Cli):
     store("owner", "add", "user:7", check=0)
 
     assert ask(store, "keyctl mint --env=li", shell="bash", word="li").out == "values\nlive\n"
@@ -387,7 +387,7 @@ def test_bash_is_told_what_follows_what_it_takes_for_the_word(store: Cli):
 
 
 @pytest.mark.sqlite
-def test_zsh_is_told_which_colon_ends_the_value(store: Cli):
+def test_zsh_learns_which_colon_ends_the_value(store: Cli):
     store("owner", "add", "user:7", "--name", "a: b", check=0)
 
     assert ask(store, "keyctl owner show ", shell="zsh").out == "values\nuser\\:7:a: b\n"
@@ -401,7 +401,7 @@ def test_no_line_is_too_odd(cli: Cli, line: str):
         ask(cli, line, "'", shell=shell)
 
 
-def test_an_answer_that_nobody_reads_is_no_error(cli: Cli):
+def test_an_answer_without_a_reader_is_no_error(cli: Cli):
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "wb", closefd=True) as broken:

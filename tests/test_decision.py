@@ -143,7 +143,7 @@ def test_only_valid_is_true(one: Code):
 # ── revoked, expired, locked ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_revocation_tells_when_and_why():
+def test_a_revocation_reports_when_and_why():
     decision = decide(PROFILE, record(revoked_at=NOW, revoked_reason="leaked"), ALLOWED, now=NOW)
 
     assert decision.reason == "revoked at 2026-07-01T12:00:00Z: leaked"
@@ -172,7 +172,7 @@ def test_an_expiry_is_the_same_instant_in_every_zone(hours: int):
     assert code(record(expires_at=NOW), now=(NOW - SECOND).astimezone(zone)) is Code.VALID
 
 
-def test_an_expiry_is_told_in_utc():
+def test_an_expiry_is_reported_in_utc():
     there = datetime(2026, 7, 1, 14, 0, tzinfo=timezone(timedelta(hours=2)))
 
     assert decide(PROFILE, record(expires_at=there), ALLOWED, now=NOW).reason == "expired at 2026-07-01T12:00:00Z"
@@ -316,7 +316,7 @@ def test_an_allow_list_is_kept_to(allowed: tuple[str, ...], ip: str | None, expe
     assert code(record(allowed_ips=allowed), Request(ip=ip)) is expected
 
 
-def test_a_list_and_no_address_given_is_told_so():
+def test_a_list_without_an_address_is_the_reason():
     assert decide(PROFILE, record(allowed_ips=("::/0",)), ALLOWED, now=NOW).reason == "no address was given"
 
 
@@ -427,7 +427,7 @@ def test_where_a_scope_is_required_one_must_be_in_force(scopes: tuple[str, ...],
     assert decide(PROFILE, one, ALLOWED, now=NOW).code is Code.VALID
 
 
-# ── what is told ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── what is reported ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("broken", [None, *BREAKS], ids=lambda broken: broken[0] if broken else "valid")

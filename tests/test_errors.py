@@ -50,7 +50,7 @@ def test_an_error_carries_what_to_do():
     assert UsageError("what was wrong").hint is None
 
 
-def test_a_profiles_faults_are_all_told():
+def test_a_profiles_faults_are_all_reported():
     one, two = ProfileInvalid("a.toml", ["x: wrong"]), ProfileInvalid("a.toml", ["x: wrong", "y: wrong"])
 
     assert one.message == "a.toml is not a valid profile: 1 fault\n  x: wrong"

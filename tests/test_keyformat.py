@@ -315,7 +315,7 @@ def test_room_for_prefixes_is_the_alphabet_to_the_power_of_the_length():
     assert STANDARD.prefix_space == 62**12
 
 
-# ── what is told ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── what is reported ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @every_format
@@ -334,7 +334,7 @@ def test_no_repr_holds_the_secret(key_format: KeyFormat):
 
 
 @every_format
-def test_the_prefix_tells_the_tags(key_format: KeyFormat):
+def test_the_prefix_contains_the_tags(key_format: KeyFormat):
     for env, scope in combinations(key_format):
         made = key_format.generate(1, env=env, scope=scope)[0]
 
@@ -467,7 +467,7 @@ def test_a_checksum_has_room_for_32_bits(checksum: Field, *, allowed: bool):
         assert "too short" in refused(checksum=checksum, template="{brand}_{prefix}_{secret}{checksum}")
 
 
-def test_a_checksum_stands_at_the_end_and_has_a_field():
+def test_a_checksum_is_at_the_end_and_has_a_field():
     checksum = Field("base62", 6)
 
     assert "at its end" in refused(template="{brand}_{prefix}_{secret}{checksum}_", checksum=checksum)
@@ -488,7 +488,7 @@ def test_a_key_may_be_as_long_as_the_limit_and_no_longer():
     )
 
 
-# ── tags: which can be told apart ────────────────────────────────────────────────────────────────────────────────────
+# ── tags: which are distinguishable ──────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -500,14 +500,14 @@ def test_a_key_may_be_as_long_as_the_limit_and_no_longer():
         ("kc_{env}_{prefix}{secret}", ("live", "live"), ()),
     ],
 )
-def test_tags_that_can_stand_in_the_same_key_are_refused(template: str, envs: tuple[str, ...], scopes: tuple[str, ...]):
+def test_tags_that_can_be_in_the_same_key_are_refused(template: str, envs: tuple[str, ...], scopes: tuple[str, ...]):
     assert "cannot be parsed by position" in refused(template=template, envs=envs, scopes=scopes)
 
 
 @pytest.mark.parametrize(
     ("envs", "characters"), [(("a", "ab"), "base62"), (("a", "ab", "abb"), "abcdefgh"), (("", "a", "aa"), "hex")]
 )
-def test_a_tag_may_begin_another_because_the_length_tells_them_apart(envs: tuple[str, ...], characters: str):
+def test_a_tag_may_begin_another_because_the_length_distinguishes_them(envs: tuple[str, ...], characters: str):
     key_format = KeyFormat(
         "kc_{env}{prefix}{secret}", prefix=Field(characters, 8), secret=Field(characters, 60), envs=envs
     )

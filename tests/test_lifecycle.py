@@ -52,7 +52,7 @@ def test_the_status_of_a_key_is_the_first_that_is_true(changes: dict[str, Any], 
 
 
 @pytest.mark.parametrize("changes", [{"expires_at": NOW}, {"locked_at": NOW, "locked_until": NOW}])
-def test_no_status_is_told_by_a_naive_clock(changes: dict[str, Any]):
+def test_a_naive_clock_gives_no_status(changes: dict[str, Any]):
     with pytest.raises(TypeError):
         key(**changes).status(NOW.replace(tzinfo=None))
 
@@ -118,7 +118,7 @@ def test_a_key_that_does_not_work_or_was_replaced_cannot_be_rotated(one: KeyReco
         (record(owner("acme", **DISABLED)), "keyctl owner enable acme"),
     ],
 )
-def test_what_could_be_done_first_is_told(one: KeyRecord, hint: str):
+def test_what_could_be_done_first_is_reported(one: KeyRecord, hint: str):
     assert refusal(lambda: lifecycle.refuse_unrotatable(one, NOW)).hint == hint
 
 
@@ -189,7 +189,7 @@ def test_a_key_unused_for_long_enough_is_not_in_use(last_used_at: datetime | Non
     lifecycle.refuse_in_use(key(last_used_at=last_used_at), DAY, recorded_since, NOW)
 
 
-def test_a_key_in_use_is_told_with_the_time_of_its_last_use():
+def test_a_key_in_use_is_reported_with_the_time_of_its_last_use():
     used = key(last_used_at=NOW - 23 * HOUR)
 
     refused = refusal(lambda: lifecycle.refuse_in_use(used, DAY, NOW - 30 * DAY, NOW))

@@ -95,7 +95,7 @@ def test_a_network_of_mapped_addresses_is_the_ipv4_network_that_it_means(given: 
     ("value", "network"),
     [("192.0.2.7/24", "192.0.2.0/24"), ("2001:db8::1/32", "2001:db8::/32"), ("10.0.0.1/8", "10.0.0.0/8")],
 )
-def test_host_bits_are_refused_and_the_network_is_told(value: str, network: str):
+def test_host_bits_are_refused_and_the_network_is_reported(value: str, network: str):
     with pytest.raises(UsageError) as error:
         parse_networks(["198.51.100.7", value])
 

@@ -276,7 +276,7 @@ def test_a_scope_within_plan_and_kind_is_given(scope: str, holder: Owner):
     assert policy.scopes(PROFILE, [scope], holder) == (scope,)
 
 
-def test_an_exclusive_scope_stands_alone():
+def test_an_exclusive_scope_is_the_only_one():
     rules = profile(scopes={"exclusive": True, "list": {"a": {}, "b": {}}})
 
     assert policy.scopes(rules, ["a"], None) == ("a",)
@@ -297,14 +297,14 @@ def test_a_required_scope_cannot_be_left_out(asked: list[str] | None):
 
 
 @pytest.mark.parametrize("chosen", [[], ["untagged"], ["untagged", "billing:read"], ["no longer listed"]])
-def test_a_scope_that_stands_in_the_key_needs_a_tag(chosen: list[str]):
+def test_a_scope_that_is_in_the_key_needs_a_tag(chosen: list[str]):
     with pytest.raises(Refused) as error:
         policy.check_scopes(PROFILE, chosen, None)
 
     assert "is part of the key's text" in error.value.message
 
 
-def test_only_the_first_scope_stands_in_the_key():
+def test_only_the_first_scope_is_in_the_key():
     policy.check_scopes(PROFILE, ["billing:read", "untagged"], None)
 
 
@@ -323,7 +323,7 @@ def test_a_scope_that_follows_from_the_owners_kind_cannot_be_chosen(asked: list[
     assert error.value.message == "the scope of a key for a client is C"
 
 
-def test_a_scope_that_follows_from_nobody_is_refused():
+def test_a_scope_that_follows_from_no_owner_is_refused():
     with pytest.raises(Refused) as error:
         policy.scopes(FOLLOWING, None, None)
 
@@ -386,7 +386,7 @@ def test_no_expiry_is_later_than_the_maximum_allows(seconds: int):
     ("kind", "above"),
     [("agency", None), ("user", None), ("client", "agency"), ("account", None), ("account", "account")],
 )
-def test_an_owner_stands_where_its_kind_may(kind: str, above: str | None):
+def test_an_owner_may_have_the_parents_of_its_kind(kind: str, above: str | None):
     policy.parent(PROFILE, PROFILE.owners.kinds[kind], owner("acme", kind=above) if above else None)
 
 
@@ -400,7 +400,7 @@ def test_an_owner_stands_where_its_kind_may(kind: str, above: str | None):
         ("account", "agency", "an account must belong to an account, and acme is an agency"),
     ],
 )
-def test_an_owner_cannot_stand_elsewhere(kind: str, above: str | None, why: str):
+def test_an_owner_cannot_have_another_parent(kind: str, above: str | None, why: str):
     with pytest.raises(Refused) as error:
         policy.parent(PROFILE, PROFILE.owners.kinds[kind], owner("acme", kind=above) if above else None)
 
@@ -467,7 +467,7 @@ def test_a_wrong_attribute_is_refused(pair: str, why: str):
     assert error.value.message.isprintable()
 
 
-def test_a_mistyped_attribute_is_told_the_nearest():
+def test_a_mistyped_attribute_suggests_the_nearest():
     with pytest.raises(UsageError) as error:
         attributes("seats=1", "regon=eu")
 

@@ -83,7 +83,7 @@ def test_every_field_has_its_column():
     assert {"phc", "last_used_at", "locked_until"} <= set(KEY_COLUMNS)
 
 
-def test_what_stands_in_a_row_is_as_readers_in_other_languages_expect_it():
+def test_a_row_is_as_readers_in_other_languages_expect_it():
     row = encode_key(key(scopes=("b", "a"), metadata={"team": "ä"}, allowed_ips=("192.0.2.0/24",), expires_at=NOW))
 
     assert row["scopes"] == '["b","a"]'

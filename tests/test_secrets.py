@@ -21,7 +21,7 @@ from keyctl.verifier import Verifier
 from tests.runner import Cli, Result
 from tests.stores import names, new_store
 
-SHORTEST = 12  # characters of a secret that would help anybody
+SHORTEST = 12  # characters of a secret that would help an attacker
 
 
 @pytest.fixture(params=[None, "1"], ids=["plain", "KEYCTL_DEBUG"])
@@ -158,13 +158,13 @@ def test_a_key_among_the_arguments_is_not_repeated(watched: Watched):
             ["verify", argument],
             ["show", argument],
         ):
-            # what was typed stands in the result's own account of its arguments, and may
+            # the result has what was typed among its arguments, where it may be
             done = watched.cli(*args, check=2)
             watched.results.append(Result((), done.code, done.out_bytes, done.err_bytes))
             assert done.out == ""
 
 
-def test_whoever_may_not_have_the_key_its_secret_is_nowhere(watched: Watched):
+def test_a_key_that_was_not_delivered_is_nowhere(watched: Watched):
     """Deliveries that fail: the key was made, and is revoked."""
     text = watched.mint()
     with Path("/dev/full").open("wb") as full:
@@ -279,7 +279,7 @@ def test_the_store_holds_nothing_that_a_secret_could_be_read_from(tmp_path: Path
 
     assert secret_of(minted.text)[:SHORTEST] not in dump
     assert json.dumps(minted.text) not in dump
-    # The log has hashes of hashes only: a PHC string in it could be attacked offline by whoever may read the log.
+    # The log has hashes of hashes only: a PHC string in it could be attacked offline by any reader of the log.
     assert "$argon2id$" not in "".join(line for line in dump.splitlines() if line.startswith('INSERT INTO "events"'))
 
 

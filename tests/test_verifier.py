@@ -173,7 +173,7 @@ def test_a_key_is_valid_and_its_record_comes_with_it():
         (other_secret, Code.INVALID_API_KEY, "wrong secret"),
     ],
 )
-def test_what_is_not_the_key_is_refused_and_nothing_is_told_of_it(presented: Any, code: Code, reason: str):
+def test_what_is_not_the_key_is_refused_and_nothing_is_disclosed(presented: Any, code: Code, reason: str):
     text, record = mint(revoked_at=NOW)
 
     decision = verifier(Memory(record)).verify(presented(text))
@@ -204,7 +204,7 @@ STATES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: next(iter(state), "active"))
-def test_no_state_is_told_before_the_secret_is_proven(state: dict[str, Any]):
+def test_no_state_is_disclosed_before_the_secret_is_proven(state: dict[str, Any]):
     text, record = mint(owner("acme", disabled_at=NOW), **state)
     keyring = Memory(record)
 
@@ -523,7 +523,7 @@ def test_a_store_out_of_reach_refuses_as_soon_as_what_is_known_is_too_old():
 STEPS = st.one_of(
     st.tuples(st.just("wait"), st.sampled_from([0.0, 0.1, 0.5, 0.999, 1.0, 1.5, 3.0])),
     st.tuples(st.sampled_from(["verify", "verify", "revoke", "invalidate", "rehash", "look up again"]), st.just(0.0)),
-    # Somebody revokes it, or looks everything up again, just after the look-up, and the hash takes its time.
+    # Another process revokes it, or looks everything up again, just after the look-up, and the hash takes its time.
     st.tuples(
         st.sampled_from(["revoke meanwhile", "invalidate meanwhile", "both meanwhile"]),
         st.sampled_from([0.0, 0.5, 1.0, 2.0]),
@@ -729,7 +729,7 @@ def test_another_store_in_its_place_counts_within_the_refresh_time(opened: Opene
         assert one.verify(minted.text).code is Code.KEY_REVOKED
 
 
-def test_nobody_goes_on_while_a_change_is_noticed_and_not_yet_counted(opened: Opened):
+def test_no_thread_continues_while_a_change_is_noticed_and_not_yet_counted(opened: Opened):
     [minted] = opened.mint()
     later = copy_with_revoked(opened, minted)
     timer = Timer()

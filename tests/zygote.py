@@ -46,7 +46,7 @@ PRELOADED = [
 
 
 def preload() -> None:
-    """Import what keyctl may need. What fails to import here fails again in the child, and is told there."""
+    """Import what keyctl may need. What fails to import here fails again in the child, and is reported there."""
     import keyctl
 
     names = [module.name for module in pkgutil.walk_packages(keyctl.__path__, "keyctl.", onerror=print)]
@@ -90,7 +90,7 @@ def serve() -> dict[str, Any] | None:
 
 
 def report_ends(answers: dict[int, int]) -> None:
-    """Tell whoever waits for a child how it ended."""
+    """Report how a child ended to the process that waits for it."""
     while answers:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:

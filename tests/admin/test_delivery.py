@@ -203,7 +203,7 @@ def test_a_folder_is_refused_with_what_to_type(out: Path, *, replace: bool):
 
 
 @pytest.mark.parametrize("name", ["missing/keys.txt", "file/keys.txt", "x" * 300, "x" * 250])
-def test_a_file_that_cannot_be_made_is_told_before_any_key_is_made(tmp_path: Path, name: str):
+def test_a_file_that_cannot_be_made_is_reported_before_any_key_is_made(tmp_path: Path, name: str):
     (tmp_path / "file").touch()
 
     with pytest.raises(NotDelivered) as error:

@@ -55,7 +55,7 @@ def rows(folder: Path, *, quick: bool) -> Iterator[Row]:
 
     count = 200 if quick else 500
     hashing = prepared(lambda: count, _hash_on_all_cores)
-    # Several threads compute at once, so only the clock tells.
+    # Several threads compute at once, so only the wall clock counts.
     yield Row(
         f"mint of {count:,} keys, argon2id", 1.15, _mint(folder, DEFAULT, count), hashing, 3 if quick else 5, by="wall"
     )
@@ -84,7 +84,7 @@ def _hash_on_all_cores(count: int) -> None:
 
 
 def _mint(folder: Path, scheme: Scheme, count: int) -> Run:
-    """Mint so many keys, each time into a new store."""
+    """Mint this number of keys, each time into a new store."""
 
     def mint(store: Store) -> None:
         with closing(store):

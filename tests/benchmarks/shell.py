@@ -45,7 +45,7 @@ def rows(folder: Path, *, quick: bool) -> Iterator[Row]:
 
     yield from _bundles(folder, few, some, many, runs=runs, env=env)
 
-    # Several threads compute at once, so only the clock tells.
+    # Several threads compute at once, so only the wall clock counts.
     count = 200 if quick else 1_000
     bulk = keyctl("mint", "--count", str(count), "--store", mintable, env=env)
     yield Row(

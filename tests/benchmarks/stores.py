@@ -1,4 +1,4 @@
-"""Stores of many keys, made in seconds: all but one have the same hash, and no event tells of them."""
+"""Stores of many keys, made in seconds: all but one have the same hash, and no event records them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Made(NamedTuple):
 
 @functools.cache
 def store_of(folder: Path, count: int) -> Made:
-    """Return a store of `count` keys in the folder. Not to be written to: whoever asks for it again gets the same."""
+    """Return a store of `count` keys in the folder. Not to be written to: every caller gets the same one."""
     path = folder / f"{count}.db"
     return Made(path, make_store(path, count))
 

@@ -55,7 +55,7 @@ OWNERS = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    """A store with keys of every kind, a signing key, and bundles of it with names and without. Nobody changes it."""
+    """A store with keys of every kind, a signing key, and bundles of it with names and without. No test changes it."""
     folder = tmp_path_factory.mktemp("made")
     opened = new_store(folder / "keys.db")
     ProfileAdmin(opened.store, ACTOR, clock=opened.clock).apply(
@@ -539,7 +539,7 @@ def test_rules_that_cannot_be_are_refused(own: SimpleNamespace, monkeypatch: pyt
     [lambda _, below: below.id, lambda acme, _: acme.id, lambda _acme, _below: "gone"],
     ids=["loop", "itself", "gone"],
 )
-def test_an_owner_above_whom_nobody_can_be_found_allows_nothing(
+def test_an_owner_whose_parent_cannot_be_found_allows_nothing(
     made: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parent: Callable[..., str]
 ):
     below, acme = made.opened.store.find_owners("below")
@@ -598,7 +598,7 @@ def test_the_file_is_its_owners_alone_and_nothing_is_left_beside_it(own: SimpleN
 
 
 @pytest.mark.parametrize("where", ["missing/keys.bundle", ".", "file/keys.bundle", "pipe"])
-def test_what_cannot_be_written_is_told_and_leaves_no_event(own: SimpleNamespace, tmp_path: Path, where: str):
+def test_what_cannot_be_written_is_reported_and_leaves_no_event(own: SimpleNamespace, tmp_path: Path, where: str):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").touch()
     before, settings = names(tmp_path), dict(own.opened.store.settings)
@@ -912,7 +912,7 @@ def test_a_file_that_is_no_signing_key_is_refused_and_not_shown(tmp_path: Path):
     path = tmp_path / "signing"
     key = SigningKey.create(path)
     whole = path.read_text()
-    public = key.public_text  # as long as a private one, and known to everybody
+    public = key.public_text  # as long as a private one, and not secret
 
     near = ("", "\n", public, f"{public}\n", whole[:-3], whole + "x", whole.replace("v1", "v2"), "é", "x" * 10_000)
     for text in near:

@@ -146,7 +146,7 @@ def full_disk() -> Iterator[int]:
 
 @contextmanager
 def closed_pipe() -> Iterator[int]:
-    """The end of a pipe that nobody reads from any more."""
+    """The end of a pipe that has no reader any more."""
     reader, writer = os.pipe()
     os.close(reader)
     yield writer
@@ -154,7 +154,7 @@ def closed_pipe() -> Iterator[int]:
 
 
 def ordinarily(cli: Cli, command: str, **how: object) -> Result:
-    """Run a shell command as somebody for whom the modes of files count."""
+    """Run a shell command as a user for whom file modes are enforced."""
     return cli.shell(f"exec {AS_ORDINARY_USER} {command}" if os.geteuid() == 0 else command, check=None, **how)
 
 

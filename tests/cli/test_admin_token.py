@@ -128,7 +128,7 @@ def test_what_is_no_token_is_refused(store: Cli, token: str):
     assert dump(store) == before
 
 
-def test_the_token_is_kept_as_an_argon2id_hash_of_full_cost_and_stands_nowhere(protected: Cli):
+def test_the_token_is_kept_as_an_argon2id_hash_of_full_cost_and_nowhere_else(protected: Cli):
     wrong = protected("mint", env={"KEYCTL_ADMIN_TOKEN": OTHER, "KEYCTL_DEBUG": "1"}, check=7)
 
     everything = str(dump(protected)) + wrong.err + protected("audit", "list", "--json").out

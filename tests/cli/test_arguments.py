@@ -43,7 +43,7 @@ def exposed(cli: Cli, args: list[str], text: str, whole: str) -> None:
 
 
 @pytest.mark.parametrize("args", PLACES, ids=" ".join)
-def test_a_key_is_refused_wherever_it_stands(store: Cli, args: list[str]):
+def test_a_key_is_refused_wherever_it_is(store: Cli, args: list[str]):
     key = mint(store)["key"]
 
     exposed(store, args, key, key)

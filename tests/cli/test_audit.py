@@ -43,7 +43,7 @@ def test_every_change_has_its_event_newest_first(store: Cli, history: dict[str, 
     ]
 
 
-def test_an_event_tells_who_what_and_why(store: Cli, history: dict[str, str]):
+def test_an_event_reports_who_what_and_why(store: Cli, history: dict[str, str]):
     [event] = store("audit", "list", "--action", "key.locked", "--json", check=0).json["events"]
 
     assert event.keys() >= FIELDS
@@ -131,7 +131,7 @@ def test_the_first_broken_thing_is_named(store: Cli, history: dict[str, str], st
     assert "$argon2id$" not in result.err
 
 
-def test_a_broken_store_is_told_as_json_too(store: Cli):
+def test_a_broken_store_is_reported_as_json_too(store: Cli):
     execute(store, "update events set actor = 'somebody@else'")
 
     answer = store("audit", "verify", "--json", check=9).json

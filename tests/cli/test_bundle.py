@@ -101,7 +101,7 @@ def test_a_public_key_is_not_taken_for_a_private_one(store: Cli, signer: str):
 # ── bundle export and show ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_bundle_is_written_and_the_answer_tells_of_it(store: Cli, signer: str):
+def test_a_bundle_is_written_and_the_answer_describes_it(store: Cli, signer: str):
     mint(store)
 
     answer = export(store, "--valid-for", "2h")
@@ -153,7 +153,7 @@ def test_show_counts_what_is_in_it(store: Cli, signer: str):
 
 
 @pytest.mark.sqlite
-def test_show_tells_of_a_bundle_that_is_too_old_what_it_is(store: Cli, signer: str):
+def test_show_describes_a_bundle_that_is_too_old(store: Cli, signer: str):
     export(store, "--valid-for", "1s")
     subprocess.run(["sleep", "1.1"], check=True)
 
@@ -187,7 +187,7 @@ def test_what_cannot_be_written(store: Cli, signer: str, where: str):
     refused(store, "bundle", "export", where, code=2, says="cannot write the bundle")
 
 
-def test_the_price_of_being_offline_is_told(store: Cli, signer: str):
+def test_the_revocation_delay_is_reported(store: Cli, signer: str):
     keys = [mint(store) for _ in range(3)]
     assert "bundle" not in store("revoke", keys[0]["prefix"], "--yes", check=0).err
     until = export(store, "--valid-for", "2h")["valid_until"]
@@ -221,7 +221,7 @@ def test_a_key_is_judged_as_the_store_does(store: Cli, signer: str):
     assert ask(store, signer, "", check=10)
 
 
-def test_an_owner_that_goes_by_its_id_is_told(store: Cli, signer: str):
+def test_an_owner_that_goes_by_its_id_is_reported(store: Cli, signer: str):
     key = mint(store, "--owner", "acme", "--create-owner")
     export(store)
     owner_id = store("owner", "show", "acme", "--json", check=0).json["id"]
@@ -325,7 +325,7 @@ def test_bytes_that_were_altered_are_refused(store: Cli, signer: str):
     block = whole.index(b'["kc_live_', line)  # the keys' block comes first
 
     for at, reason in ((70, "signature"), (line - 20, "signature"), (block + 50, "damaged")):
-        other = b"B" if whole[at : at + 1] == b"A" else b"A"  # base64url, where it stands in the signature
+        other = b"B" if whole[at : at + 1] == b"A" else b"A"  # base64url, within the signature
         path.write_bytes(whole[:at] + other + whole[at + 1 :])
         result = ask(store, signer, key, "--no-state", check=20)
         assert result.out.startswith(f"UNTRUSTED_BUNDLE ({reason})")
@@ -347,7 +347,7 @@ def test_records_swapped_in_from_an_older_bundle_are_refused(store: Cli, signer:
 
 
 @pytest.mark.sqlite
-def test_nobody_goes_back_to_an_older_bundle(store: Cli, signer: str):
+def test_an_older_bundle_is_refused_after_a_newer_one(store: Cli, signer: str):
     key = mint(store)
     export(store)
     old = (store.cwd / "keys.bundle").read_bytes()
@@ -442,7 +442,7 @@ def test_what_cannot_be_understood(store: Cli, signer: str, args: list[Any], say
 
 
 @pytest.mark.sqlite
-def test_a_state_that_cannot_be_kept_is_told(store: Cli, signer: str):
+def test_a_state_that_cannot_be_kept_is_reported(store: Cli, signer: str):
     key = mint(store)["key"]
     export(store)
     (store.home / ".local/state").mkdir(parents=True)

@@ -90,7 +90,7 @@ def test_a_link_stays_a_link(cli: Cli):
 @pytest.mark.parametrize("shell", PLACES)
 def test_a_home_that_cannot_be_written_is_an_error_that_says_what_to_do(cli: Cli, shell: str):
     home = cli.cwd / "home"
-    home.write_text("")  # a file in place of the folder: nobody, not even root, can write below it
+    home.write_text("")  # a file in place of the folder: not even root can write below it
 
     result = refused(cli, "completion", shell, "--install", env={"HOME": str(home)}, code=21)
 

@@ -8,7 +8,7 @@ from tests.cli.helpers import config_file, refused
 from tests.runner import Cli
 
 
-def test_show_tells_where_each_setting_comes_from(cli: Cli):
+def test_show_reports_where_each_setting_comes_from(cli: Cli):
     file = config_file(
         cli, 'store = "team"\nwait = "30s"\n[stores]\nteam = "/srv/keys.db"\nlab = "sqlite:////lab.db"\n'
     )

@@ -8,7 +8,7 @@ from tests.cli.helpers import changes_nothing, execute, location, refused
 from tests.runner import Cli
 
 
-def test_status_tells_the_schema(store: Cli):
+def test_status_reports_the_schema(store: Cli):
     facts = store("db", "status", "--json", check=0).json
 
     assert facts["store"] == location(store)
@@ -50,7 +50,7 @@ def test_a_newer_schema_is_left_alone(store: Cli, command: list[str]):
     refused(store, *command, stdin="kc_live_x", code=6, says=["has schema 9999", "upgrade keyctl"])
 
 
-def test_the_state_of_another_schema_is_told(store: Cli):
+def test_the_state_of_another_schema_is_reported(store: Cli):
     execute(store, "update alembic_version set version_num = '9999'")
     assert store("db", "status", "--json", check=0).json["state"] == "newer"
     refused(store, "db", "upgrade", code=6, says="9999")

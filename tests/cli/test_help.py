@@ -23,7 +23,7 @@ def test_every_command_is_one_module_named_as_it_is_typed():
     assert modules == {commands.module_of(name) for name in HELP_LINES}
 
 
-def test_the_lazy_table_tells_what_the_commands_themselves_tell(cli: Cli):
+def test_the_lazy_table_has_the_help_of_the_commands_themselves(cli: Cli):
     for name, line in HELP_LINES.items():
         text = cli(*name.split(), "--help", check=0).out
         assert text.splitlines()[0].strip() == line

@@ -31,7 +31,7 @@ def test_the_secret_is_not_shown(store: Cli):
         assert key[21:-1] not in result.out + result.err
 
 
-def test_a_wrong_checksum_is_told_and_exits_9(cli: Cli):
+def test_a_wrong_checksum_is_reported_and_exits_9(cli: Cli):
     result = cli("inspect", "--json", stdin="kc_test_" + "0" * 12 + "_" + "0" * 38, check=9)
 
     assert (result.json["checksum"], result.json["prefix"]) == ("wrong", "kc_test_000000000000")

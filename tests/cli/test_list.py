@@ -220,7 +220,7 @@ def test_states_are_coloured_on_a_terminal_and_only_there(variety: Cli):
         assert not re.search(r"\x1b\[[0-9;]*3[0-9]", plain.out)
 
 
-def test_keys_of_a_disabled_owner_stand_out(variety: Cli):
+def test_keys_of_a_disabled_owner_are_marked(variety: Cli):
     variety("owner", "disable", "acme", check=0)
 
     assert "disabled" in variety.tty("list", "--name", "active", columns=100, check=0).out

@@ -304,7 +304,7 @@ def test_scopes_may_follow_from_the_owners_kind(empty: Cli):
     refused(cli, "mint", code=4, says="--owner HANDLE")
 
 
-def test_the_primary_scope_may_stand_in_the_key(cli: Cli):
+def test_the_primary_scope_may_be_in_the_key(cli: Cli):
     rules = (
         '[scopes]\nprimary = "first"\nrequired = true\nlist.bot = {tag = "bt"}\nlist.tx = {tag = "tx"}\nlist.no = {}\n'
     )
@@ -397,7 +397,7 @@ def test_out_writes_a_private_file_and_nothing_else(store: Cli):
     assert all(key["delivered_at"] for key in store("list", "--json", check=0).json["keys"])
 
 
-def test_out_and_json_tell_the_file_in_place_of_the_key(store: Cli):
+def test_out_and_json_print_the_file_in_place_of_the_key(store: Cli):
     key = mint(store, "--out", "key.txt")
 
     assert (key["key"], key["out"]) == (None, "key.txt")

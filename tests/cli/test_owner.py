@@ -67,7 +67,7 @@ def test_an_owner_moves_with_its_keys(store: Cli):
     assert verify(store, key) == "VALID"
 
 
-def test_nobody_stands_above_himself(store: Cli):
+def test_no_owner_is_its_own_ancestor(store: Cli):
     for handle, parent in [("a", []), ("b", ["--parent", "a"]), ("c", ["--parent", "b"])]:
         store("owner", "add", handle, *parent, check=0)
 
@@ -158,7 +158,7 @@ def test_ensure_accepts_the_owner_that_is_there(store: Cli):
         (["x", "--attr", "region=\u202e"], 2, "U+202E"),
     ],
 )
-def test_what_cannot_be_understood_adds_nobody(agency: Cli, options: list[str], code: int, says: list[str] | str):
+def test_what_cannot_be_understood_adds_no_owner(agency: Cli, options: list[str], code: int, says: list[str] | str):
     refused(agency, "owner", "add", *options, code=code, says=says)
 
 

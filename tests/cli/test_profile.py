@@ -19,7 +19,7 @@ def test_the_built_in_profiles_are_listed(cli: Cli):
     assert not any(cli.home.iterdir())
 
 
-def test_show_tells_what_the_stores_profile_says(empty: Cli):
+def test_show_reports_what_the_stores_profile_says(empty: Cli):
     cli = with_profile(empty, '[scopes.list.bot]\ndescription = "bots"\n[lifetime]\ngrace = "2h"\n')
 
     facts = dict(line.split("\t") for line in cli("profile", "show", check=0).out.splitlines())
@@ -121,7 +121,7 @@ def test_a_key_format_that_would_not_work_is_a_fault(cli: Cli, key: str, says: s
     file.write_text("\n".join(['name = "bad"', "[key]", key, "fields.prefix.length = 8", *lines]))
 
     result = cli("profile", "check", "./bad.toml")
-    if "aa" in key:  # of different lengths: keys of the two are told apart by position
+    if "aa" in key:  # of different lengths: keys of the two are distinguished by position
         result.expect(0)
     else:
         refused(cli, "profile", "check", "./bad.toml", code=6, says=["key.template", says])

@@ -151,7 +151,7 @@ def test_if_unused_for_refuses_a_key_in_use_and_says_when(store: Cli):
     store("revoke", prefix, "--if-unused-for", "2h", "--yes", check=0)
 
 
-def test_if_unused_for_revokes_a_key_that_nobody_used(store: Cli):
+def test_if_unused_for_revokes_a_key_that_was_not_used(store: Cli):
     used, unused = (key["prefix"] for key in mint_many(store, 2))
     record_use(store, since=ago(days=2))
     set_key(store, used, last_used_at=ago(hours=30))

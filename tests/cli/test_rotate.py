@@ -1,4 +1,4 @@
-"""`keyctl rotate`, to the letter of the design: nobody is ever left without a key, and no key lives longer by it."""
+"""`keyctl rotate`, to the letter of the design: the owner always has a valid key, and no key lives longer by it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_rotate_prints_the_new_key_alone(store: Cli):
     assert not result.out.startswith(old["prefix"])
 
 
-def test_on_a_terminal_the_old_keys_end_is_told_on_stderr(store: Cli):
+def test_on_a_terminal_the_old_keys_end_is_reported_on_stderr(store: Cli):
     old = mint(store)
 
     result = store.tty("rotate", old["prefix"], "--grace", "2h", pipe_stdout=True, columns=40, check=0)
@@ -286,7 +286,7 @@ def test_of_two_rotations_at_once_exactly_one_wins(store: Cli, grace: str):
 
 
 def _killed_before_delivery(cli: Cli, prefix: str) -> str:
-    """Start a rotation whose answer nobody reads, kill it once it has committed, and return the successor's prefix.
+    """Start a rotation whose answer is not read, kill it once it has committed, and return the successor's prefix.
 
     Its standard output is a pipe that is full, so that it waits for a reader for ever.
     """

@@ -76,7 +76,7 @@ def test_facts_are_lines_with_tabs_off_a_terminal_and_aligned_on_one(store: Cli)
     assert f"prefix            {key['prefix']}" in shown
 
 
-def test_each_state_is_told_with_its_circumstances(store: Cli):
+def test_each_state_is_reported_with_its_circumstances(store: Cli):
     store("owner", "add", "acme", check=0)
     prefix = mint(store, "--owner", "acme", "--expires", "30d")["prefix"]
 
@@ -95,7 +95,7 @@ def test_each_state_is_told_with_its_circumstances(store: Cli):
     assert "revoked: leaked" in shown()
 
 
-def test_a_key_that_nobody_has_is_told_so(store: Cli):
+def test_a_key_without_an_owner_is_shown_as_such(store: Cli):
     with full_disk() as descriptor:
         store("mint", stdout=descriptor, check=21)
 

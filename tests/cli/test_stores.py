@@ -46,7 +46,7 @@ def test_what_is_no_store(store: Cli, command: list[str], place: str, code: int,
     assert len(result.err.splitlines()) <= 2
 
 
-def test_a_database_of_somebody_else_is_left_alone(store: Cli):
+def test_a_database_of_another_program_is_not_changed(store: Cli):
     stranger = sqlite3.connect(store.cwd / "stranger.db")
     stranger.execute("create table users (id)")
     stranger.close()

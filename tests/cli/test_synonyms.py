@@ -45,7 +45,7 @@ def test_every_answered_option_exists(option: str):
 
 
 @pytest.mark.parametrize("group", COMMANDS)
-def test_no_synonym_is_a_command_or_stands_twice_in_a_row(group: str):
+def test_no_synonym_is_a_command_or_is_listed_twice(group: str):
     for words in COMMANDS[group].values():
         assert not set(words.split()) & set(below(group))
         assert len(set(words.split())) == len(words.split())

@@ -81,7 +81,7 @@ def test_every_code_has_its_exit_code(store: Cli, keys: dict[str, str], record: 
         assert answer["bundle"] is None
 
 
-def test_near_misses_tell_nothing_of_the_key(store: Cli, keys: dict[str, str]):
+def test_near_misses_disclose_nothing_about_the_key(store: Cli, keys: dict[str, str]):
     key = keys["revoked"]
     head, secret = key.rsplit("_", 1)
     for text, reason in [
@@ -107,7 +107,7 @@ def test_near_misses_tell_nothing_of_the_key(store: Cli, keys: dict[str, str]):
         assert (answer["key"], answer["owner"]) == (None, None)
 
 
-def test_a_wrong_secret_and_an_unknown_prefix_are_told_to_the_operator_only(empty: Cli):
+def test_a_wrong_secret_and_an_unknown_prefix_are_reported_to_the_operator_only(empty: Cli):
     cli = with_profile(empty)  # a format without a checksum
     key = mint(cli)["key"]
 

@@ -71,7 +71,7 @@ def pattern_of(text: str) -> str:
 
 
 def learn(real: dict[str, str], shown: str, out: str) -> None:
-    """Keep which real values stand for the examples. Raises AssertionError if an example stands for two."""
+    """Keep the real value of each example. Raises AssertionError if an example has two."""
     for example, found in zip(VARIABLE.finditer(shown), VARIABLE.finditer(out), strict=True):
         if example.lastgroup not in LASTING:
             continue

@@ -76,7 +76,7 @@ def test_every_code_of_a_verification_is_in_the_table_with_its_exit_code_and_htt
     assert documented == [(str(code), code.exit_code, code.http_status) for code in Code]
 
 
-def test_the_conditions_stand_in_the_order_of_the_code():
+def test_the_conditions_are_in_the_order_of_the_code():
     documented = [(int(number), plain(code)) for number, _, code in table("When a key is accepted")]
 
     source = inspect.getsource(verifier.Verifier._prove) + inspect.getsource(decision.decide)
@@ -86,7 +86,7 @@ def test_the_conditions_stand_in_the_order_of_the_code():
     assert codes[-1] == "VALID"
 
 
-def test_what_a_request_must_pass_stands_in_the_order_of_the_code():
+def test_what_a_request_must_pass_is_in_the_order_of_the_code():
     documented = [(number, plain(code)) for number, _, code in table("What a request must pass first") if number]
 
     source = inspect.getsource(admission.admit).replace(

@@ -245,7 +245,7 @@ def test_whatever_a_client_puts_before_the_proxys_own_entry_changes_nothing(forg
     assert joined == client_address(request("/", *repeated), connection) == "203.0.113.5"
 
 
-def test_nobody_is_trusted_unless_named():
+def test_no_proxy_is_trusted_unless_named():
     assert client_address(request("/", ("x-forwarded-for", "192.0.2.1")), Connection("https", "10.0.0.1")) == "10.0.0.1"
 
 
@@ -318,7 +318,7 @@ def test_no_path_asks_for_less_than_its_own_words(words: list[str]):
         assert found.scopes == (f"{words[0]}:{words[1]}",)
 
 
-def test_what_stands_in_a_path_is_not_filled_in_again():
+def test_the_text_of_a_path_is_not_filled_in_again():
     # The engine refuses braces in paths; the filling does not rely on it.
     from keyctl.http.admission import _fill
 

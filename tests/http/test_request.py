@@ -67,7 +67,7 @@ def test_without_a_request_line_there_is_no_request(line: bytes):
         *(b" folded", b"\tfolded", b"Name: a\rb", b"Name: a\x00b", b"Name: a\x1bb", b"Name: \x0b"),
     ],
 )
-def test_what_is_no_header_is_told_by_its_line_and_never_quoted(line: bytes):
+def test_what_is_no_header_is_reported_by_its_line_and_never_quoted(line: bytes):
     with pytest.raises(UsageError) as error:
         parse_head(b"GET / HTTP/1.1\r\nHost: x\r\n" + line + b"\r\n\r\n")
 

@@ -46,7 +46,7 @@ def answer(one: Profile, decision: Decision) -> Answer:
 
 
 @pytest.mark.parametrize("code", [code for code in Code if code is not Code.VALID])
-def test_where_a_profile_says_nothing_the_code_is_told_and_never_the_reason(code: Code):
+def test_where_a_profile_says_nothing_the_code_is_reported_and_never_the_reason(code: Code):
     found = answer(made(), Decision(code, "wrong secret", record()))
 
     assert found.status == code.http_status
@@ -60,7 +60,7 @@ def test_an_allowed_request_has_no_body():
     assert answer(made(), Decision(Code.VALID, None, record())) == Answer(200, {}, None)
 
 
-def test_an_answer_stands_as_on_the_wire():
+def test_an_answer_is_written_as_on_the_wire():
     assert str(Answer(403, {"A": "b", "C": "d"}, "{}\n")) == "HTTP/1.1 403 Forbidden\r\nA: b\r\nC: d\r\n\r\n{}\n"
     assert str(Answer(418, {}, None)) == "HTTP/1.1 418 I'm a Teapot\r\n\r\n"
     assert str(Answer(599, {}, None)) == "HTTP/1.1 599\r\n\r\n"
@@ -87,7 +87,7 @@ def test_an_empty_body_is_none_and_has_no_type():
 
 
 @pytest.mark.parametrize("name", ["Content-Type", "content-type"])
-def test_a_type_of_its_own_stands_alone(name: str):
+def test_a_type_of_its_own_is_the_only_one(name: str):
     one = made(responses={"KEY_LOCKED": {"headers": {name: "text/plain"}}})
 
     assert answer(one, Decision(Code.KEY_LOCKED)).headers == {name: "text/plain"}

@@ -140,7 +140,7 @@ def test_a_key_may_begin_with_none_of_what_other_platforms_use(teahouse: Platfor
     assert teahouse.code("GET", "/menu", {"TEA-KEY": f"LEAF  {key}"}) == "VALID"
 
 
-def test_a_typing_error_is_told_apart_from_an_unknown_key(teahouse: Platform):
+def test_a_typing_error_is_distinguished_from_an_unknown_key(teahouse: Platform):
     key = teahouse.mint()["key"]
     typo = key[:20] + ("2" if key[20] != "2" else "3") + key[21:]
 
@@ -167,7 +167,7 @@ def test_a_revoked_key_is_a_teapot_and_names_are_text_in_json_and_in_headers(tea
     )
 
 
-def test_wildcard_scopes_open_what_they_stand_for_as_far_as_the_plan_goes(teahouse: Platform):
+def test_wildcard_scopes_include_what_they_match_as_far_as_the_plan_allows(teahouse: Platform):
     teahouse.owner("inn", "--kind", "house", "--plan", "tin")
     brewer, pourer = (teahouse.mint("--owner", "inn", "--scope", scope) for scope in ("brewer", "pour:cup"))
 
@@ -204,7 +204,7 @@ def test_keys_reach_what_belongs_to_owners_below(teahouse: Platform):
     assert teahouse.send("GET", "/menu", leaf(below), "--resource-owner", "inn").code == 24
 
 
-def test_a_gateway_is_told_who_asks_in_printable_ascii(teahouse: Platform):
+def test_a_gateway_gets_the_identity_in_printable_ascii(teahouse: Platform):
     teahouse.owner("inn", "--kind", "house", "--name", "Søn 100%")
     key = teahouse.mint("--owner", "inn")
 
@@ -225,7 +225,7 @@ def test_browsers_are_answered_by_windows(teahouse: Platform):
     asked = {"Origin": "https://bar.example", "Access-Control-Request-Method": "BREW"}
 
     assert teahouse.request("OPTIONS", "/pots/green", asked).headers["Access-Control-Allow-Methods"] == "BREW"
-    teahouse.cli("owner", "disable", "inn", check=0)  # whoever stands above an owner stops it too
+    teahouse.cli("owner", "disable", "inn", check=0)  # disabling a parent stops an owner too
     assert teahouse.request("OPTIONS", "/pots/green", asked).status == "403 Forbidden"
 
 
@@ -245,7 +245,7 @@ def test_minting_and_revoking_have_the_platforms_own_answers(teahouse: Platform)
         ("GET /pots/**", "BREW /pots/{which}", '"BREW /pots/{which}" matches the same requests as another route'),
         ("{prefix}:{secret}", "{secret}:{prefix}", "key.template: needs {prefix} before {secret}"),
         ("{prefix}:{secret}", "{prefix}", "key.template: needs {secret} exactly once"),
-        ("~{env}.{prefix}", "{env}{prefix}", None),  # tags of one length can be told apart anywhere
+        ("~{env}.{prefix}", "{env}{prefix}", None),  # tags of one length can be distinguished anywhere
         ('plans = ["gold"]', 'plans = ["silver"]', 'scopes.list."brew:rare".plans: "silver" is not known'),
         ('implies = ["brew:*"]', 'implies = ["brewer"]', 'scopes.list.brewer.implies: "brewer" matches no other scope'),
         ('list."brew:green" = {}', 'list."brew:green" = { excludes = ["brew:green"] }', "excludes: unknown key"),
@@ -270,7 +270,7 @@ def test_minting_and_revoking_have_the_platforms_own_answers(teahouse: Platform)
         ('name = "teahouse"', 'name = "teahouse', "it is not TOML"),
     ],
 )
-def test_a_fault_in_its_file_is_told_with_its_place(cli: Cli, before: str, after: str, fault: str | None):
+def test_a_fault_in_its_file_is_reported_with_its_place(cli: Cli, before: str, after: str, fault: str | None):
     assert before in TEAPOT
     file = profile(cli.home, TEAPOT.replace(before, after, 1))
 

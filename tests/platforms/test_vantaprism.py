@@ -209,7 +209,7 @@ def test_without_either_header_every_protected_endpoint_answers_api_key_required
     assert vantaprism.request("GET", path) == Response("401 Unauthorized", CHALLENGE, body, 10)
 
 
-def test_the_answer_without_a_key_stands_on_the_wire_as_the_page_has_it(vantaprism: Platform):
+def test_the_answer_without_a_key_is_on_the_wire_as_the_page_has_it(vantaprism: Platform):
     assert vantaprism.send("GET", "/v1/account", {}, "--http").out_bytes == (
         b"HTTP/1.1 401 Unauthorized\r\n"
         b"Content-Type: application/json\r\n"
@@ -375,7 +375,7 @@ def test_a_key_of_a_disabled_account_is_403_customer_inactive(vantaprism: Platfo
     assert account(vantaprism, api_key(key)).status == "200 OK"
 
 
-def test_no_state_of_a_key_is_told_to_who_does_not_have_its_secret(vantaprism: Platform):
+def test_no_state_of_a_key_is_disclosed_without_its_secret(vantaprism: Platform):
     key = vantaprism.mint("--owner", "acme")
     vantaprism.cli("revoke", key["prefix"], check=0)
     vantaprism.cli("owner", "disable", "acme", check=0)

@@ -301,7 +301,7 @@ def test_a_key_in_the_query_string_is_refused(vantax: Platform):
 
 
 def test_a_key_that_is_valid_no_more_returns_401(vantax: Platform):
-    """Assumed: the document does not tell revoked, expired and locked keys from invalid ones."""
+    """Assumed: the document does not distinguish revoked, expired and locked keys from invalid ones."""
     revoked, expired, locked = (vantax.mint("--owner", "north-shop") for _ in range(3))
     vantax.cli("revoke", revoked["prefix"], check=0)
     set_key(vantax.cli, expired["prefix"], expires_at=1)

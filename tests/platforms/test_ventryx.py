@@ -96,7 +96,7 @@ def test_the_key_is_passed_as_a_bearer_token_alone(ventryx: Platform):
 
 
 @pytest.mark.parametrize("environment", ["live", "test"])
-def test_production_keys_and_sandbox_keys_are_told_apart_by_their_beginning(ventryx: Platform, environment: str):
+def test_production_keys_and_sandbox_keys_are_distinguished_by_their_beginning(ventryx: Platform, environment: str):
     key = ventryx.mint("--owner", "acme", "--env", environment)
 
     assert key["environment"] == environment

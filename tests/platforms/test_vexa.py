@@ -52,7 +52,7 @@ def told(response: Response) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("header", ["X-API-Key", "x-api-key", "X-Api-Key"])
-def test_the_key_stands_in_the_x_api_key_header(vexa: Platform, header: str):
+def test_the_key_is_in_the_x_api_key_header(vexa: Platform, header: str):
     key, _ = minted(vexa)
 
     assert vexa.request("POST", "/bots", {header: key}).status == "200 OK"
@@ -289,7 +289,7 @@ def test_a_prefix_of_no_recognised_scope_is_rejected(vexa: Platform):
     assert told(vexa.request("GET", "/meetings", {"X-API-Key": key.replace("vxa_bot_", "vxa_admin_")})) == INVALID
 
 
-def test_the_primary_scope_stands_in_the_key_and_stays(vexa: Platform):
+def test_the_primary_scope_is_in_the_key_and_stays(vexa: Platform):
     _, prefix = minted(vexa, "--scope", "bot,tx")
 
     refused(vexa.cli, "scope", prefix, "--remove", "bot", code=4, says="bot is the primary scope")
@@ -366,7 +366,7 @@ def test_401_invalid_api_key_for_a_revoked_key(vexa: Platform):
 
 
 def test_401_invalid_api_key_for_a_locked_key_and_a_disabled_user(vexa: Platform):
-    """Assumed: they are told like revoked keys."""
+    """Assumed: they are answered like revoked keys."""
     key, prefix = minted(vexa)
     vexa.cli("lock", prefix, check=0)
     assert told(vexa.request("POST", "/bots", {"X-API-Key": key})) == INVALID

@@ -144,7 +144,7 @@ def test_changing_a_resource_needs_its_write_scope(voxpria: Platform, resource: 
 
 
 @pytest.mark.parametrize("resource", READ_ONLY)
-def test_a_read_only_resource_has_no_write_scope_and_nobody_changes_it(voxpria: Platform, resource: str):
+def test_a_read_only_resource_has_no_write_scope_and_no_key_changes_it(voxpria: Platform, resource: str):
     everything = voxpria.mint("--owner", "acme", "--scope", EVERYTHING)
 
     refused = voxpria.cli("mint", "--owner", "acme", "--scope", f"{resource}:write", check=2)
@@ -347,7 +347,7 @@ def test_the_limit_is_included_in_every_answer_once_a_key_is_proven(voxpria: Pla
 # ── beside the page ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_gateway_is_told_who_asks_and_what_a_client_may_not_say(voxpria: Platform):
+def test_a_gateway_gets_the_identity_and_what_to_drop_from_the_request(voxpria: Platform):
     key = voxpria.mint("--owner", "acme", "--scope", "calls:read,agents:read")
     forged = {"X-Account-Id": "own_other", "X_Account_Id": "own_other", "X-Key-Scopes": "contacts:write"}
 

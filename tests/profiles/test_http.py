@@ -21,7 +21,7 @@ def rules(**http: Any) -> HttpRules:
 
 
 def faults(http: object) -> tuple[str, ...]:
-    """Return what is wrong, as `profile check` and `init` tell it."""
+    """Return what is wrong, as `profile check` and `init` report it."""
     with pytest.raises(ProfileInvalid) as error:
         read_profile(document(scopes=SCOPES, owners=OWNERS, http=http), source="x.toml", also=read_http)
     assert error.value.message.startswith("x.toml is not a valid profile")
@@ -64,7 +64,7 @@ def test_everything_that_is_said_is_read():
     )
 
 
-def test_an_answer_may_be_that_of_another_code_wherever_it_stands():
+def test_an_answer_may_be_that_of_another_code_in_any_order():
     read = rules(responses={"KEY_REVOKED": {"same_as": "KEY_EXPIRED"}, "KEY_EXPIRED": {"body": "1"}})
 
     assert read.responses["KEY_REVOKED"] == read.responses["KEY_EXPIRED"] == Response(401, {}, "1")
@@ -223,11 +223,11 @@ FAULTS: list[tuple[object, str]] = [
 
 
 @pytest.mark.parametrize(("http", "fault"), FAULTS)
-def test_a_fault_is_told_with_its_path(http: object, fault: str):
+def test_a_fault_is_reported_with_its_path(http: object, fault: str):
     assert any(fault in told for told in faults(http)), faults(http)
 
 
-def test_faults_of_http_are_told_together_with_all_others():
+def test_faults_of_http_are_reported_together_with_all_others():
     data = document(http=route("get /a") | {"unmatched": "x"}, ids={"key": "x"})
 
     with pytest.raises(ProfileInvalid) as error:

@@ -235,7 +235,7 @@ UNKNOWN_KEYS = [
 
 
 @pytest.mark.parametrize(("path", "fault"), UNKNOWN_KEYS, ids=[path for path, _ in UNKNOWN_KEYS])
-def test_a_key_that_means_nothing_is_told_with_its_path_and_the_nearest(path: str, fault: str):
+def test_a_key_that_means_nothing_is_reported_with_its_path_and_the_nearest(path: str, fault: str):
     [told] = faults(changed(path, 1))
 
     assert told.startswith(fault)
@@ -276,7 +276,7 @@ WRONG_TYPES = [
 
 
 @pytest.mark.parametrize(("path", "value", "fault"), WRONG_TYPES)
-def test_a_value_of_the_wrong_type_is_told_with_its_path(path: str, value: object, fault: str):
+def test_a_value_of_the_wrong_type_is_reported_with_its_path(path: str, value: object, fault: str):
     assert any(told.startswith(fault) for told in faults(changed(path, value)))
 
 
@@ -349,7 +349,7 @@ CONTRADICTIONS = [
 
 
 @pytest.mark.parametrize(("path", "value", "fault"), CONTRADICTIONS)
-def test_a_value_that_cannot_be_meant_is_told_with_its_path(path: str, value: object, fault: str):
+def test_a_value_that_cannot_be_meant_is_reported_with_its_path(path: str, value: object, fault: str):
     assert any(fault in told for told in faults(changed(path, value)))
 
 
@@ -370,7 +370,7 @@ def test_a_scope_tag_in_the_template_needs_a_scope_with_a_tag():
     assert faults(data) == ("key.template: has {scope}, and no environment or scope has a tag for it",)
 
 
-def test_every_fault_is_told_at_once_each_with_its_path():
+def test_every_fault_is_reported_at_once_each_with_its_path():
     single = [
         ("descripton", 1),
         ("key/fields/prefix/lenght", 1),
@@ -402,7 +402,7 @@ def test_every_fault_is_told_at_once_each_with_its_path():
     assert len(told) >= len(single)
 
 
-def test_an_empty_profile_is_told_what_is_missing_each_thing_once():
+def test_an_empty_profile_reports_what_is_missing_each_thing_once():
     told = faults({})
 
     assert [one.split(": ")[0] for one in told] == [
@@ -478,7 +478,7 @@ def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, content: bytes, fa
     assert len(error.value.message) < 1000
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path):
+def test_a_file_that_is_not_there_is_reported(tmp_path: Path):
     with pytest.raises(NotFound) as error:
         load_profile(f"{tmp_path}/none.toml")
 
@@ -489,7 +489,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path):
     ("name", "near"),
     [("standrad", 'did you mean "standard"?'), ("zzz", "keyctl profile list"), ("", "keyctl profile list")],
 )
-def test_an_unknown_preset_is_told_with_the_nearest(name: str, near: str):
+def test_an_unknown_preset_is_reported_with_the_nearest(name: str, near: str):
     with pytest.raises(NotFound) as error:
         load_profile(name)
 

@@ -17,7 +17,7 @@ from tests.stores import ACTOR, CHEAP, NOW, Opened, new_store
 
 @pytest.fixture
 def opened(open_new: Callable[[], Opened]) -> Opened:
-    """An open store, empty, on a clock that stands still."""
+    """An open store, empty, on a clock that does not move."""
     return open_new()
 
 

@@ -119,7 +119,7 @@ def test_a_reader_that_a_commit_blocks_says_so(store: Cli, args: list[str]):
     other.close()
 
 
-def test_wait_may_stand_in_the_environment(store: Cli):
+def test_wait_may_be_in_the_environment(store: Cli):
     other = hold(default_store(store))
     start = time.monotonic()
 

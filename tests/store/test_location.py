@@ -37,7 +37,7 @@ def test_a_path_and_its_url_name_the_same_file(text: str, file: str, tmp_path: P
 @pytest.mark.parametrize(
     "text", ["mysql://root:hunter2@db/keys", "://x", "SQLITE:///x", "http://hunter2@x", "sqlite3:///x"]
 )
-def test_an_unknown_scheme_is_refused_and_only_the_scheme_is_told(text: str):
+def test_an_unknown_scheme_is_refused_and_only_the_scheme_is_reported(text: str):
     with pytest.raises(UsageError) as error:
         StoreLocation.parse(text)
 
@@ -54,7 +54,7 @@ def test_a_sqlite_url_without_a_path_is_refused(text: str):
     assert "three slashes" in error.value.hint
 
 
-def test_the_home_of_nobody_is_refused():
+def test_the_home_of_an_unknown_user_is_refused():
     with pytest.raises(UsageError) as error:
         StoreLocation.parse("~no-such-user/keys.db")
 

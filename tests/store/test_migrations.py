@@ -115,7 +115,7 @@ def test_a_store_whose_creation_fails_is_not_there(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("failing_migration")
-def test_a_creation_that_fails_leaves_an_empty_file_of_somebody_elses_alone(tmp_path: Path):
+def test_a_creation_that_fails_leaves_an_empty_file_that_was_there_before(tmp_path: Path):
     file = tmp_path / "keys.db"
     file.touch()
 
@@ -139,7 +139,7 @@ def test_an_upgrade_that_fails_leaves_the_store_as_it_was(opened: Opened, failin
 
 
 def test_a_creation_that_found_the_store_busy_does_not_take_the_file_away(tmp_path: Path):
-    """Whoever keeps it busy may have put a store there meanwhile."""
+    """The process that keeps it busy may have put a store there meanwhile."""
     file = tmp_path / "keys.db"
     location = StoreLocation.of_file(file)
     original = schema._make_file
@@ -224,7 +224,7 @@ def test_a_database_with_other_tables_is_not_taken_over(tmp_path: Path):
 
 
 def test_a_store_of_schema_0001_is_still_read(tmp_path: Path):
-    """The dump was made by the first version; tests/store/golden.py tells what it holds."""
+    """The dump was made by the first version; tests/store/golden.py says what it holds."""
     file = tmp_path / "golden.db"
     connection = sqlite3.connect(file)
     connection.executescript((DATA / "store-0001.sql").read_text())

@@ -182,7 +182,7 @@ def test_an_older_and_a_newer_schema(store: Cli, place: str, version: str, says:
         refused(store, *command, stdin=KEY, code=6, says=[f"has schema {version}", says])
 
 
-def test_a_table_of_somebody_elses_is_left_alone(cli: Cli, empty_schema: str):
+def test_a_table_of_another_program_is_not_changed(cli: Cli, empty_schema: str):
     postgres.run(empty_schema, "create table keys (id int); create table orders (id int)")
     cli.env["KEYCTL_STORE"] = empty_schema
 
@@ -385,7 +385,7 @@ def test_a_store_is_not_created_on_a_server_that_is_read_only(cli: Cli, empty_sc
     out_of_reach(cli, "init", env=env, says="the server is read-only")
 
 
-# ── a commit whose outcome nobody was told ───────────────────────────────────────────────────────────────────────────
+# ── a commit whose outcome was not reported ─────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("args", [["mint"], ["mint", "--out", "key.txt"], ["owner", "add", "acme"]], ids=" ".join)
@@ -464,7 +464,7 @@ def test_a_transaction_that_another_one_was_before_runs_again(opened: Opened, st
     assert len(tries) == 4
 
 
-def test_what_always_collides_is_told_in_the_end(opened: Opened):
+def test_what_always_collides_is_reported_in_the_end(opened: Opened):
     tries = []
 
     def work(connection: Connection) -> None:
@@ -650,7 +650,7 @@ def test_what_only_reads_sees_one_state_and_cannot_write(opened: Opened):
 
 
 def tables_of(place: str) -> dict[str, Any]:
-    """Everything about the tables of a schema that the engine can tell."""
+    """Everything about the tables of a schema that the engine can report."""
     database = Database(StoreLocation.parse(place))
     with database.read() as connection:
         inspector = inspect(connection)

@@ -102,7 +102,7 @@ def test_it_writes_nothing_and_opens_nothing_else(filled: SimpleNamespace):
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in filled.path.parent.iterdir()} == before
 
 
-def test_a_store_in_a_folder_that_nobody_may_write_to_can_be_read(filled: SimpleNamespace):
+def test_a_store_in_a_read_only_folder_can_be_read(filled: SimpleNamespace):
     filled.opened.store.close()
     filled.path.chmod(0o444)
     filled.path.parent.chmod(0o555)
@@ -152,7 +152,7 @@ def test_what_is_not_there_is_not_made(tmp_path: Path):
         (b"SQLite format 3\0" + bytes(4080), "database"),
     ],
 )
-def test_a_file_that_is_no_store_is_told_as_such(tmp_path: Path, content: bytes, message: str):
+def test_a_file_that_is_no_store_is_reported_as_such(tmp_path: Path, content: bytes, message: str):
     path = tmp_path / "strange.db"
     path.write_bytes(content)
 
@@ -163,7 +163,7 @@ def test_a_file_that_is_no_store_is_told_as_such(tmp_path: Path, content: bytes,
     assert path.read_bytes() == content
 
 
-def test_a_truncated_store_is_told_as_damaged(filled: SimpleNamespace):
+def test_a_truncated_store_is_reported_as_damaged(filled: SimpleNamespace):
     filled.opened.store.close()
     whole = filled.path.read_bytes()
     filled.path.write_bytes(whole[: len(whole) // 3])
