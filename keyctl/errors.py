@@ -6,11 +6,11 @@ KeyctlError                 1
 ├── Refused                 4   a conflict, a policy, something still in use
 ├── StoreUnavailable        5   there is no store, or it cannot be reached, read or written
 │   └── StoreBusy           5   another process is writing to it
+├── VerifierBusy            5   no core was free to hash a key
 ├── ConfigurationInvalid    6   configuration file or schema
 │   └── ProfileInvalid      6   with every fault, each with its path
 ├── NotAuthorised           7   the admin token is wrong or missing
 ├── Aborted                 8   answered "no" at a prompt
-├── VerifierBusy            5   no core was free to hash a key
 ├── CheckFailed             9   a check found something
 ├── BundleUntrusted        20   a bundle that cannot be trusted
 └── NotDelivered           21   the answer could not be written; a new key is then revoked

@@ -43,7 +43,7 @@ def ask(context: CommandContext, records: Sequence[KeyRecord], verb: str) -> Non
     if len(records) > 20:
         context.output.note(f"… and {len(records) - 20:,} more")
     what = records[0].key.prefix if len(records) == 1 else f"{len(records):,} keys"
-    context.output.confirm(f"{verb} {what}", yes=False)
+    context.output.confirm(f"{verb} {what}")
 
 
 def report(

@@ -118,10 +118,8 @@ class Output:
         if error.hint:
             _to_stderr(f"keyctl: hint: {visible(error.hint)}")
 
-    def confirm(self, question: str, *, yes: bool) -> None:
+    def confirm(self, question: str) -> None:
         """Ask at a terminal. Raises Aborted unless the answer is yes, Refused if there is no terminal."""
-        if yes:
-            return
         if sys.stdin is None or not sys.stdin.isatty():
             raise Refused(f"confirmation required: {question}", hint="standard input is not a terminal: add --yes")
         from keyctl.cli.terminal import ask

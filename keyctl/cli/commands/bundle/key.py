@@ -34,7 +34,4 @@ def show_key(
     signing_key = SigningKey.create(path) if create else SigningKey.load(path)
     if create:
         context.output.note(f"the private key is in {path}: keep a backup in a safe place")
-    if context.output.json:
-        context.output.answer_json({"public_key": signing_key.public_text, "file": str(path)})
-    else:
-        context.output.answer(signing_key.public_text)
+    context.output.result(signing_key.public_text, {"public_key": signing_key.public_text, "file": str(path)})

@@ -39,7 +39,4 @@ def set_hash(
         elif dry_run:
             output.note(f"would hash new keys with {wanted}: nothing was changed")
     present = str(context.store.hash_parameters)
-    if output.json:
-        output.answer_json({"hash": present})
-    else:
-        output.answer(present)
+    output.result(present, {"hash": present})

@@ -33,7 +33,4 @@ def upgrade(
     before, after = schema.upgrade(context.database)
     if before == after:
         context.output.note("the schema is already up to date: nothing was changed")
-    if context.output.json:
-        context.output.answer_json({"store": str(context.location), "before": before, "after": after})
-    else:
-        context.output.answer(f"schema {after}")
+    context.output.result(f"schema {after}", {"store": str(context.location), "before": before, "after": after})

@@ -25,7 +25,7 @@ def check(
     output = context_of(ctx).output
     profile = load_profile(name)
     example = example_prefix(profile)
-    if output.json:
-        output.answer_json({"valid": True, "name": profile.name, "example": example})
-    else:
-        output.answer(f"{profile.name}: no faults; its keys look like {example}")
+    output.result(
+        f"{profile.name}: no faults; its keys look like {example}",
+        {"valid": True, "name": profile.name, "example": example},
+    )
