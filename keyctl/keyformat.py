@@ -151,24 +151,11 @@ class KeyFormat:
         return math.prod([len(self.prefix.characters)] * self.prefix.length)
 
     @cached_property
-    def prefix_pattern(self) -> re.Pattern[str]:
-        """Matches a whole prefix."""
-        return re.compile(self._expression(stop_at="secret"), re.ASCII)
-
-    @cached_property
     def exposed_pattern(self) -> re.Pattern[str]:
         """Finds a prefix followed by the start of a secret: a key, whole or truncated, in upper or lower case."""
-        head, rest = self._expression(stop_at="secret"), self._after_prefix()
+        head, rest = self._expression(prefix_only=True), self._after_prefix()
         more = re.escape(rest[0]) if rest else _character_class(self.secret.characters)
         return re.compile(f"{re.sub(r'[?]P<[a-z]+>', '?:', head)}{more}.*", re.ASCII | re.IGNORECASE | re.DOTALL)
-
-    def tags_of_prefix(self, prefix: str) -> tuple[str | None, str | None]:
-        """Return the environment and scope tags of a whole prefix. Raises MalformedKey."""
-        match = self.prefix_pattern.fullmatch(prefix)
-        if not match:
-            raise MalformedKey("malformed")
-        found = match.groupdict()
-        return found.get("env"), found.get("scope")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the format as JSON values. The store keeps it when its profile changes to another."""
@@ -282,7 +269,7 @@ class KeyFormat:
     def _pattern(self) -> re.Pattern[str]:
         return re.compile(self._expression(), re.ASCII)
 
-    def _expression(self, stop_at: str | None = None) -> str:
+    def _expression(self, *, prefix_only: bool = False) -> str:
         expression = ""
         for kind, value in self._parts:
             if kind == "text":
@@ -292,7 +279,7 @@ class KeyFormat:
             else:
                 random = self._random_field(value)
                 expression += f"(?P<{value}>{_character_class(random.characters)}{{{random.length}}})"
-            if stop_at == "secret" and (kind, value) == ("field", "prefix"):
+            if prefix_only and (kind, value) == ("field", "prefix"):
                 break
         return expression
 

@@ -334,23 +334,6 @@ def test_no_repr_holds_the_secret(key_format: KeyFormat):
 
 
 @every_format
-def test_the_prefix_contains_the_tags(key_format: KeyFormat):
-    for env, scope in combinations(key_format):
-        made = key_format.generate(1, env=env, scope=scope)[0]
-
-        assert key_format.prefix_pattern.fullmatch(made.prefix)
-        assert key_format.tags_of_prefix(made.prefix) == (env, scope)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "kc_live_", "kc_live_0123456789A", "kc_live_0123456789AB_", TEXT, "key_01JZ", "kc"]
-)
-def test_a_text_that_is_no_whole_prefix_has_no_tags(text: str):
-    with pytest.raises(MalformedKey):
-        STANDARD.tags_of_prefix(text)
-
-
-@every_format
 def test_a_key_is_found_in_other_text_whole_cut_short_or_in_another_case(key_format: KeyFormat):
     env, scope = combinations(key_format)[-1]
     made = key_format.generate(1, env=env, scope=scope)[0]
