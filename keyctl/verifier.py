@@ -181,7 +181,7 @@ class Verifier:
 
         Args:
             path: The bundle.
-            trust: Public keys of trusted signers, each as `KEY`, or as `STORE-ID:KEY` to trust it for one store.
+            trust: Public keys of trusted signers: `PUBLIC-KEY`, or `STORE-ID:PUBLIC-KEY` for one store alone.
             max_age: The greatest age of the bundle; None is what its signer allows.
             options: `clock`, `timer`, `cache_size` and `max_wait` of the class.
 
