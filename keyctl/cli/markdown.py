@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from textwrap import indent
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
-from rich.console import Console, ConsoleOptions, JustifyMethod
-from rich.markdown import CodeBlock, Markdown, MarkdownElement, TableDataElement
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.markdown import CodeBlock, Markdown, MarkdownElement, TableElement
+from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
+
+from keyctl.cli.table_layout import labelled, widths
+
+_BETWEEN = 2  # columns between those of a table
+_INDENT = 2
 
 
 class _Code(CodeBlock):
@@ -19,12 +27,27 @@ class _Code(CodeBlock):
         yield Text(indent(str(self.text).rstrip(), "    "), no_wrap=True, overflow="ignore")
 
 
-class _Cell(TableDataElement):
-    """A cell of a table. What does not fit is wrapped; Rich would truncate it."""
+class _Table(TableElement):
+    """A table in which no word is broken. Where that does not fit, each row is a list of its cells."""
 
-    def __init__(self, justify: JustifyMethod) -> None:
-        super().__init__(justify)
-        self.content.overflow = "fold"
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        header, body = cast(Any, self.header), cast(Any, self.body)
+        head, *rows = [[cell.content for cell in row.cells] for row in (header.row, *body.rows)]
+        plain = [[cell.plain for cell in row] for row in (head, *rows)]
+        fitting = widths(plain, options.max_width - _BETWEEN * (len(head) - 1))
+        if fitting is None:
+            for row, texts in zip(rows, plain[1:], strict=True):
+                yield Text.assemble(row[0], justify="left")
+                for label, place in labelled(plain[0], texts):
+                    yield Padding(Text.assemble(label, row[place], justify="left"), (0, 0, 0, _INDENT))
+            return
+        style = "markdown.table.header"
+        table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, collapse_padding=True, header_style=style)
+        for heading, width in zip(head, fitting, strict=True):
+            table.add_column(heading, width=width)
+        for row in rows:
+            table.add_row(*row)
+        yield table
 
 
 class _Markdown(Markdown):
@@ -32,8 +55,7 @@ class _Markdown(Markdown):
         **Markdown.elements,
         "fence": _Code,
         "code_block": _Code,
-        "th_open": _Cell,
-        "td_open": _Cell,
+        "table_open": _Table,
     }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 FOLDER = Path(__file__).parent.parent / "help"
-_LINK = re.compile(r"\[([^\]]+)\]\(([a-z-]+)\.md(?:#[^)]*)?\)")
+_LINK = re.compile(r"\[([^\]]+)\]\((?:([a-z-]+)\.md)?(?:#[^)]*)?\)")
 
 
 class Topic(NamedTuple):
@@ -35,5 +35,8 @@ def read_topic(name: str) -> Topic:
 
 
 def with_typed_links(text: str) -> str:
-    """Return Markdown whose links to other topics say what to type: a terminal cannot follow them."""
-    return _LINK.sub(r"\1 (`keyctl help \2`)", text)
+    """Return Markdown whose links to other topics say what to type: a terminal cannot follow them.
+
+    A link within the topic becomes its text.
+    """
+    return _LINK.sub(lambda link: link[1] + (f" (`keyctl help {link[2]}`)" if link[2] else ""), text)

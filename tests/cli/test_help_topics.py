@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from keyctl.cli.commands import HELP_LINES, SECTIONS, below
+from keyctl.cli.markdown import render
 from keyctl.cli.topics import FOLDER, topic_names, with_typed_links
 from tests.cli.helpers import closed_pipe, full_disk, refused
+from tests.documents.pages import broken_in, topic
 from tests.runner import Cli
 
 LONG = "profiles"  # a topic of more than one screen
@@ -100,12 +102,37 @@ def test_without_colours_a_topic_has_none(cli: Cli):
 
 
 def test_links_between_topics_say_what_to_type():
-    text = "See [the admin token](admin-token.md), [rules](profiles.md#rules) and [a site](https://a.example/x.md)."
+    text = "[the admin token](admin-token.md), [rules](profiles.md#rules), [below](#below), [a site](https://a.example/x.md)"
 
     assert with_typed_links(text) == (
-        "See the admin token (`keyctl help admin-token`), rules (`keyctl help profiles`) "
-        "and [a site](https://a.example/x.md)."
+        "the admin token (`keyctl help admin-token`), rules (`keyctl help profiles`), below, "
+        "[a site](https://a.example/x.md)"
     )
+
+
+@pytest.mark.parametrize("width", [40, 80])
+@pytest.mark.parametrize("name", topic_names())
+def test_no_word_of_a_table_is_broken(name: str, width: int):
+    shown = render(with_typed_links(text_of(name)), width=width, color=False)
+
+    assert broken_in(shown, topic(name), longest=width - 2) == []
+
+
+def test_a_table_that_does_not_fit_is_a_list():
+    text = "| code | name | |\n| --: | --- | --- |\n| 7 | `NOT_AUTHORISED` | the admin token is wrong |\n| 8 | | |\n"
+
+    assert render(text, width=60, color=False).splitlines()[1:] == [
+        "code  name",
+        f"{'─' * 46}",
+        "   7  NOT_AUTHORISED  the admin token is wrong",
+        "   8",
+    ]
+    assert render(text, width=40, color=False).splitlines()[1:] == [
+        "7",
+        "  name: NOT_AUTHORISED",
+        "  the admin token is wrong",
+        "8",
+    ]
 
 
 def test_what_does_not_fit_goes_through_the_pager(cli: Cli, pager: Path):

@@ -47,6 +47,13 @@ def code_spans(page: Path) -> list[str]:
     return [span.replace(r"\|", "|") for span in re.findall(r"`([^`\n]+)`", text)]
 
 
+def broken_in(shown: str, page: Path, longest: int = 80) -> list[str]:
+    """Return the words of code in tables that are not whole where the page is shown. Longer ones may be broken."""
+    rows = [row.replace(r"\|", "|") for row in page.read_text().splitlines() if row.startswith("| ")]
+    words = {word for row in rows for span in re.findall(r"`([^`]+)`", row) for word in span.split()}
+    return [word for word in words if len(word) <= longest and not re.search(rf"{re.escape(word)}(?!\w)", shown)]
+
+
 def lines_of_shell(page: Path) -> list[str]:
     """Return every command line that a page holds, run or only mentioned."""
     scripts = [line for block in fenced(page, "sh") for line in block.replace("\\\n", "").splitlines() if line]
