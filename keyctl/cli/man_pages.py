@@ -17,9 +17,11 @@ from typer import core
 from keyctl import __version__
 from keyctl.cli.app import app
 from keyctl.cli.commands import HELP_LINES, SECTIONS, below
+from keyctl.cli.table_layout import labelled, least_widths
 from keyctl.cli.topics import Topic, read_topic, topic_names
 
-_WIDE = 24  # characters: a column of a table with longer cells is wrapped
+_ROOM = 71  # columns of text on a terminal of 80
+_BETWEEN = 3  # columns between those of a table
 _TOPIC_LINK = re.compile(r"([a-z-]+)\.md(?:#.*)?")
 
 
@@ -159,13 +161,28 @@ def _table(tokens: Iterator[Token]) -> list[str]:
             rows.append([])
         elif token.type == "inline":
             rows[-1].append(_spans(token.children))
-    wide = [max(map(len, column)) > _WIDE for column in zip(*rows, strict=True)]
-    styles = ["lx" if one else "l" for one in wide]
+    plain = [[_plain(cell) for cell in row] for row in rows]
+    least = least_widths(plain)
+    wrapped = [width < max(map(len, column)) for width, column in zip(least, zip(*plain, strict=True), strict=True)]
+    equal = max((width for width, one in zip(least, wrapped, strict=True) if one), default=0)  # as tbl makes them
+    needed = sum(equal if one else width for width, one in zip(least, wrapped, strict=True))
+    if needed + _BETWEEN * (len(least) - 1) > _ROOM:
+        return _list_of_rows(rows)
+    styles = ["lx" if one else "l" for one in wrapped]
     lines = [".TS", f"{' '.join(style.replace('l', 'lb') for style in styles)}", f"{' '.join(styles)}."]
     for row in rows:
-        cells = [f"T{{\n{cell}\nT}}" if one and cell else cell for cell, one in zip(row, wide, strict=True)]
+        cells = [f"T{{\n{cell}\nT}}" if one and cell else cell for cell, one in zip(row, wrapped, strict=True)]
         lines.append("\t".join(cells))
     return [*lines, ".TE"]
+
+
+def _list_of_rows(rows: list[list[str]]) -> list[str]:
+    head, *others = rows
+    lines: list[str] = []
+    for row in others:
+        cells = [f"{label}{row[place]}" for label, place in labelled(head, row)]
+        lines += _item(row[0], "\n.br\n".join(cells))
+    return lines
 
 
 def _spans(tokens: Iterable[Token] | None) -> str:
@@ -198,7 +215,8 @@ def _head(name: str, section: int, summary: str) -> list[str]:
     return [
         "'\\\" t",  # it may hold tables
         f'.TH {name.upper()} {section} "" "apikeyctl {__version__}" "keyctl"',
-        ".nh",
+        ".nh",  # hyphens would break the names of commands and options; groff sets them again at each heading, by HY
+        ".nr HY 0",
         ".ad l",
         *_section("Name", f"{_text(name)} \\- {_text(said)}"),
     ]
@@ -234,6 +252,11 @@ def _text(text: str) -> str:
     escaped = text.replace("\\", r"\e").replace("-", r"\-").replace("'", r"\(aq").replace("`", r"\(ga")
     escaped = escaped.replace("^", r"\(ha").replace("~", r"\(ti")
     return rf"\&{escaped}" if escaped.startswith(".") else escaped
+
+
+def _plain(text: str) -> str:
+    """Return what a reader sees of escaped text."""
+    return re.sub(r"\\\((?:aq|ga|ha|ti)|\\[-e]", "-", re.sub(r"\\f.|\\&", "", text))
 
 
 def _finish(lines: Iterable[str]) -> str:
