@@ -1,4 +1,4 @@
-"""Measures every pair in turn, and prints the table as Markdown."""
+"""Measures every pair in turn, and prints a table as Markdown for each peer."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,11 +34,13 @@ class Pair(NamedTuple):
 
 def main() -> None:
     quick = os.environ.get("QUICK", "") not in {"", "0"}
-    print("| what | keyctl | instead | | times as fast | |\n| --- | ---: | --- | ---: | ---: | --- |")
     with tempfile.TemporaryDirectory(prefix="keyctl-bench-") as folder:
-        for pair in _pairs(Path(folder)):
-            result = measure(Row(pair.what, 1.0, pair.ours, pair.theirs, 3 if quick else 5, by="wall"))
-            print(_line(pair, result), flush=True)
+        for peer, pairs in groupby(_pairs(Path(folder)), key=lambda pair: pair.peer):
+            print(f"\nBeside {peer}:\n")
+            print("| what | keyctl | other | ratio | note |\n| --- | ---: | ---: | ---: | --- |")
+            for pair in pairs:
+                result = measure(Row(pair.what, 1.0, pair.ours, pair.theirs, 3 if quick else 5, by="wall"))
+                print(_line(pair, result), flush=True)
     print(
         f"\nMedians of runs in turn, on the clock; SQLite stores of {KEYS:,} keys; {os.cpu_count()} cores, Python ",
         end="",
@@ -48,7 +51,7 @@ def main() -> None:
 def _line(pair: Pair, result: Result) -> str:
     ours, theirs = (statistics.median(seconds) for seconds in (result.ours, result.floor))
     faster = f"{theirs / ours:.2g}" if theirs < 10 * ours else f"{theirs / ours:,.0f}"
-    return f"| {pair.what} | {_seconds(ours)} | {pair.peer} | {_seconds(theirs)} | {faster} | {pair.note} |"
+    return f"| {pair.what} | {_seconds(ours)} | {_seconds(theirs)} | {faster} | {pair.note} |"
 
 
 def _seconds(seconds: float) -> str:
@@ -75,12 +78,12 @@ def _pairs(folder: Path) -> Iterator[Pair]:
     cli = [PEERS, HERE / "keyshield_cli.py"]
     mint = keyctl("mint", "--name", "ci", "--store", store, env=env)
     create = command([*cli, "create", "--name", "ci"], env=theirs["none"])
-    yield Pair("create a key, at the shell", "keyshield", mint, create, "its key stands among other text, in a box")
+    yield Pair("create a key, at the shell", "keyshield", mint, create, "its key is printed among other text, in a box")
     listed = keyctl("list", "--quiet", "--limit", "20", "--store", store, env=env)
-    yield Pair("list 20 keys", "keyshield", listed, command([*cli, "list"], env=theirs["none"]), "")
+    yield Pair("list 20 keys, at the shell", "keyshield", listed, command([*cli, "list"], env=theirs["none"]), "")
     verify = keyctl("verify", "--store", store, stdin=key, env=env)
     for delay, note in {
-        "default": "waits 0.1 to 0.3 s on purpose; its key is an argument, which other users can see",
+        "default": "it waits 0.1 to 0.3 s on purpose; its key is an argument, which other users can see",
         "none": "without its wait",
     }.items():
         checked = command([*cli, "verify", shielded_key], env=theirs[delay])
@@ -103,22 +106,22 @@ def _pairs(folder: Path) -> Iterator[Pair]:
         "keyshield",
         hashed,
         service(shielded, shielded_key, "default", "10", "default", "plain"),
-        "as it comes: Argon2id of 64 MiB and 3 passes, the wait, and a write of the last use",
+        "with its defaults: Argon2id of 64 MiB and 3 passes, the wait, and a write of the last use",
     )
     yield Pair(
         "the same",
         "keyshield",
         hashed,
         service(same, same_key, "same", "30", "none", "plain"),
-        "with keyctl's Argon2 parameters and without its wait",
+        "with keyctl's Argon2id parameters and without its wait; it still writes the last use",
     )
     remembered = again("remembered", 20_000, store, key)
     yield Pair(
         "verify a key seen before",
-        "keyshield, cached",
+        "keyshield",
         remembered,
         service(same, same_key, "same", "100", "none", "cached"),
-        "without its wait; it still writes the last use, on every call",
+        "cached, without its wait; it still writes the last use, on every call",
     )
     django = folder / "django.db"
     django_key = _output([PEERS, HERE / "drf.py", "make", django, str(KEYS)], env=env)
@@ -128,15 +131,15 @@ def _pairs(folder: Path) -> Iterator[Pair]:
         "djangorestframework-api-key",
         again("hashed", 5_000, sha256, sha256_key),
         is_valid,
-        "keyctl's `sha256` scheme, salted, beside its SHA-512, unsalted",
+        "the `sha256` scheme, salted, beside its SHA-512, unsalted",
     )
-    yield Pair("verify a key seen before", "djangorestframework-api-key", remembered, is_valid, "it remembers none")
+    yield Pair("verify a key seen before", "djangorestframework-api-key", remembered, is_valid, "it has no cache")
     yield Pair(
         "verify, hashing, in a process",
         "djangorestframework-api-key",
         hashed,
         is_valid,
-        "slower on purpose: Argon2id beside one SHA-512; see the `sha256` scheme above",
+        "slower on purpose: Argon2id beside one SHA-512; the `sha256` row above compares like with like",
     )
 
 
