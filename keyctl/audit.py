@@ -1,8 +1,10 @@
 """The audit log's hash chain, and the state of every key and owner that follows from it. Pure.
 
 Each event's hash is the SHA-256 of the previous hash and the event's own canonical JSON, so that no event can be
-altered, removed or moved without breaking every later one. An event records what was set: replaying all of them gives
-the state that the store must have. Events never contain secrets or PHC strings; of a PHC string, only its SHA-256.
+altered, removed or moved without breaking every later one. An event records what was set, and what that was before:
+replaying all of them gives the state that the store must have. What was before is compared and never taken over, so
+that a change cannot hide that a row was altered. Events never contain secrets or PHC strings; of a PHC string, only its
+SHA-256.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ Entry = dict[str, Any]  # how an event names a key
 GENESIS = "0" * 64
 KEYS_PER_EVENT = 1000
 _CONTEXT = "keyctl-audit-v1"
+_MINTED, _REHASHED, _OWNER_ADDED = "key.minted", "key.rehashed", "owner.added"
+# What a successor has from the key that it replaces.
+_INHERITED = ("name", "owner_id", "environment", "scopes", "allowed_ips", "metadata")
 # An event has the identity of a row next to its state; use is recorded, not audited.
 _NOT_STATE = {"id", "prefix", "phc", "last_used_at"}
 
@@ -45,11 +50,31 @@ def phc_digest(phc: str) -> str:
 
 
 def key_entry(key: Key, changed: Mapping[str, Any] | None = None) -> Entry:
-    """Return how an event names a key; `changed` is what was set on this key alone."""
+    """Return how an event names a key as it was before; `changed` is what was set on this key alone."""
     entry: Entry = {"id": key.id, "prefix": key.prefix, "hash": phc_digest(key.phc)}
-    if changed:
-        entry["set"] = {name: json_value(value) for name, value in changed.items()}
-    return entry
+    return entry | _changes(key, changed) if changed else entry
+
+
+def rehashed_entry(key: Key, phc: str) -> Entry:
+    """Return how an event names a key whose hash is replaced by `phc`: the only change of a hash that is replayed."""
+    return key_entry(key) | {"hash": phc_digest(phc), "was": {"hash": phc_digest(key.phc)}}
+
+
+def owner_entry(owner: Owner, changed: Mapping[str, Any]) -> Entry:
+    """Return how an event names an owner as it was before; `changed` is what was set."""
+    return {"id": owner.id, "handle": owner.handle, **_changes(owner, changed)}
+
+
+def new_owner_entry(owner: Owner) -> Entry:
+    return {"id": owner.id, "handle": owner.handle, "set": owner_state(owner)}
+
+
+def settings_detail(before: Mapping[str, str], after: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return how an event records the settings `after`, None where one was removed, and what they were before."""
+    return {
+        "settings": {name: _setting_digest(value) for name, value in after.items()},
+        "was": {name: _setting_digest(before.get(name)) for name in after},
+    }
 
 
 class History:
@@ -60,7 +85,7 @@ class History:
         self._hash = GENESIS
         self._keys: dict[str, dict[str, Any]] = {}
         self._owners: dict[str, dict[str, Any]] = {}
-        self._settings: dict[str, str] = {}
+        self._settings: dict[str, str | None] = {}
 
     def follow(self, event: Event) -> str | None:
         """Check and replay the next event, oldest first."""
@@ -71,8 +96,10 @@ class History:
         if event.hash != _digest(event.previous_hash, event.seq, event):
             return f"event {event.seq} was altered: its hash does not match its content"
         self._seq, self._hash = event.seq, event.hash
-        self._replay(event.detail)
-        return None
+        try:
+            return next(self._replay(event), None)
+        except (AttributeError, KeyError, TypeError):
+            return f"event {event.seq} was altered: keyctl writes its detail differently"
 
     def check_head(self, seq: int, digest: str) -> str | None:
         """Compare the end of the log with the head that is stored separately."""
@@ -105,7 +132,7 @@ class History:
 
     def check_setting(self, name: str, value: str | None) -> str | None:
         """Compare one of the store's settings, or None if it is not set, with its history."""
-        if self._settings.get(name) == (None if value is None else phc_digest(value)):
+        if self._settings.get(name) == _setting_digest(value):
             return None
         return f"the store's {name} was altered outside keyctl"
 
@@ -116,14 +143,72 @@ class History:
         for state in self._owners.values():
             yield f"owner {state['handle']} is in the history, but missing from the store"
 
-    def _replay(self, detail: Mapping[str, Any]) -> None:
-        common = detail.get("set", {})
-        for entry in detail.get("keys", ()):
-            state = self._keys.setdefault(entry["id"], {})
-            state |= common | entry.get("set", {}) | {"prefix": entry["prefix"], "hash": entry["hash"]}
-        if "owner" in detail:
-            self._owners.setdefault(detail["owner"]["id"], {}).update(detail["owner"]["set"])
-        self._settings |= detail.get("settings", {})
+    def _replay(self, event: Event) -> Iterator[str]:
+        """Apply what an event set; yield where the state before it, as the event has it, is not what it should be."""
+        common = event.detail.get("set", {})
+        for entry in event.detail.get("keys", ()):
+            changes = common | entry.get("set", {})
+            if event.action == _MINTED:
+                yield from self._create_key(event.seq, entry, changes)
+            else:
+                yield from self._change_key(event, entry, changes)
+        if "owner" in event.detail:
+            yield from self._replay_owner(event, event.detail["owner"])
+        if "settings" in event.detail:
+            before = event.detail.get("was", {})
+            for name in sorted(before):
+                if before[name] != self._settings.get(name):
+                    yield f"the store's {name} was altered outside keyctl before event {event.seq}"
+            self._settings |= event.detail["settings"]
+
+    def _create_key(self, seq: int, entry: Entry, values: Mapping[str, Any]) -> Iterator[str]:
+        if entry["id"] in self._keys:
+            yield f"event {seq} creates key {entry['prefix']} ({entry['id']}), which existed before"
+        replaced = self._keys.get(values.get("replaces") or "")
+        if replaced:
+            inherited, copied = ({name: of.get(name) for name in _INHERITED} for of in (replaced, values))
+            if altered := _difference(inherited, copied):
+                yield _altered_before(seq, "key", replaced["prefix"], altered)
+        self._keys[entry["id"]] = {**values, "prefix": entry["prefix"], "hash": entry["hash"]}
+
+    def _change_key(self, event: Event, entry: Entry, changes: Mapping[str, Any]) -> Iterator[str]:
+        state = self._keys.get(entry["id"])
+        if state is None:
+            yield f"event {event.seq} changes key {entry['prefix']} ({entry['id']}), which no event created"
+            return
+        before = {name: entry[name] for name in ("prefix", "hash")} | entry.get("was", {})
+        after = {name: state[name] for name in ("prefix", "hash")}
+        if event.action == _REHASHED:
+            after["hash"] = entry["hash"]
+            if "was" not in entry:  # as in the first stores: the old hash is not known
+                del before["hash"]
+        if altered := _difference({name: state.get(name) for name in before}, before):
+            yield _altered_before(event.seq, "key", state["prefix"], altered)
+        state.update(changes, **after)
+
+    def _replay_owner(self, event: Event, entry: Entry) -> Iterator[str]:
+        state = self._owners.setdefault(entry["id"], {})
+        if event.action == _OWNER_ADDED:
+            if state:
+                yield f"event {event.seq} creates owner {state['handle']} ({entry['id']}), which existed before"
+        elif not state:
+            yield f"event {event.seq} changes owner {entry['handle']} ({entry['id']}), which no event created"
+        else:
+            before = {"handle": entry["handle"]} | entry.get("was", {})
+            if altered := _difference({name: state.get(name) for name in before}, before):
+                yield _altered_before(event.seq, "owner", state["handle"], altered)
+        state |= entry["set"]
+
+
+def _changes(before: Key | Owner, changed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        "set": {name: json_value(value) for name, value in changed.items()},
+        "was": {name: json_value(getattr(before, name)) for name in changed},
+    }
+
+
+def _setting_digest(value: str | None) -> str | None:
+    return None if value is None else phc_digest(value)
 
 
 def _digest(previous_hash: str, seq: int, content: EventContent) -> str:
@@ -137,3 +222,7 @@ def _difference(expected: Mapping[str, Any], actual: Mapping[str, Any]) -> str |
         if expected.get(name) != actual.get(name):
             return f"{name} is {json.dumps(actual.get(name))}, and should be {json.dumps(expected.get(name))}"
     return None
+
+
+def _altered_before(seq: int, kind: str, name: str, difference: str) -> str:
+    return f"{kind} {name} was altered outside keyctl before event {seq}: {difference}"

@@ -11,7 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyctl.audit import GENESIS, History, chain, key_entry, key_state, owner_state, phc_digest
+from keyctl.audit import (
+    GENESIS,
+    History,
+    chain,
+    key_entry,
+    key_state,
+    new_owner_entry,
+    owner_entry,
+    owner_state,
+    phc_digest,
+    rehashed_entry,
+    settings_detail,
+)
 from keyctl.models import Actor, Event, EventContent, Key, Owner
 from tests.samples import NOW, key, owner
 
@@ -313,6 +325,91 @@ def test_rows_that_are_gone_are_found():
 @pytest.mark.parametrize(("name", "value"), [("profile", "{}"), ("hash", ""), ("unknown", "x")])
 def test_an_altered_setting_is_found(name: str, value: str):
     assert replayed().check_setting(name, value) == f"the store's {name} was altered outside keyctl"
+
+
+# ── what an event has of the state before it ─────────────────────────────────────────────────────────────────────────
+
+
+def fault_after(action: str, detail: dict[str, Any]) -> str | None:
+    """Return what is wrong with one more event."""
+    return first_fault(events_of([*STEPS, (action, None, detail)]), (-1, ""))
+
+
+OTHER_HASH = replace(KEY, phc=OTHER.phc)
+
+
+@pytest.mark.parametrize(
+    ("action", "detail", "expected"),
+    [
+        ("key.updated", {"keys": [key_entry(OTHER_HASH, {"name": "x"})]}, 'hash is "'),
+        (
+            "key.updated",
+            {"keys": [key_entry(replace(KEY, prefix="kc_live_x"), {"name": "x"})]},
+            'prefix is "kc_live_x"',
+        ),
+        ("key.unlocked", {"keys": [key_entry(KEY, {"locked_at": None})]}, "locked_at is null"),
+        ("key.rehashed", {"keys": [rehashed_entry(OTHER_HASH, "new")]}, 'hash is "'),
+        (
+            "key.minted",
+            {"keys": [key_entry(key(id="key_3"))], "set": key_state(replace(KEY, replaces="key_1", scopes=("admin",)))},
+            'scopes is ["admin"], and should be ["read"]',
+        ),
+    ],
+)
+def test_an_event_of_a_key_that_was_altered_before_is_found(action: str, detail: dict[str, Any], expected: str):
+    fault = fault_after(action, detail)
+
+    assert fault is not None
+    assert fault.startswith(f"key {KEY.prefix} was altered outside keyctl before event 7: {expected}")
+
+
+@pytest.mark.parametrize(
+    ("action", "detail", "expected"),
+    [
+        ("key.minted", {"keys": [key_entry(KEY)], "set": key_state(KEY)}, "creates key kc_live_aaaaaaaaaaaa (key_1)"),
+        ("key.locked", {"keys": [key_entry(key(id="key_9"))]}, "changes key"),
+        ("owner.added", {"owner": new_owner_entry(OWNER)}, "creates owner acme"),
+        ("owner.disabled", {"owner": owner_entry(owner("other"), {"disabled_at": NOW})}, "changes owner other"),
+        ("key.locked", {"keys": [{}]}, "was altered: keyctl writes its detail differently"),
+        ("key.locked", {"keys": ["key_1"]}, "was altered: keyctl writes its detail differently"),
+        ("owner.disabled", {"owner": None}, "was altered: keyctl writes its detail differently"),
+    ],
+)
+def test_an_event_that_does_not_fit_what_exists_is_found(action: str, detail: dict[str, Any], expected: str):
+    assert f"event 7 {expected}" in (fault_after(action, detail) or "")
+
+
+@pytest.mark.parametrize(
+    ("action", "detail"),
+    [
+        ("key.updated", {"keys": [key_entry(LOCKED, {"name": "x"})]}),
+        ("key.unlocked", {"keys": [key_entry(LOCKED, {"locked_at": None})]}),
+        ("key.rehashed", {"keys": [rehashed_entry(LOCKED, "new")]}),
+        ("key.rehashed", {"keys": [key_entry(replace(LOCKED, phc="new"))]}),  # as the first stores have it
+        ("owner.disabled", {"owner": owner_entry(OWNER, {"disabled_at": NOW})}),
+        ("profile.applied", settings_detail(SETTINGS, {"profile": "{}"})),
+        ("admin_token.set", settings_detail(SETTINGS, {"admin_token": "a hash"})),
+    ],
+)
+def test_an_event_of_what_was_not_altered_has_no_fault(action: str, detail: dict[str, Any]):
+    assert fault_after(action, detail) == "the log's head was altered: it does not match event 7, the last one"
+
+
+def test_only_a_rehash_changes_the_hash_that_a_key_should_have():
+    history = replayed()
+    changed = {"hash": phc_digest("new"), "prefix": "kc_live_x"}
+    forged = {"keys": [key_entry(LOCKED) | {"set": changed}], "set": changed}
+    event = chain(EVENTS[-1].hash, 7, EventContent(NOW, ROOT, "key.updated", None, forged))
+
+    history.follow(event)
+
+    assert history.check_key(LOCKED) is None
+
+
+def test_a_setting_that_was_altered_before_an_event_is_found():
+    detail = settings_detail({"profile": "{}"}, {"profile": SETTINGS["profile"]})
+
+    assert fault_after("profile.applied", detail) == "the store's profile was altered outside keyctl before event 7"
 
 
 # ── what never enters it ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-from keyctl.audit import phc_digest
 from keyctl.hashing import Scheme
 from keyctl.models import Actor, EventContent
 from keyctl.store import events, settings
@@ -20,8 +19,7 @@ def set_scheme(store: Store, actor: Actor, scheme: Scheme, *, reason: str | None
     value = json.dumps(scheme.to_dict())
 
     def work(connection: Connection) -> None:
-        settings.put(connection, SettingName.HASH, value)
-        detail = {"settings": {SettingName.HASH: phc_digest(value)}, "hash": str(scheme)}
+        detail = settings.change(connection, {SettingName.HASH: value}) | {"hash": str(scheme)}
         events.append(connection, EventContent(utc_now(), actor, "store.hash_set", reason, detail))
 
     store.write(work, dry_run=dry_run)

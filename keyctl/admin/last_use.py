@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from keyctl import hashing
-from keyctl.audit import key_entry
+from keyctl.audit import rehashed_entry
 from keyctl.models import Actor, KeyRecord
 from keyctl.store import events, keys, usage
 from keyctl.store.database import Connection, Store
@@ -23,7 +22,7 @@ def record_use(store: Store, actor: Actor, record: KeyRecord, text: str, *, now:
     def work(connection: Connection) -> None:
         usage.record(connection, key.id, at=now)
         if stronger is not None and keys.replace_hash(connection, key.id, old=key.phc, new=stronger):
-            entries = [key_entry(replace(key, phc=stronger))]
+            entries = [rehashed_entry(key, stronger)]
             events.append_for_keys(connection, entries, {}, at=now, actor=actor, action="key.rehashed", reason=None)
 
     store.write(work)

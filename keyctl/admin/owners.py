@@ -8,11 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from keyctl import policy
-from keyctl.audit import owner_state
+from keyctl.audit import new_owner_entry, owner_entry
 from keyctl.errors import Refused
 from keyctl.models import Actor, EventContent, Owner
 from keyctl.profiles.model import Profile
-from keyctl.rows import json_value
 from keyctl.store import counters, events, owners
 from keyctl.store.database import Connection, Store
 from keyctl.text import checked_text
@@ -137,13 +136,7 @@ class OwnerAdmin:
             if not changed:
                 return OwnerChange(owner, changed=False)
             owners.set_columns(connection, owner.id, **changed)
-            detail = {
-                "owner": {
-                    "id": owner.id,
-                    "handle": owner.handle,
-                    "set": {name: json_value(value) for name, value in changed.items()},
-                }
-            }
+            detail = {"owner": owner_entry(owner, changed)}
             events.append(connection, EventContent(self._clock(), self._actor, action, reason, detail))
             return OwnerChange(replace(owner, **changed), changed=True)
 
@@ -175,6 +168,6 @@ def create_owner(
     imagined = imagine_owner(profile, new, actor=actor, now=now, above=above)
     owner = replace(imagined, id=counters.new_ids(connection, "owner", profile.owner_ids, now=now)[0])
     owners.add(connection, owner)
-    detail = {"owner": {"id": owner.id, "handle": owner.handle, "set": owner_state(owner)}}
+    detail = {"owner": new_owner_entry(owner)}
     events.append(connection, EventContent(now, actor, "owner.added", reason, detail))
     return owner

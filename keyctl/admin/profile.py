@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from keyctl.audit import phc_digest
 from keyctl.errors import Refused
 from keyctl.models import Actor, EventContent
 from keyctl.profiles.model import Profile
@@ -56,13 +55,7 @@ class ProfileAdmin:
                 SettingName.PROFILE: new.to_json(),
                 SettingName.EARLIER_FORMATS: json.dumps(self._earlier_formats(new)),
             }
-            for name, value in kept.items():
-                settings.put(connection, name, value)
-            detail = {
-                "settings": {name: phc_digest(value) for name, value in kept.items()},
-                "profile": new.name,
-                "differences": list(differences),
-            }
+            detail = settings.change(connection, kept) | {"profile": new.name, "differences": list(differences)}
             events.append(connection, EventContent(now, self._actor, "profile.applied", reason, detail))
 
         self._store.write(work, dry_run=dry_run)

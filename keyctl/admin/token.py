@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from keyctl import hashing
-from keyctl.audit import phc_digest
 from keyctl.errors import NotAuthorised, Refused, UsageError
 from keyctl.models import Actor, EventContent
 from keyctl.store import events, settings
@@ -64,8 +64,8 @@ class AdminToken:
             return False
 
         def work(connection: Connection) -> None:
-            settings.remove(connection, SettingName.ADMIN_TOKEN)
-            self._log(connection, "admin_token.cleared", {"settings": {SettingName.ADMIN_TOKEN: None}})
+            detail = settings.change(connection, {SettingName.ADMIN_TOKEN: None})
+            self._log(connection, "admin_token.cleared", detail)
 
         self._store.write(work)
         return True
@@ -76,10 +76,9 @@ class AdminToken:
         phc = hashing.DEFAULT.hash(new)
 
         def work(connection: Connection) -> None:
-            settings.put(connection, SettingName.ADMIN_TOKEN, phc)
-            self._log(connection, action, {"settings": {SettingName.ADMIN_TOKEN: phc_digest(phc)}})
+            self._log(connection, action, settings.change(connection, {SettingName.ADMIN_TOKEN: phc}))
 
         self._store.write(work)
 
-    def _log(self, connection: Connection, action: str, detail: dict[str, object]) -> None:
+    def _log(self, connection: Connection, action: str, detail: dict[str, Any]) -> None:
         events.append(connection, EventContent(self._clock(), self._actor, action, None, detail))

@@ -12,7 +12,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, insert, inspect
 
 from keyctl import private_files
-from keyctl.audit import GENESIS, phc_digest
+from keyctl.audit import GENESIS
 from keyctl.errors import Refused, StoreBusy, StoreUnavailable
 from keyctl.hashing import Scheme
 from keyctl.models import Actor, EventContent
@@ -99,12 +99,14 @@ def _fill(connection: Connection, profile: Profile, hash_parameters: Scheme, act
         _migrate(connection)
     elif settings.read(connection):
         return False
-    kept = {SettingName.PROFILE: profile.to_json(), SettingName.HASH: json.dumps(hash_parameters.to_dict())}
-    identity = {SettingName.STORE_ID: f"store_{ulids(now, 1)[0]}", SettingName.CREATED_AT: format_time(now)}
-    for name, value in (identity | kept).items():
-        settings.put(connection, name, value)
+    initial = {
+        SettingName.STORE_ID: f"store_{ulids(now, 1)[0]}",
+        SettingName.CREATED_AT: format_time(now),
+        SettingName.PROFILE: profile.to_json(),
+        SettingName.HASH: json.dumps(hash_parameters.to_dict()),
+    }
     connection.execute(insert(audit_head).values(id=1, seq=0, hash=GENESIS))
-    detail = {"settings": {name: phc_digest(value) for name, value in kept.items()}, "profile": profile.name}
+    detail = settings.change(connection, initial) | {"profile": profile.name}
     events.append(connection, EventContent(now, actor, "store.created", None, detail))
     return True
 

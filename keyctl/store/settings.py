@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from sqlalchemy import Connection, delete, insert, select, update
 
+from keyctl.audit import settings_detail
 from keyctl.store.setting_names import SettingName
 from keyctl.store.tables import settings
 
@@ -12,11 +16,18 @@ def read(connection: Connection) -> dict[str, str]:
     return {row.name: row.value for row in connection.execute(select(settings))}
 
 
+def change(connection: Connection, values: Mapping[SettingName, str | None]) -> dict[str, Any]:
+    """Set what is not None, and remove the rest; return how an event records it."""
+    detail = settings_detail(read(connection), {str(name): value for name, value in values.items()})
+    for name, value in values.items():
+        if value is None:
+            connection.execute(delete(settings).where(settings.c.name == name))
+        else:
+            put(connection, name, value)
+    return detail
+
+
 def put(connection: Connection, name: SettingName, value: str) -> None:
     changed = connection.execute(update(settings).where(settings.c.name == name).values(value=value))
     if not changed.rowcount:
         connection.execute(insert(settings).values(name=name, value=value))
-
-
-def remove(connection: Connection, name: SettingName) -> None:
-    connection.execute(delete(settings).where(settings.c.name == name))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Callable
@@ -11,9 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keyctl.admin.delivery import Delivery
+from keyctl.admin.hash_scheme import set_scheme
 from keyctl.admin.keys import ScopeChange, Update
+from keyctl.admin.last_use import record_use
 from keyctl.admin.owners import NewOwner
+from keyctl.admin.token import AdminToken
 from keyctl.errors import KeyctlError, NotDelivered
+from keyctl.hashing import Sha256
 from keyctl.models import Key, Owner
 from keyctl.store import keys, usage
 from keyctl.store.database import Store
@@ -21,7 +26,7 @@ from keyctl.store.integrity import check
 from keyctl.store.location import StoreLocation
 from tests import postgres
 from tests.runner import Cli
-from tests.stores import Kept, Opened, new_store
+from tests.stores import ACTOR, CHEAP, Kept, Opened, new_store
 
 KEY_COLUMNS = sorted(set(Key.__dataclass_fields__) - {"last_used_at"})
 OWNER_COLUMNS = sorted(Owner.__dataclass_fields__)
@@ -234,6 +239,187 @@ def test_whatever_is_altered_by_hand_on_postgres_is_found_as_well(postgres_schem
         postgres.run(postgres_schema, contents)
         assert check(opened.store).fault is None
     opened.store.close()
+
+
+# ── altered by hand, before and after an ordinary command ────────────────────────────────────────────────────────────
+
+
+def alter(opened: Opened, *statements: str) -> None:
+    """Run SQL past keyctl, on either database, as an account that may do anything."""
+    if opened.store.location.file:
+        tamper(opened.path, *statements)
+    else:
+        postgres.run(
+            opened.store.location.url, "; ".join(["set local session_replication_role = replica", *statements])
+        )
+
+
+PLAUSIBLE = {column: values[0] for column in {*KEY_COLUMNS, *OWNER_COLUMNS} if (values := other_values(column))} | {
+    "owner_id": "null",
+    "parent_id": "null",
+    "environment": "'test'",
+    "phc": f"'{CHEAP.hash('a key of the attacker')}'",
+}
+ORDINARY: dict[str, Callable[[Opened, str], object]] = {
+    "update": lambda opened, prefix: opened.admin.update([prefix], Update(name="new", metadata=["a=b"])),
+    "allow": lambda opened, prefix: opened.admin.update([prefix], Update(allowed_ips=["192.0.2.7"])),
+    "scope": lambda opened, prefix: opened.admin.scope([prefix], ScopeChange(add=["write"])),
+    "expire": lambda opened, prefix: opened.admin.expire([prefix], "40d"),
+    "lock": lambda opened, prefix: opened.admin.lock([prefix]),
+    "unlock": lambda opened, prefix: opened.admin.unlock([prefix]),
+    "rotate": lambda opened, prefix: opened.rotate(prefix, grace=timedelta(hours=1)),
+    "rotate at once": lambda opened, prefix: opened.rotate(prefix, grace=timedelta(0)),
+    "revoke": lambda opened, prefix: opened.admin.revoke([prefix], reason="leaked"),
+}
+
+
+@pytest.mark.parametrize("command", ORDINARY)
+def test_no_command_hides_that_a_key_was_altered_before(open_new: Callable[[], Opened], command: str):
+    for column in KEY_COLUMNS:
+        opened = open_new()
+        [minted] = opened.mint(owner="acme", scopes=["read"], expires="30d", metadata=["team=x"])
+        prefix = minted.record.key.prefix
+        opened.clock.advance(hours=1)
+        alter(opened, f"update keys set {column} = {PLAUSIBLE[column]}")
+        found = check(opened.store).fault
+
+        with contextlib.suppress(KeyctlError):  # not every command allows what the row says now
+            ORDINARY[command](opened, "tampered" if column == "prefix" else prefix)
+
+        after = check(opened.store).fault
+        assert found, column
+        assert after, column
+        assert minted.record.key.id in after or prefix in after or column == "id", (column, after)
+
+
+@pytest.mark.parametrize("command", sorted(ORDINARY.keys() - {"unlock"}))  # unlock has nothing to change here
+def test_an_altered_hash_that_was_put_back_after_a_command_is_found(opened: Opened, command: str):
+    [minted] = opened.mint()
+    prefix, phc = minted.record.key.prefix, minted.record.key.phc
+    alter(opened, f"update keys set phc = {PLAUSIBLE['phc']}")
+    opened.clock.advance(hours=1)
+    ORDINARY[command](opened, prefix)
+
+    alter(opened, f"update keys set phc = '{phc}' where prefix = '{prefix}'")
+
+    fault = check(opened.store).fault
+    assert fault is not None
+    assert fault.startswith(f"key {prefix} was altered outside keyctl before event ")
+
+
+@pytest.mark.parametrize(
+    ("statement", "command", "column"),
+    [
+        ('update keys set scopes = \'["read","admin"]\'', "scope", "scopes"),
+        ('update keys set metadata = \'{"tier":"gold"}\'', "update", "metadata"),
+        ("update keys set allowed_ips = '[]'", "allow", "allowed_ips"),
+        ("update keys set expires_at = 4102444800000", "expire", "expires_at"),
+        ('update keys set scopes = \'["read","admin"]\'', "rotate", "scopes"),
+    ],
+)
+def test_what_a_command_took_from_an_altered_row_is_found(opened: Opened, statement: str, command: str, column: str):
+    [minted] = opened.mint(scopes=["read"], expires="30d", allowed_ips=["192.0.2.0/24"])
+    alter(opened, statement)
+
+    ORDINARY[command](opened, minted.record.key.prefix)
+
+    fault = check(opened.store).fault
+    assert fault is not None
+    assert f"key {minted.record.key.prefix} was altered outside keyctl before event 4: {column} is " in fault
+
+
+def test_a_revived_key_that_is_revoked_again_is_found(opened: Opened):
+    [minted] = opened.mint()
+    prefix = minted.record.key.prefix
+    opened.admin.revoke([prefix])
+    alter(opened, "update keys set revoked_at = null")
+
+    opened.admin.revoke([prefix])
+
+    assert f"key {prefix} was altered outside keyctl before event 5: revoked_at is null" in (
+        check(opened.store).fault or ""
+    )
+
+
+def test_a_planted_hash_is_not_made_genuine_by_recording_use(opened: Opened):
+    [minted] = opened.mint()
+    prefix = minted.record.key.prefix
+    mine = "kc_live_" + "x" * 12
+    alter(opened, f"update keys set phc = '{Sha256().hash(mine)}'")
+    record = opened.store.find(prefix)
+    assert record
+
+    record_use(opened.store, ACTOR, record, mine, now=opened.clock())
+
+    fault = check(opened.store).fault
+    assert fault is not None
+    assert fault.startswith(f"key {prefix} was altered outside keyctl before event 4: hash is ")
+
+
+def test_a_hash_that_was_replaced_by_a_stronger_one_is_intact(opened: Opened):
+    set_scheme(opened.store, ACTOR, Sha256())
+    [minted] = opened.mint()
+    set_scheme(opened.store, ACTOR, CHEAP)
+    record_use(opened.store, ACTOR, minted.record, minted.text, now=opened.clock())
+    opened.admin.update([minted.record.key.id], Update(name="new"))
+
+    assert opened.store.find(minted.record.key.prefix).key.phc.startswith("$argon2id$")  # type: ignore[union-attr]
+    assert check(opened.store).fault is None
+
+
+OWNER_COMMANDS: dict[str, Callable[[Opened], object]] = {
+    "name": lambda opened: opened.owners.update("acme", name="New"),
+    "attributes": lambda opened: opened.owners.update("acme", parent="above"),
+    "disable": lambda opened: opened.owners.disable("acme"),
+    "enable": lambda opened: opened.owners.enable("acme"),
+    "mint": lambda opened: opened.mint(owner="acme"),
+}
+
+
+@pytest.mark.parametrize("command", OWNER_COMMANDS)
+def test_no_command_hides_that_an_owner_was_altered_before(open_new: Callable[[], Opened], command: str):
+    for column in OWNER_COLUMNS:
+        opened = open_new()
+        opened.owners.add(NewOwner("above"))
+        opened.owners.add(NewOwner("acme", parent="above"))
+        alter(opened, f"update owners set {column} = {PLAUSIBLE[column]} where handle = 'acme'")
+
+        with contextlib.suppress(KeyctlError):
+            OWNER_COMMANDS[command](opened)
+
+        assert "acme" in (check(opened.store).fault or ""), column
+
+
+def test_an_owner_that_was_enabled_by_hand_and_disabled_again_is_found(opened: Opened):
+    opened.owners.add(NewOwner("acme"))
+    opened.owners.disable("acme")
+    alter(opened, "update owners set disabled_at = null")
+
+    opened.owners.disable("acme")
+
+    assert check(opened.store).fault == (
+        "owner acme was altered outside keyctl before event 4: disabled_at is null, and should be 1767268800000"
+    )
+
+
+def test_a_setting_that_was_altered_and_then_set_is_found(opened: Opened):
+    alter(opened, "update settings set value = '{\"scheme\": \"sha256\"}' where name = 'hash'")
+    opened.store.reload()
+
+    set_scheme(opened.store, ACTOR, CHEAP)
+
+    assert check(opened.store).fault == "the store's hash was altered outside keyctl before event 2"
+
+
+def test_a_planted_admin_token_that_is_rotated_is_found(opened: Opened):
+    alter(opened, f"insert into settings values ('admin_token', '{CHEAP.hash('a password of mine')}')")
+    opened.store.reload()
+    token = AdminToken(opened.store, ACTOR, clock=opened.clock)
+    token.authorise("a password of mine")
+
+    token.rotate("another password")
+
+    assert check(opened.store).fault == "the store's admin_token was altered outside keyctl before event 2"
 
 
 # ── untampered, after whatever was done ──────────────────────────────────────────────────────────────────────────────
