@@ -131,7 +131,8 @@ def _as_usage_error(error: ClickException) -> UsageError:
         from keyctl.cli.synonyms import option_hint
 
         message = error.message
-        hint = option_hint(error.option_name, [name for param in ctx.command.params for name in param.opts])
+        known = [name for param in ctx.command.params for name in param.opts]
+        hint = option_hint(ctx.command_path.removeprefix("keyctl "), error.option_name, known)
     text = re.sub(r"'([^']*)'", r'"\1"', message[:1].lower() + message[1:])
     return UsageError(text, hint=hint or see_help(ctx))
 

@@ -40,6 +40,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "config show": "whoami settings status",
         "db status": "status",
         "db upgrade": "migrate upgrade",
+        "profile show": "scopes permissions",
     },
     "admin-token": {
         "admin-token set": "create new add init",
@@ -68,6 +69,17 @@ COMMANDS: dict[str, dict[str, str]] = {
         "owner disable": "rm remove delete del destroy suspend lock pause block ban deactivate",
         "owner enable": "unsuspend unlock resume unpause unblock unban reactivate",
     },
+    "help": {
+        "help applications": "python library api",
+        "help configuration": "environment env variables",
+        "help exit-codes": "errors codes",
+        "help json": "formatting output",
+        "help performance": "speed benchmarks",
+        "help postgres": "pg database",
+        "help requests": "http headers",
+        "help scripts": "ci automation pipelines",
+        "help tour": "getting-started",
+    },
     "profile": {
         "profile list": "ls",
         "profile show": "get describe info view cat",
@@ -91,7 +103,7 @@ OPTIONS: dict[str, str] = {
     "--reason": "--comment --message --note --why",
     "--allow-ip": "--ip --cidr --network --allowlist --whitelist --allowed-ips",
     "--ip": "--address --remote-addr --client-ip",
-    "--count": "--number --quantity -n",
+    "--count": "--number --quantity",
     "--limit": "--max --max-items --page-size --per-page --count -n",
     "--after": "--cursor --page-token --starting-token",
     "--sort": "--order --order-by --sort-by",
@@ -111,6 +123,14 @@ OPTIONS: dict[str, str] = {
     "--no-color": "--no-colour --plain",
     "--version": "-V",
 }
+# By command: options that mean something else there, so that no answer is right.
+UNANSWERED: dict[str, str] = {
+    "audit list": "--user --account",
+    "bundle export": "--output -o",
+    "bundle key": "--output -o",
+    "completion": "--output -o",
+    "help": "--output -o",
+}
 
 
 def command_lines(group: str, word: str) -> list[str]:
@@ -118,9 +138,11 @@ def command_lines(group: str, word: str) -> list[str]:
     return [line for line, words in COMMANDS.get(group, {}).items() if word.lower() in words.split()]
 
 
-def option_hint(option: str, known: Iterable[str]) -> str | None:
+def option_hint(command: str, option: str, known: Iterable[str]) -> str | None:
     """Return the hint for an option that a command does not have. `known` are those that it has."""
     known = list(known)
+    if option in UNANSWERED.get(command, "").split():
+        return None
     if meant := [one for one, words in OPTIONS.items() if one in known and option in words.split()]:
         return f"use: {' or '.join(meant)}"
     near = near_miss(option.lstrip("-"), [one.removeprefix("--") for one in known if one.startswith("--")])

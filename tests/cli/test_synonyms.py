@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from keyctl.cli.command_groups import LazyCommands
 from keyctl.cli.commands import HELP_LINES, below
 from keyctl.cli.global_options import global_options
-from keyctl.cli.synonyms import COMMANDS, OPTIONS, near_miss, option_hint
+from keyctl.cli.synonyms import COMMANDS, OPTIONS, UNANSWERED, near_miss, option_hint
 from keyctl.cli.topics import topic_names
 from tests.cli.helpers import refused
 from tests.runner import Cli
@@ -53,9 +53,19 @@ def test_no_synonym_is_a_command_or_is_listed_twice(group: str):
 
 def test_every_synonym_of_an_option_is_answered_by_a_command():
     for option, words in OPTIONS.items():
-        having = [options_of(name) | GLOBAL for name in HELP_LINES if option in options_of(name) | GLOBAL]
+        having = {name: options_of(name) | GLOBAL for name in HELP_LINES if option in options_of(name) | GLOBAL}
         for word in words.split():
-            assert any(word not in known and option in (option_hint(word, known) or "") for known in having), word
+            answers = [option_hint(name, word, known) or "" for name, known in having.items() if word not in known]
+            assert any(option in answer for answer in answers), word
+
+
+@pytest.mark.parametrize("name", UNANSWERED)
+def test_what_is_not_answered_would_be(name: str):
+    known = options_of(name) | GLOBAL
+
+    for word in UNANSWERED[name].split():
+        assert option_hint(name, word, known) is None
+        assert option_hint("another", word, known)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +129,11 @@ def test_every_synonym_of_an_option_is_answered_by_a_command():
         ("revoke x --force", "use: --yes"),
         ("list --help-all", "see: keyctl list --help"),
         ("mint --user acme", "use: --owner"),
+        ("mint -n ci", "see: keyctl mint --help"),
+        ("audit list --user jo", "see: keyctl audit list --help"),
+        ("bundle export -o keys.bundle", "see: keyctl bundle export --help"),
+        ("completion --output file", "see: keyctl completion --help"),
+        ("scopes list", "use: keyctl scope or keyctl profile show"),
         ("verify --key x", "use: --key-file"),
         ("revoke x --key-file k", "see: keyctl revoke --help"),
         ("revoke --key-file k", "see: keyctl revoke --help"),

@@ -93,12 +93,16 @@ def _command_help(ctx: typer.Context, words: list[str]) -> str | None:
 def _hint(words: list[str]) -> str:
     *group, word = words if len(words) > 1 and below(words[0]) else words[:1]
     path = " ".join(group)
-    if lines := synonyms.command_lines(path, word):
-        return f"use: {' or '.join(f'keyctl {line} --help' for line in lines)}"
+    if lines := synonyms.command_lines(path, word) or synonyms.command_lines("" if group else "help", word):
+        return f"use: {' or '.join(map(_help_line, lines))}"
     if len(words) > 1 and not group and (words[0] in below("") or words[0] in topic_names()):
         return f"see: keyctl help {words[0]}"
     near = synonyms.near_miss(word, [*below(path), *([] if group else topic_names())])
     return synonyms.did_you_mean(" ".join([*group, near])) if near else "see: keyctl help"
+
+
+def _help_line(line: str) -> str:
+    return f"keyctl {line}" if line.split(maxsplit=1)[0] == "help" else f"keyctl {line} --help"
 
 
 def _show_topic(output: Output, topic: Topic, command: str | None) -> None:
