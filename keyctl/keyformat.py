@@ -32,6 +32,9 @@ ALPHABETS: Mapping[str, str] = {
 MAX_KEY_LENGTH = 512
 MINIMUM_SECRET_BITS = 128
 _FIXED = re.compile(r"[0-9A-Za-z_.:~-]+", re.ASCII)
+_ENOUGH = 8  # characters of a secret: fewer are of no use to anyone
+_LONGEST_WORD = 15
+_WORD = re.compile(r"[A-Za-z]?([a-z]*|[A-Z]*)[0-9]*", re.ASCII)  # or a date
 _PLACEHOLDER = re.compile(r"\{([a-z]*)\}")
 _RANDOM = ("prefix", "secret", "checksum")
 _TAGGED = ("env", "scope")
@@ -156,6 +159,38 @@ class KeyFormat:
         head, rest = self._expression(prefix_only=True), self._after_prefix()
         more = re.escape(rest[0]) if rest else _character_class(self.secret.characters)
         return re.compile(f"{re.sub(r'[?]P<[a-z]+>', '?:', head)}{more}.*", re.ASCII | re.IGNORECASE | re.DOTALL)
+
+    def length_exposed_in(self, text: str) -> int:
+        """Return the length of `text` from the first key on, whole or truncated, in any case; 0 if it has none.
+
+        A prefix followed by a word or a date, as in `PREFIX_old`, is not a key.
+        """
+        for match in self._exposed_key.finditer(text):
+            if not all(map(_is_word, re.split("[._~:-]", match["secret"]))):
+                return len(text) - match.start()
+        return 0
+
+    def length_of_secret_in(self, text: str) -> int:
+        """Return the length of a whole secret that is in `text` without its prefix; 0 if there is none.
+
+        Only secrets with digits and letters of both cases are recognised: others look like digests and ids.
+        """
+        for match in self._bare_secret.finditer(text):
+            if all(any(map(kind, match[0])) for kind in (str.isdigit, str.isupper, str.islower)):
+                return len(match[0])
+        return 0
+
+    @cached_property
+    def _exposed_key(self) -> re.Pattern[str]:
+        head = re.sub(r"[?]P<[a-z]+>", "?:", self._expression(prefix_only=True)) + re.escape(self._after_prefix())
+        secret = f"(?P<secret>{_character_class(self.secret.characters)}{{{_ENOUGH},}})"
+        return re.compile(head + secret, re.ASCII | re.IGNORECASE)
+
+    @cached_property
+    def _bare_secret(self) -> re.Pattern[str]:
+        secret = _character_class(self.secret.characters)
+        after = self._expression().partition(f"(?P<secret>{secret}{{{self.secret.length}}})")[2]
+        return re.compile(f"(?<!{secret}){secret}{{{self.secret.length}}}{after}(?!{secret})", re.ASCII)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the format as JSON values. The store keeps it when its profile changes to another."""
@@ -324,6 +359,10 @@ def possible_prefixes(formats: Iterable[KeyFormat], text: str) -> list[str]:
     if not prefixes:
         raise MalformedKey("checksum" if "checksum" in reasons else "malformed")
     return list(prefixes)
+
+
+def _is_word(text: str) -> bool:
+    return len(text) <= _LONGEST_WORD and bool(_WORD.fullmatch(text))
 
 
 def _checksum(body: str, checksum: Field) -> str:

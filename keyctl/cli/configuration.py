@@ -81,4 +81,8 @@ def locate_store(given: str | None, config: Config) -> tuple[StoreLocation, str]
         return resolve_store(named, config), "KEYCTL_STORE"
     if config.store:
         return resolve_store(config.store, config), str(config.path)
-    return StoreLocation.of_file(default_folder("data") / "keyctl.db"), DEFAULT_STORE
+    return default_store(), DEFAULT_STORE
+
+
+def default_store() -> StoreLocation:
+    return StoreLocation.of_file(default_folder("data") / "keyctl.db")

@@ -137,10 +137,10 @@ class CommandContext:
         self._warn_of_exposure()
         store = Store(self.existing_location, wait=self.wait, patient=self.patient)
         if self.location.file is None:
-            from keyctl.cli.argument_guard import refuse_keys_of
+            from keyctl.cli.argument_guard import everything_given, refuse_keys_of
 
             try:
-                refuse_keys_of(store.formats, sys.argv[1:])
+                refuse_keys_of(store.formats, everything_given(sys.argv[1:]))
             except BaseException:
                 store.close()
                 raise
