@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keyctl.errors import ConfigurationInvalid, UsageError, suggestion
-from keyctl.store.location import StoreLocation
+from keyctl.store.location import StoreLocation, refuse_password
 from keyctl.text import brief
 
 DEFAULT_STORE = "default"  # the origin of the store if nothing names one
@@ -67,6 +67,7 @@ def resolve_store(given: str, config: Config) -> StoreLocation:
     """Read `--store`: a URL, a file (with a `/`, or ending in `.db`), or a name from the configuration."""
     if "://" in given or "/" in given or given.endswith(".db"):
         return StoreLocation.parse(given)
+    refuse_password(given)
     if given not in config.stores:
         hint = suggestion(given, config.stores, otherwise=f"for a file: --store ./{brief(given)}")
         raise UsageError(f'unknown store "{brief(given)}": it is not in {config.path}', hint=hint)

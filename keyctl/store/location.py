@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from keyctl.errors import UsageError
 from keyctl.text import brief
 
 SQLITE = "sqlite:///"
 POSTGRES = "postgresql://"
-_LOCAL = ("", "localhost", "127.0.0.1", "[::1]")
+_LOOPBACK = re.compile(r"127(\.\d+){3}|::1", re.ASCII)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*", re.ASCII)
 _HINT = (
     "give a file (./keys.db) or a URL (sqlite:////var/lib/keyctl/keys.db, postgresql://user@host/database, "
     "postgresql:///?service=NAME)"
 )
-# Greedy, since hiding too much is better than hiding too little.
-_PASSWORDS = (re.compile(r"(?<=://)([^:/@?]*):(.*)@"), re.compile(r"([?&]password)=([^&]*)"))
+# Parameters of libpq whose values are shown; the others may be secrets, known to libpq or misspelled.
+_SHOWN = {
+    *("host", "hostaddr", "port", "dbname", "user", "service", "application_name", "connect_timeout", "options"),
+    *("sslmode", "sslrootcert", "sslcert", "sslkey", "passfile", "target_session_attrs", "channel_binding"),
+}
+_ASSIGNMENT = re.compile(r"([^?&=]*)=([^&]*)")  # wherever it is: a URL with a mistake is shown as well
+_PASSWORD = re.compile(r"(?:pass\w*|pwd|secret)\s*=", re.IGNORECASE)
+# Greedy, since hiding too much is better than hiding too little: libpq ends a password at the first `@`, and does not
+# find one that contains a `/`.
+_CREDENTIALS = re.compile(r"(?::|%3a)(.*)(?:@|%40)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -36,14 +47,20 @@ class StoreLocation:
 
     @classmethod
     def parse(cls, text: str) -> StoreLocation:
-        """Read a URL, or the path of a SQLite file. Raises UsageError for an unsupported scheme."""
+        """Read a URL, or the path of a SQLite file. Raises UsageError for an unsupported scheme.
+
+        A text that seems to hold a password, and is neither a URL of PostgreSQL nor a file that exists, is refused: as
+        the path of a file it would be in many messages.
+        """
         scheme, separator, rest = text.partition("://")
+        if separator and scheme in {"postgresql", "postgres"}:
+            return cls(POSTGRES + rest)
+        if separator and scheme != "sqlite":
+            shown = brief(scheme) if _SCHEME.fullmatch(scheme) else ""
+            raise UsageError(f'unsupported store URL scheme "{shown}://"', hint=_HINT)
+        refuse_password(text, path=rest[1:] if separator else text)
         if not separator:
             return cls.of_file(Path(text))
-        if scheme in {"postgresql", "postgres"}:
-            return cls(POSTGRES + rest)
-        if scheme != "sqlite":
-            raise UsageError(f'unsupported store URL scheme "{brief(scheme)}://"', hint=_HINT)
         if not rest.startswith("/"):
             raise UsageError(f'"{brief(text)}" names no file', hint="a file's URL has three slashes: sqlite:///keys.db")
         return cls.of_file(Path(rest[1:]))
@@ -55,31 +72,77 @@ class StoreLocation:
 
     @property
     def has_password(self) -> bool:
-        return self.file is None and any(pattern.search(self.url) for pattern in _PASSWORDS)
+        return self.file is None and any(self._hidden())
 
     @property
     def may_be_overheard(self) -> bool:
         """Whether this is a remote server whose certificate is not verified."""
-        if self.file is not None or "service=" in self.url:
+        given = {unquote(name): unquote(value) for name, value in self._parameters()}
+        if self.file is not None or "service" in given:
             return False
-        authority = self.url.removeprefix(POSTGRES).partition("/")[0].partition("?")[0].rpartition("@")[2]
-        named = re.search(r"[?&]host=([^&]*)", self.url)
-        host = named[1] if named else re.sub(r":\d+$", "", authority) or os.environ.get("PGHOST", "")
-        mode = re.search(r"[?&]sslmode=([^&]*)", self.url)
-        verified = (mode[1] if mode else os.environ.get("PGSSLMODE")) == "verify-full"
-        return not (verified or host in _LOCAL or host.startswith(("/", "%2F", "%2f")))
+        authority = unquote(re.split("[/?]", self._after_user)[0].rpartition("@")[2])
+        hosts = given.get("host") or authority or given.get("hostaddr") or os.environ.get("PGHOST", "")
+        verified = given.get("sslmode", os.environ.get("PGSSLMODE")) == "verify-full"
+        return not (verified or all(map(_is_local, hosts.split(","))))
 
     def without_password(self, text: str) -> str:
-        """Return `text` with every occurrence of this store's password replaced by `***`."""
-        for pattern in _PASSWORDS:
-            for _, password in pattern.findall(self.url):
-                text = text.replace(password, "***") if password else text
+        """Return `text` with every occurrence of this store's password, or of a part of it, replaced by `***`."""
+        hidden = {one for raw in self._hidden() for one in (raw, unquote(raw))}
+        for whole in sorted(hidden, key=len, reverse=True):
+            text = text.replace(whole, "***") if whole else text
+        # libpq reads a password that is not encoded as a host or a port, and quotes that part of it.
+        for part in {part for one in hidden for part in re.split(r"\W+", one) if part}:
+            text = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", "***", text)
         return text
+
+    @property
+    def _rest(self) -> str:
+        return self.url.removeprefix(POSTGRES)
+
+    @property
+    def _after_user(self) -> str:
+        # As libpq does it: the name of a user may contain a `?`.
+        user, at, after = self._rest.partition("@")
+        return after if at and "/" not in user else self._rest
+
+    def _parameters(self) -> list[tuple[str, str]]:
+        """Return the names and values in the URL's query, percent-encoded as they are."""
+        pairs = (part.partition("=") for part in self._after_user.partition("?")[2].split("&"))
+        return [(name, value) for name, _, value in pairs if name]
+
+    def _hidden(self) -> Iterator[str]:
+        yield from (value for name, value in _ASSIGNMENT.findall(self._rest) if _is_hidden(name, value))
+        yield from _CREDENTIALS.findall(self._rest)
 
     def __str__(self) -> str:
         if self.file is not None:
             return str(self.file)
-        return _PASSWORDS[1].sub(r"\1=***", _PASSWORDS[0].sub(r"\1:***@", self.url))
+        shown = _ASSIGNMENT.sub(lambda one: f"{one[1]}=***" if _is_hidden(one[1], one[2]) else one[0], self._rest)
+        return POSTGRES + _CREDENTIALS.sub(":***@", shown)
 
     def __repr__(self) -> str:
         return f"StoreLocation({str(self)!r})"
+
+
+def refuse_password(text: str, *, path: str = "") -> None:
+    """Raise UsageError, without `text`, if it seems to hold a password, and no file is at `path`."""
+    decoded = unquote(text)
+    if (_PASSWORD.search(decoded) or _CREDENTIALS.search(decoded)) and not (path and _exists(path)):
+        raise UsageError("the store seems to hold a password, and is not a URL of PostgreSQL", hint=_HINT)
+
+
+def _exists(path: str) -> bool:
+    try:
+        return os.path.lexists(path)
+    except ValueError:
+        return False
+
+
+def _is_hidden(name: str, value: str) -> bool:
+    return unquote(name) not in _SHOWN or bool(_PASSWORD.search(unquote(value)))
+
+
+def _is_local(host: str) -> bool:
+    """Return whether a host, with or without a port, is this machine; so is a socket's folder."""
+    name = host if host.count(":") > 1 and not host.startswith("[") else re.sub(r":\d*$", "", host)
+    return name in ("", "localhost") or name.startswith(("/", "@")) or bool(_LOOPBACK.fullmatch(name.strip("[]")))

@@ -33,7 +33,10 @@ def postgres_engine(location: StoreLocation, *, wait: float, patient: bool) -> E
     psycopg = _driver()
     try:
         psycopg.conninfo.conninfo_to_dict(location.url)
-    except psycopg.ProgrammingError as error:  # quotes the URL with its password: not to be chained
+    except (
+        psycopg.ProgrammingError,
+        UnicodeDecodeError,
+    ) as error:  # quotes the URL: not to be chained
         reason = location.without_password(str(error).strip())
         raise UsageError(f"{location} is not a valid database URL: {reason}") from None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.helpers import location, mint, ordinarily, refused
+from tests.cli.helpers import config_file, location, mint, ordinarily, refused
 from tests.runner import Cli
 
 pytestmark = pytest.mark.sqlite
@@ -162,3 +162,22 @@ def test_without_the_driver_of_postgres_the_hint_names_a_package_that_exists(cli
     result = cli.cold("list", "--store", "postgresql://host/keys", env={"PYTHONPATH": str(cli.cwd)}, check=6)
 
     assert "hint: pip install 'psycopg[binary]'" in result.err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("host=db.example password=hunter2", "postgresql:/u:hunter2@db.example/d", "sqlite://u:hunter2@db.example/d"),
+        *("postgresql://o?ps:hunter2@127.0.0.1:1/d", "postgresql://127.0.0.1:1/d?sslpassword=hunter2"),
+        *("postgresql://127.0.0.1:1/d?pass%77ord=hunter2", "postgresql://u:1/hunter2@127.0.0.1:1/d"),
+        *("postgresql://127.0.0.1:1/d?passwrd=hunter2", "postgresql://%80:hunter2@127.0.0.1:1/d"),
+    ],
+)
+def test_a_password_is_in_no_message_whatever_the_form_of_the_store(cli: Cli, text: str):
+    config_file(cli, f"stores.team = '{text}'\n")
+
+    for given in ({"KEYCTL_STORE": text}, {"KEYCTL_STORE": "team"}):
+        for args in (["list"], ["init"], ["config", "show"], ["verify"]):
+            result = cli(*args, env=given, stdin="kc_live_" + "0" * 12)
+            assert result.code in (0, 2, 5, 6), result
+            assert "hunter2" not in result.out + result.err
