@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from types import NoneType
 from typing import Any, Protocol
 
 from keyctl.models import Key, Owner
@@ -23,6 +24,20 @@ class Row(Protocol):
 
 KEY_COLUMNS = tuple(Key.__dataclass_fields__)
 OWNER_COLUMNS = tuple(Owner.__dataclass_fields__)
+
+
+def _stored_types(model: type[Key | Owner]) -> tuple[Any, ...]:
+    """Return the types of a model's columns: times are integers, and everything else is text."""
+    annotations = [str(field.type) for field in model.__dataclass_fields__.values()]
+    kinds = [int if "datetime" in annotation else str for annotation in annotations]
+    return tuple(
+        (kind, NoneType) if "None" in annotation else kind for kind, annotation in zip(kinds, annotations, strict=True)
+    )
+
+
+# SQLite keeps values of any type in any column.
+_KEY_TYPES = _stored_types(Key)
+_OWNER_TYPES = _stored_types(Owner)
 
 
 class RowDamaged(ValueError):
@@ -76,6 +91,8 @@ def key_of_columns(columns: Sequence[Any]) -> Key:
         last_used_at,
     ) = columns
     try:
+        if not all(map(isinstance, columns, _KEY_TYPES)):
+            raise TypeError
         return Key.of(
             {
                 "id": key_id,
@@ -86,7 +103,7 @@ def key_of_columns(columns: Sequence[Any]) -> Key:
                 "environment": environment,
                 "scopes": _texts(scopes),
                 "allowed_ips": _texts(allowed_ips),
-                "metadata": json.loads(metadata) if metadata != "{}" else {},
+                "metadata": _mapping(metadata) if metadata != "{}" else {},
                 "created_at": from_milliseconds(created_at),
                 "created_by": created_by,
                 "delivered_at": _moment(delivered_at),
@@ -100,17 +117,19 @@ def key_of_columns(columns: Sequence[Any]) -> Key:
                 "last_used_at": _moment(last_used_at),
             }
         )
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RecursionError):
         raise RowDamaged(f"key {prefix} ({key_id}) was altered outside keyctl: it cannot be read") from None
 
 
 def decode_owner(row: Row) -> Owner:
     try:
         values = {name: row[name] for name in OWNER_COLUMNS}
+        if not all(map(isinstance, values.values(), _OWNER_TYPES)):
+            raise TypeError
         values["created_at"] = from_milliseconds(values["created_at"])
         values["disabled_at"] = _moment(values["disabled_at"])
-        values["attributes"] = json.loads(values["attributes"])
-    except (TypeError, ValueError, OverflowError):
+        values["attributes"] = _mapping(values["attributes"])
+    except (TypeError, ValueError, OverflowError, RecursionError):
         raise RowDamaged(f"owner {row['handle']} was altered outside keyctl: it cannot be read") from None
     return Owner(**values)
 
@@ -133,4 +152,14 @@ def _moment(milliseconds: int | None) -> datetime | None:
 @lru_cache(maxsize=1024)
 def _texts(text: str) -> tuple[str, ...]:
     """Read a JSON list. A store has few different ones, hence the cache."""
-    return tuple(json.loads(text))
+    texts = json.loads(text)
+    if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+        raise TypeError
+    return tuple(texts)
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    mapping = json.loads(text)
+    if not isinstance(mapping, dict):
+        raise TypeError
+    return mapping

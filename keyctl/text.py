@@ -21,6 +21,11 @@ def brief(text: str, longest: int = 80) -> str:
     return visible(text if len(text) <= longest else text[:longest] + "…")
 
 
+def is_utf8(text: str) -> bool:
+    """Return whether a text is UTF-8: the bytes of an argument that are not become lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def checked_text(label: str, value: str, *, longest: int = LONGEST_NAME) -> str:
     """Check text from a user. It is stored as given, and always shown literally. Raises UsageError."""
     import unicodedata  # noqa: PLC0415 - loads a shared library that most commands do not need

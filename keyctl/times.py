@@ -50,7 +50,13 @@ def from_milliseconds(milliseconds: int) -> datetime:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+
+
+def later(moment: datetime, duration: timedelta) -> datetime:
+    """Return the time `duration` after `moment`, or the last one that there is."""
+    return moment + min(duration, _END - moment)
 
 
 def format_time(moment: datetime) -> str:

@@ -18,7 +18,7 @@ from keyctl.networks import parse_networks
 from keyctl.store import counters, events, keys, owners, usage
 from keyctl.store.database import Connection, Store
 from keyctl.text import checked_text
-from keyctl.times import format_time, parse_when, utc_now
+from keyctl.times import format_time, later, parse_when, utc_now
 
 LARGEST_BATCH = 1_000_000
 
@@ -434,7 +434,7 @@ class KeyAdmin:
             return policy.expiry(self._store.profile, expires, created_at=now, now=now)
         maximum = self._store.profile.lifetime.maximum
         lifetime = old.expires_at - old.created_at if old.expires_at else maximum
-        return now + min(lifetime, maximum or lifetime) if lifetime else None
+        return later(now, min(lifetime, maximum or lifetime)) if lifetime else None
 
     def _retire(
         self, connection: Connection, rotation: Rotation, grace: timedelta, *, now: datetime, reason: str | None

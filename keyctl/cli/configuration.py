@@ -41,8 +41,10 @@ def read_config(given: str | None) -> Config:
 
     try:
         data = tomllib.loads(raw.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # not TOML, not UTF-8, or a number of thousands of digits
         raise ConfigurationInvalid(f"{path} is not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigurationInvalid(f"{path} is nested too deeply") from None
     for key, value in data.items():
         if key not in SETTINGS:
             raise ConfigurationInvalid(

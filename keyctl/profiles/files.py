@@ -41,5 +41,5 @@ def _parse(path: Path) -> dict[str, object]:
         raise ProfileInvalid(str(path), ["it is larger than 1 MiB"])
     try:
         return tomllib.loads(raw.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or a number of thousands of digits
         raise ProfileInvalid(str(path), [f"it is not TOML: {error}"]) from None

@@ -23,6 +23,7 @@ from keyctl.times import NEVER, parse_duration
 _SCOPE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._/-]{0,99}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:-]{0,199}", re.ASCII)  # of an owner
+_LONGEST_REFRESH = 86400  # seconds that a verifier may not notice a change
 _LIMIT = re.compile(r"([1-9][0-9]{0,11})/(.+)", re.ASCII)
 # `limits` is a list of rate limits as people write them: 5000/1h
 ATTRIBUTE_TYPES: Mapping[str, type] = {"text": str, "integer": int, "boolean": bool, "list": list, "limits": list}
@@ -181,7 +182,7 @@ def read_profile(
         owners=owners,
         plans=plans,
         lifetime=_read_lifetime(root),
-        refresh_seconds=verification.integer("refresh_seconds", 1),
+        refresh_seconds=verification.integer("refresh_seconds", 1, maximum=_LONGEST_REFRESH),
         services=_read_services(root),
         document=dict(document),
     )
@@ -241,13 +242,11 @@ def _read_field(fields: Table, name: str) -> Field:
         table.fault("alphabet", f'"{alphabet[:40]}" is neither one of {", ".join(ALPHABETS)} nor 8 or more characters')
     elif len(set(characters)) < len(characters):
         table.fault("alphabet", "has a character twice")
-    length = table.integer("length", minimum=1)
-    if length > 256:
-        table.fault("length", f"{length} is more than 256")
+    length = table.integer("length", minimum=1, maximum=256)
     if name == "checksum":
         table.text("algorithm", "crc32", choices=("crc32",))
     table.finish()
-    return Field(alphabet, max(1, min(length, 256)))
+    return Field(alphabet, length)
 
 
 def _read_plans(root: Table) -> dict[str, Plan]:

@@ -10,6 +10,7 @@ from keyctl.errors import UsageError, suggestion
 from keyctl.times import NEVER, parse_duration
 
 _MISSING: Any = object()
+_LARGEST = 2**63 - 1  # TOML's integers have 64 bits, and Python's none: some are too long to be printed
 
 
 class Table:
@@ -51,7 +52,7 @@ class Table:
             return allowed[0]
         return value
 
-    def integer(self, key: str, default: int = _MISSING, *, minimum: int = 0) -> int:
+    def integer(self, key: str, default: int = _MISSING, *, minimum: int = 0, maximum: int | None = None) -> int:
         faults = len(self._faults)
         value: int = self._typed(key, int, "a whole number", default)
         if len(self._faults) > faults:
@@ -59,6 +60,9 @@ class Table:
         if value < minimum:
             self.fault(key, f"{value} is less than {minimum}")
             return minimum
+        if maximum is not None and value > maximum:
+            self.fault(key, f"{value} is more than {maximum}")
+            return maximum
         return value
 
     def boolean(self, key: str, *, default: bool) -> bool:
@@ -87,7 +91,11 @@ class Table:
 
     def raw(self, key: str) -> object:
         self._read.add(key)
-        return self._data.get(key)
+        value = self._data.get(key)
+        if isinstance(value, int) and abs(value) > _LARGEST:
+            self.fault(key, "is too large")
+            return None
+        return value
 
     def table(self, key: str) -> Table:
         return Table(self._typed(key, Mapping, "a table", {}), self._below(key), self._faults)
@@ -123,6 +131,8 @@ class Table:
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             self.fault(key, f"expected {what}, got {_describe(value)}")
             return kind() if default is _MISSING or default is None else default
+        if isinstance(value, int) and abs(value) > _LARGEST:
+            self.fault(key, "is too large")
         return value
 
 
@@ -135,6 +145,8 @@ def _describe(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return f'"{value[:40]}"'
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return "a number that is too large"
     if isinstance(value, int | float):
         return str(value)
     return "a list" if isinstance(value, list) else "a table" if isinstance(value, Mapping) else "a date"

@@ -83,8 +83,8 @@ def as_written(connection: Connection) -> Iterable[Event]:
 
 def head(connection: Connection) -> tuple[int, str] | None:
     """Return the number and the hash of the last event; None if there is not exactly one record of it."""
-    rows = connection.execute(select(audit_head)).all()
-    return (rows[0].seq, rows[0].hash) if len(rows) == 1 else None
+    rows = [(row.seq, row.hash) for row in connection.execute(select(audit_head))]
+    return rows[0] if len(rows) == 1 and isinstance(rows[0][0], int) else None
 
 
 def _encode(event: Event) -> dict[str, Any]:
@@ -104,7 +104,10 @@ def _encode(event: Event) -> dict[str, Any]:
 def _decode(row: Row) -> Event:
     try:
         at, detail = from_milliseconds(row["at"]), json.loads(row["detail"])
-    except (TypeError, ValueError, OverflowError):
+        texts = [row[name] for name in ("actor", "action", "previous_hash", "hash", "claimed_actor", "reason")]
+        if not (isinstance(detail, dict) and all(isinstance(one, str) for one in texts if one is not None)):
+            raise TypeError
+    except (TypeError, ValueError, OverflowError, RecursionError):
         raise RowDamaged(f"event {row['seq']} was altered: it cannot be read") from None
     return Event(
         seq=row["seq"],

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from keyctl.errors import UsageError
-from keyctl.text import brief
+from keyctl.text import brief, is_utf8
 
 SQLITE = "sqlite:///"
 POSTGRES = "postgresql://"
@@ -40,6 +40,10 @@ class StoreLocation:
 
     @classmethod
     def of_file(cls, path: Path) -> StoreLocation:
+        if not is_utf8(str(path)):
+            raise UsageError(
+                f'the path "{brief(str(path))}" is not UTF-8, which SQLite requires', hint="rename the file"
+            )
         try:
             return cls(SQLITE + str(path.expanduser().absolute()))
         except RuntimeError:  # from expanduser, for a user without a home folder

@@ -29,7 +29,7 @@ def read_rules(store: str, settings: Mapping[str, str]) -> Rules:
         profile = read_profile(json.loads(settings[SettingName.PROFILE]), source=f"the profile in {store}")
         formats = known_formats(profile.key_format, settings.get(SettingName.EARLIER_FORMATS))
         return Rules(profile, formats, parameters_from_dict(json.loads(settings[SettingName.HASH])))
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         raise damaged(store, "its profile or hash parameters cannot be read") from None
 
 

@@ -102,7 +102,7 @@ def _chains(connection: Connection, owner_ids: Iterable[str]) -> dict[str, tuple
         known |= {owner.id: owner for owner in level}
         if missing := wanted - known.keys():
             raise RowDamaged(f"owner {min(missing)} is missing")
-        wanted = {owner.parent_id for owner in level if owner.parent_id} - known.keys()
+        wanted = {owner.parent_id for owner in level if owner.parent_id is not None} - known.keys()
     return {owner_id: _chain(known, owner_id) for owner_id in owner_ids}
 
 

@@ -8,12 +8,17 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from keyctl.audit import settings_detail
+from keyctl.rows import RowDamaged
 from keyctl.store.setting_names import SettingName
 from keyctl.store.tables import settings
 
 
 def read(connection: Connection) -> dict[str, str]:
-    return {row.name: row.value for row in connection.execute(select(settings))}
+    """Return the settings by name. Raises RowDamaged for one that is not text."""
+    found = {row.name: row.value for row in connection.execute(select(settings))}
+    if not all(isinstance(text, str) for pair in found.items() for text in pair):
+        raise RowDamaged("a setting was altered outside keyctl: it cannot be read")
+    return found
 
 
 def change(connection: Connection, values: Mapping[SettingName, str | None]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from keyctl.times import describe_relative, format_time, utc_now
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 SORTS = ("created", "expires", "last-used", "name", "prefix")
+_MOST = 2**62  # results: as far as both databases count
 _COLUMNS = [
     Column("PREFIX"),
     Column("NAME", elastic=True),
@@ -104,6 +105,8 @@ def list_keys(
     if sort not in SORTS:
         known = f"known: {', '.join(SORTS)}"
         raise UsageError(f'cannot sort by "{brief(sort)}"', hint=suggestion(sort, SORTS, otherwise=known))
+    if after == "":
+        raise UsageError("--after is empty: it requires a cursor", hint="omit --after, for the first page")
     filters, _ = read_filters(
         context,
         status=status,
@@ -122,7 +125,7 @@ def list_keys(
             now=now,
             sort=sort,
             reverse=reverse,
-            limit=None if everything else limit,
+            limit=None if everything else min(limit, _MOST),
             after=after,
         )
     if jsonl:

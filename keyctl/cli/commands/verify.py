@@ -15,7 +15,7 @@ from keyctl.cli.secret_input import read_presented_key, read_request_head
 from keyctl.codes import Code
 from keyctl.decision import Decision, Request
 from keyctl.errors import BundleUntrusted, UsageError
-from keyctl.text import brief, visible
+from keyctl.text import brief, is_utf8, visible
 from keyctl.times import describe_relative, utc_now
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ def verify(
         raise UsageError("--bundle requires --trust", hint=hint)
     if bundle is not None and record:
         raise UsageError("--record cannot be used with --bundle", hint="--record writes to a store: omit --bundle")
+    if resource_owner is not None and not is_utf8(resource_owner):
+        raise UsageError(f'--resource-owner "{brief(resource_owner)}" is not UTF-8: no owner can match it')
     head = read_request_head(request) if request is not None else None
     text = read_presented_key(key_file) if head is None else ""
     try:

@@ -15,6 +15,9 @@ from keyctl.times import describe_relative, format_time, utc_now
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
+_MOST = 2**62  # as far as both databases count
+
+
 @app.command("list", cls=Command)
 def list_events(
     ctx: typer.Context,
@@ -45,7 +48,13 @@ def list_events(
         subject = keys.get(connection, key).key.id if key is not None else None
         if owner is not None:
             subject = owners.get(connection, owner).id
-        found = events.latest(connection, limit=limit, before=before, subject_id=subject, action=action)
+        found = events.latest(
+            connection,
+            limit=min(limit, _MOST),
+            before=max(0, min(before, _MOST)) if before is not None else None,
+            subject_id=subject,
+            action=action,
+        )
     if jsonl:
         for event in found:
             output.answer_json(event_object(event))
