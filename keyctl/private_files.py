@@ -65,6 +65,14 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it that are missing, each for its owner alone."""
+    # `mkdir(parents=True)` would give the mode only to the last one.
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
 def sync(file: BinaryIO) -> None:
     """Wait until what was written to a file is on the disk."""
     file.flush()

@@ -5,6 +5,7 @@ A bundle holds hashes of keys and never a secret; names and handles are optional
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -31,6 +32,7 @@ from keyctl.hashing import Scheme, parameters_from_dict
 from keyctl.keyformat import KeyFormat
 from keyctl.models import Key, KeyRecord, Owner
 from keyctl.profiles.model import Profile, read_profile
+from keyctl.regular_files import open_regular
 from keyctl.rows import RowDamaged, decode_key, decode_owner, encode_key, encode_owner
 from keyctl.times import format_duration, format_time
 
@@ -115,6 +117,7 @@ class Bundle:
             trusted = _check_signature(line, trust)
             self.signer = line.signer
             self.header = _read_header(line, trusted)
+            _check_length(self._file, line.length, self.header)
             self.profile, self.hash_parameters, self.formats = _read_rules(self._file, line.length, self.header)
         except BundleDamaged as error:
             self._file.close()
@@ -249,7 +252,7 @@ def _read_owner(owner_id: str, row: Mapping[str, Any]) -> Owner:
 
 def _open(path: Path) -> IO[bytes]:
     try:
-        return path.open("rb")
+        return open_regular(path)
     except OSError as error:
         raise BundleUntrusted("damaged", f"cannot read the bundle {path}: {error.strerror}") from None
 
@@ -274,6 +277,18 @@ def _read_header(line: FirstLine, trusted: list[Trust]) -> Header:
     if not any(one.store_id in (None, header.store_id) for one in trusted):
         raise BundleUntrusted("store", f"the bundle's signer is not trusted for its store: {header.store_id}")
     return header
+
+
+def _check_length(file: IO[bytes], start: int, header: Header) -> None:
+    """Raise BundleDamaged if the file does not end with the last block that the header names: an index, or the rules.
+
+    Bytes after it would be covered by no signature.
+    """
+    references = [header.rules, *(one for table in header.tables.values() for one in table)]
+    expected = start + max(reference.offset + reference.length for reference in references)
+    length = os.fstat(file.fileno()).st_size
+    if length != expected:
+        raise BundleDamaged("it is truncated" if length < expected else "bytes were appended to it")
 
 
 def _read_rules(file: IO[bytes], start: int, header: Header) -> tuple[Profile, Scheme, tuple[KeyFormat, ...]]:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from keyctl import private_files
 from keyctl.bundles.bundle import Header, Seen
 from keyctl.errors import ConfigurationInvalid
+from keyctl.regular_files import open_regular
 from keyctl.times import from_milliseconds, to_milliseconds
+
+LOCK_WAIT = 5.0  # seconds
 
 
 class BundleState:
@@ -34,9 +42,8 @@ class BundleState:
         if self._read().get(header.store_id) == newest:
             return
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with self._path.with_suffix(".lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            private_files.make_folder(self._path.parent)
+            with _locked(self._path.with_suffix(".lock")):
                 state = self._read()
                 state[header.store_id] = [
                     max(pair) for pair in zip(newest, state.get(header.store_id, newest), strict=True)
@@ -49,7 +56,7 @@ class BundleState:
 
     def _read(self) -> dict[str, list[int]]:
         try:
-            state = json.loads(self._path.read_text())
+            state = json.loads(self._content())
             if all(len(pair) == 2 and all(type(number) is int for number in pair) for pair in state.values()):
                 return dict(state)
         except FileNotFoundError:
@@ -58,5 +65,29 @@ class BundleState:
             pass
         raise self._unreadable()
 
+    def _content(self) -> bytes:
+        with open_regular(self._path) as file:
+            return file.read()
+
     def _unreadable(self) -> ConfigurationInvalid:
         return ConfigurationInvalid(f"{self._path} cannot be read", hint="to verify without it: --no-state")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock on a file. Raises OSError if another process holds it for longer than LOCK_WAIT."""
+    # A pipe of that name would wait for a reader.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    try:
+        give_up = time.monotonic() + LOCK_WAIT
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= give_up:
+                    raise OSError(errno.EWOULDBLOCK, f"another process holds {path}") from None
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(descriptor)

@@ -52,7 +52,7 @@ class SigningKey:
         private = Ed25519PrivateKey.generate()
         line = f"{_PRIVATE}{to_base64url(private.private_bytes_raw())}\n"
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_files.make_folder(path.parent)
             private_files.write_new(path, [line.encode()])
         except FileExistsError:
             raise Refused(f"there already is a signing key at {path}", hint="keyctl bundle key shows it") from None

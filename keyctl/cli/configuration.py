@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keyctl.errors import ConfigurationInvalid, UsageError, suggestion
+from keyctl.regular_files import open_regular
 from keyctl.store.location import StoreLocation, refuse_password
 from keyctl.text import brief
 
@@ -30,7 +31,8 @@ def read_config(given: str | None) -> Config:
     asked = given or os.environ.get("KEYCTL_CONFIG")
     path = Path(asked).expanduser() if asked else default_folder("config") / "config.toml"
     try:
-        raw = path.read_bytes()
+        with open_regular(path) as file:
+            raw = file.read()
     except FileNotFoundError:
         if asked:
             raise ConfigurationInvalid(f"the configuration file {path} does not exist") from None

@@ -257,11 +257,13 @@ class CommandContext:
             )
 
     def _create_default_folder(self) -> None:
+        from keyctl.private_files import make_folder
+
         file = self.location.file
         if file is None:
             return
         try:
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(file.parent)
         except OSError as error:
             raise StoreUnavailable(
                 f"cannot create the folder {file.parent}: {error.strerror}", hint="choose a store: --store FILE.db"

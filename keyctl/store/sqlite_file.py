@@ -10,10 +10,13 @@ from typing import Any
 from urllib.parse import quote
 
 from keyctl.errors import StoreBusy, StoreUnavailable
+from keyctl.regular_files import is_special
 
 
 def file_uri(path: Path, *, mode: str) -> str:
     """Return SQLite's URI for a file that must exist. A plain path would create it."""
+    if is_special(path):
+        raise StoreUnavailable(f"{path} is not a keyctl store: it is not a regular file")
     return f"file:{quote(str(path))}?mode={mode}"
 
 

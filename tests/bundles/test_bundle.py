@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -350,6 +351,40 @@ def test_nothing_can_be_cut_off_unnoticed(made: SimpleNamespace, tmp_path: Path)
     for length in [*range(0, 200, 17), *range(200, len(whole), 151), len(whole) - 1]:
         path.write_bytes(whole[:length])
         assert untrusted(path, trusting(made.key), now=made.now) in {"damaged", "signature"}
+
+
+@pytest.mark.parametrize("more", [b"x", b"\n", b"\0" * 4096])
+def test_nothing_can_be_appended_unnoticed(made: SimpleNamespace, tmp_path: Path, more: bytes):
+    path = tmp_path / "keys.bundle"
+    path.write_bytes(made.path.read_bytes() + more)
+
+    with pytest.raises(BundleUntrusted) as error:
+        read_all(path, made.key)
+
+    assert error.value.reason == "damaged"
+    assert "bytes were appended" in error.value.message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"phc": 1}, {"phc": None}, {"scopes": "[[1]]"}, {"scopes": "{}"}, {"scopes": ["read"]}, {"id": 7}),
+        *({"environment": None}, {"created_at": 1.5}, {"created_at": "1"}, {"expires_at": "x"}, {"allowed_ips": "[1]"}),
+        *({"name": []}, {"revoked_at": 10**30}, {"owner_id": 5}, {"scopes": "[" * 50_000}, {"metadata": "[]"}),
+    ],
+    ids=lambda changes: str(changes)[:30],
+)
+def test_values_of_other_types_are_refused_though_a_trusted_signer_wrote_them(
+    own: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+):
+    row_of = bundle_export.key_row
+    monkeypatch.setattr(bundle_export, "key_row", lambda *args, **how: row_of(*args, **how) | changes)
+    export(own.opened, own.path, own.key)
+
+    for read in (lambda bundle: list(bundle.every_key()), lambda bundle: bundle.find(own.prefix)):
+        with closing(Bundle(own.path, trust=trusting(own.key))) as bundle, pytest.raises(BundleUntrusted) as error:
+            read(bundle)
+        assert error.value.reason == "damaged"
 
 
 def test_records_of_an_older_bundle_do_not_fit_a_newer_one(own: SimpleNamespace):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import sqlite3
-from contextlib import closing, suppress
+import stat
+from contextlib import closing, nullcontext, suppress
 
 import pytest
 
@@ -152,3 +155,59 @@ def _use(location: StoreLocation, key: str) -> None:
             json.dumps(key_object(record, opened.profile, now=utc_now()))
         for event in events.latest(connection, limit=100, before=None, subject_id=None, action=None):
             json.dumps(event_object(event))
+
+
+# ── files that are no files ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("command", ["list", "verify", "init", "mint", "audit verify", "db status"])
+def test_a_pipe_is_neither_a_configuration_nor_a_store(cli: Cli, command: str):
+    pipe = cli.cwd / "pipe"
+    os.mkfifo(pipe)
+
+    for args, code in ((["--config", pipe], 6), (["--store", pipe], 5)):
+        result = cli(*command.split(), *args, stdin=f"kc_live_{'0' * 12}_{'0' * 38}", timeout=20)
+        assert result.code == code, result
+        assert "is not a regular file" in result.err
+
+
+def test_no_configuration_can_be_asked_for(cli: Cli):
+    config_file(cli, "nonsense = 1")
+
+    cli("mint", "--config", "/dev/null", check=0)
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("special", ["pipe", "lock", "state", "lock is a pipe"])
+def test_what_a_bundle_needs_is_never_waited_for_without_end(store: Cli, special: str):
+    key = mint(store)["key"]
+    public = store("bundle", "key", "--create", check=0).out.split()[-1]
+    store("bundle", "export", "b", "--valid-for", "1h", check=0)
+    state = store.home / ".local/state/keyctl/bundles.json"
+    state.parent.mkdir(parents=True)
+    bundle = "b"
+    if special == "pipe":
+        bundle = "pipe"
+        os.mkfifo(store.cwd / "pipe")
+    elif special == "state":
+        os.mkfifo(state)
+    elif special == "lock is a pipe":
+        os.mkfifo(state.with_suffix(".lock"))
+    with state.with_suffix(".lock").open("w") if special == "lock" else nullcontext() as lock:
+        if lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        result = store("verify", "--bundle", bundle, "--trust", public, stdin=key, timeout=20)
+
+    if special == "lock is a pipe":  # it can be locked as well as a file
+        result.expect(0)
+        return
+    assert result.code == (20 if special == "pipe" else 6), result
+    assert "VALID" not in result.out or special == "pipe"
+
+
+@pytest.mark.sqlite
+def test_a_folder_above_the_store_is_for_its_owner_alone_whatever_the_umask(cli: Cli):
+    cli.shell("umask 000; keyctl init && keyctl bundle key --create", check=0)
+
+    for folder in (".local", ".local/share", ".local/share/keyctl", ".config", ".config/keyctl"):
+        assert stat.S_IMODE((cli.home / folder).stat().st_mode) == 0o700, folder
