@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from itertools import product
+from itertools import combinations, product
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -38,6 +38,9 @@ _WORD = re.compile(r"[A-Za-z]?([a-z]*|[A-Z]*)[0-9]*", re.ASCII)  # or a date
 _PLACEHOLDER = re.compile(r"\{([a-z]*)\}")
 _RANDOM = ("prefix", "secret", "checksum")
 _TAGGED = ("env", "scope")
+
+
+_Layout = list[str]  # the possible characters at each position
 
 
 class FormatError(ValueError):
@@ -246,23 +249,26 @@ class KeyFormat:
         self._check_unique_decoding()
 
     def _check_unique_decoding(self) -> None:
-        layouts = list(self._layouts())
-        for i, one in enumerate(layouts):
-            for other in layouts[i + 1 :]:
-                if len(one) == len(other) and all(a & b for a, b in zip(one, other, strict=True)):
-                    raise FormatError("cannot be parsed by position: two of its tags can match the same key")
+        # There may be thousands of layouts: they are grouped by the places of their fields, and looked up by the
+        # characters that are fixed in both, not compared one by one.
+        groups: dict[tuple[bool, ...], list[_Layout]] = {}
+        for layout in self._layouts():
+            groups.setdefault(tuple(len(one) > 1 for one in layout), []).append(layout)
+        repeated = any(len(set(map(tuple, layouts))) < len(layouts) for layouts in groups.values())
+        pairs = combinations(groups.values(), 2)
+        if repeated or any(len(one[0]) == len(other[0]) and _overlap(one, other) for one, other in pairs):
+            raise FormatError("cannot be parsed by position: two of its tags can match the same key")
 
-    def _layouts(self) -> Iterator[list[frozenset[str]]]:
+    def _layouts(self) -> Iterator[_Layout]:
         """Yield, for each combination of tags, the possible characters at each position."""
         for env, scope in product(self._choices("env"), self._choices("scope")):
-            layout: list[frozenset[str]] = []
+            layout: _Layout = []
             for kind, value in self._parts:
                 if kind == "text" or value in _TAGGED:
-                    text = value if kind == "text" else env if value == "env" else scope
-                    layout += [frozenset(character) for character in text]
+                    layout += value if kind == "text" else env if value == "env" else scope
                 else:
                     random = self._random_field(value)
-                    layout += [frozenset(random.characters)] * random.length
+                    layout += [random.characters] * random.length
             yield layout
 
     # ── the template ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -359,6 +365,23 @@ def possible_prefixes(formats: Iterable[KeyFormat], text: str) -> list[str]:
     if not prefixes:
         raise MalformedKey("checksum" if "checksum" in reasons else "malformed")
     return list(prefixes)
+
+
+def _overlap(one: list[_Layout], other: list[_Layout]) -> bool:
+    """Return whether a text can match a layout of each group; within a group the fields have the same places."""
+
+    def fixed(layouts: list[_Layout], opposite: _Layout) -> set[tuple[str, ...]]:
+        # What is fixed here must be possible where the other group has a field.
+        return {
+            tuple(layout[i] for i in positions)
+            for layout in layouts
+            if all(layout[i] in opposite[i] for i in range(len(layout)) if len(layout[i]) == 1 < len(opposite[i]))
+        }
+
+    positions = [i for i, (a, b) in enumerate(zip(one[0], other[0], strict=True)) if len(a) == len(b) == 1]
+    if any(len(a) > 1 and len(b) > 1 and not set(a) & set(b) for a, b in zip(one[0], other[0], strict=True)):
+        return False
+    return bool(fixed(one, other[0]) & fixed(other, one[0]))
 
 
 def _is_word(text: str) -> bool:
