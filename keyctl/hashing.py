@@ -33,6 +33,9 @@ _MAX_MEMORY_KIB = 1024 * 1024
 _MAX_PASSES = 64
 _MAX_LANES = 64
 _MAX_WORK = 4 * 1024 * 1024  # KiB times passes: some seconds
+# A row may cost this much, or as much as the store's own parameters if that is more: about half a second.
+_FREE_MEMORY_KIB = 256 * 1024
+_FREE_WORK = 512 * 1024
 
 
 class HashInvalid(StoreUnavailable):
@@ -121,15 +124,18 @@ def parse_parameters(text: str) -> Argon2id:
     return Argon2id(*map(int, match.groups()))
 
 
-def verify(key: str, phc: str) -> bool:
+def verify(key: str, phc: str, *, own: Scheme | None = None) -> bool:
     """Return whether `phc` is a hash of `key`, in constant time. Computes exactly one hash.
 
-    Raises HashInvalid if `phc` is not a PHC string that keyctl writes, or names a cost beyond the bounds.
+    `own` are the store's parameters. Raises HashInvalid if `phc` is not a PHC string that keyctl writes, or names a
+    cost beyond them and beyond what any store may use: 256 MiB, and memory times passes of 512 MiB.
     """
     if match := _SHA256.fullmatch(phc):
         salt, digest = (base64.b64decode(part + "=" * (-len(part) % 4)) for part in match.groups())
         return hmac.compare_digest(sha256(salt + key.encode()).digest(), digest)
-    _scheme_of(phc)
+    present = _scheme_of(phc)
+    if own is not None and isinstance(present, Argon2id) and _costs_too_much(present, own):
+        raise HashInvalid("the stored hash costs more than the store's parameters")
     try:
         return verify_secret(phc.encode(), key.encode(), Type.ID)
     except VerifyMismatchError:
@@ -147,6 +153,13 @@ def needs_rehash(phc: str, wanted: Scheme) -> bool:
     if isinstance(wanted, Sha256):
         return False
     return isinstance(present, Sha256) or present.memory_kib < wanted.memory_kib or present.passes < wanted.passes
+
+
+def _costs_too_much(present: Argon2id, own: Scheme) -> bool:
+    memory, work = (own.memory_kib, own.memory_kib * own.passes) if isinstance(own, Argon2id) else (0, 0)
+    return present.memory_kib > max(memory, _FREE_MEMORY_KIB) or (
+        present.memory_kib * present.passes > max(work, _FREE_WORK)
+    )
 
 
 def _scheme_of(phc: str) -> Scheme:

@@ -317,7 +317,7 @@ class Verifier:
                 f"no core was free to check a key for {self._max_wait:g} s", hint="answer 503, try again"
             )
         try:
-            return hashing.verify(key, phc)
+            return hashing.verify(key, phc, own=self._keyring.hash_parameters)
         finally:
             self._cores.release()
 

@@ -11,6 +11,7 @@ from keyctl.hashing import (
     DEFAULT,
     Argon2id,
     HashInvalid,
+    Scheme,
     Sha256,
     needs_rehash,
     parameters_from_dict,
@@ -280,3 +281,32 @@ def test_a_sha256_hash_is_weaker_than_any_argon2id():
 def test_schemes_are_read_back_from_what_the_store_keeps():
     for scheme in (Sha256(), Argon2id(64, 3, 2)):
         assert parameters_from_dict(scheme.to_dict()) == scheme
+
+
+@pytest.mark.parametrize(
+    "parameters", [(1048576, 4, 1), (1048576, 1, 1), (262145, 1, 1), (262144, 3, 4), (8192, 64, 1)]
+)
+@pytest.mark.parametrize("own", [Argon2id(), Sha256(), Argon2id(65536, 3, 1)], ids=str)
+def test_a_row_that_costs_far_more_than_the_store_does_is_refused_before_it_is_computed(
+    parameters: tuple[int, int, int], own: Scheme
+):
+    phc = Argon2id(*parameters).decoy()
+    started = time.process_time()
+
+    with pytest.raises(HashInvalid) as error:
+        verify(KEY, phc, own=own)
+
+    assert "costs more than the store's parameters" in error.value.message
+    assert time.process_time() - started < 0.1
+
+
+def test_a_store_may_use_parameters_that_cost_more(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hashing, "_FREE_MEMORY_KIB", 8)
+    monkeypatch.setattr(hashing, "_FREE_WORK", 8)
+    own = Argon2id(64, 3, 1)
+
+    assert verify(KEY, own.hash(KEY), own=own)
+    assert verify(KEY, Argon2id(16, 4, 1).hash(KEY), own=own)
+    for costlier in (Argon2id(65, 1, 1), Argon2id(64, 4, 1)):
+        with pytest.raises(HashInvalid):
+            verify(KEY, costlier.hash(KEY), own=own)
