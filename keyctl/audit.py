@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
@@ -77,6 +78,11 @@ def settings_detail(before: Mapping[str, str], after: Mapping[str, str | None]) 
     }
 
 
+def next_bundle_sequence(last: int, now: datetime) -> int:
+    """Return the sequence of a bundle after the one with `last`: it rises, also where a store is an earlier copy."""
+    return max(last + 1, to_milliseconds(now))
+
+
 class History:
     """Replays events in order, then compares rows with them. Every check returns what is wrong, or None."""
 
@@ -86,6 +92,9 @@ class History:
         self._keys: dict[str, dict[str, Any]] = {}
         self._owners: dict[str, dict[str, Any]] = {}
         self._settings: dict[str, str | None] = {}
+        self._bundle_sequence = 0
+        self._bundles_valid_until = ""
+        self._counters: dict[str, int] = {}  # the last serial ids
 
     def follow(self, event: Event) -> str | None:
         """Check and replay the next event, oldest first."""
@@ -136,6 +145,14 @@ class History:
             return None
         return f"the store's {name} was altered outside keyctl"
 
+    def records_setting(self, name: str) -> bool:
+        return name in self._settings
+
+    def check_counters(self, counters: Mapping[str, int]) -> str | None:
+        """Compare the last serial ids of keys and owners with those that were given out."""
+        altered = _difference(self._counters, counters)
+        return f"a counter of the store was altered outside keyctl: {altered}" if altered else None
+
     def missing(self) -> Iterator[str]:
         """Yield, after every row was checked, what is wrong with the rest: the rows are missing."""
         for state in self._keys.values():
@@ -160,10 +177,13 @@ class History:
                 if before[name] != self._settings.get(name):
                     yield f"the store's {name} was altered outside keyctl before event {event.seq}"
             self._settings |= event.detail["settings"]
+        if "bundle" in event.detail:
+            yield from self._replay_bundle(event, event.detail["bundle"])
 
     def _create_key(self, seq: int, entry: Entry, values: Mapping[str, Any]) -> Iterator[str]:
         if entry["id"] in self._keys:
             yield f"event {seq} creates key {entry['prefix']} ({entry['id']}), which existed before"
+        self._count("key", entry["id"])
         replaced = self._keys.get(values.get("replaces") or "")
         if replaced:
             inherited, copied = ({name: of.get(name) for name in _INHERITED} for of in (replaced, values))
@@ -191,6 +211,7 @@ class History:
         if event.action == _OWNER_ADDED:
             if state:
                 yield f"event {event.seq} creates owner {state['handle']} ({entry['id']}), which existed before"
+            self._count("owner", entry["id"])
         elif not state:
             yield f"event {event.seq} changes owner {entry['handle']} ({entry['id']}), which no event created"
         else:
@@ -198,6 +219,19 @@ class History:
             if altered := _difference({name: state.get(name) for name in before}, before):
                 yield _altered_before(event.seq, "owner", state["handle"], altered)
         state |= entry["set"]
+
+    def _replay_bundle(self, event: Event, bundle: Mapping[str, Any]) -> Iterator[str]:
+        expected = next_bundle_sequence(self._bundle_sequence, event.at)
+        if bundle["sequence"] != expected:
+            yield f"the store's bundle_sequence was altered outside keyctl before event {event.seq}"
+        self._bundle_sequence = bundle["sequence"]
+        self._bundles_valid_until = max(self._bundles_valid_until, bundle["valid_until"])
+        self._settings["bundle_sequence"] = _setting_digest(str(self._bundle_sequence))
+        self._settings["bundle_valid_until"] = _setting_digest(self._bundles_valid_until)
+
+    def _count(self, kind: str, row_id: str) -> None:
+        if row_id.isdecimal():
+            self._counters[kind] = max(self._counters.get(kind, 0), int(row_id))
 
 
 def _changes(before: Key | Owner, changed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

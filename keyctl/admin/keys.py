@@ -379,14 +379,17 @@ class KeyAdmin:
         def work(connection: Connection) -> list[Change]:
             changes = []
             entries = []
+            written = {}
             for record in keys.select_for_change(connection, selectors):
                 wanted = values(connection, record)
                 changed = {name: value for name, value in wanted.items() if getattr(record.key, name) != value}
                 if changed:
                     keys.set_columns(connection, record.key.id, **changed)
                     entries.append(key_entry(record.key, changed))
+                    written[record.key.id] = changed
                 after = KeyRecord(replace(record.key, **changed), record.owners)
                 changes.append(Change(after, bool(changed)))
+            keys.check_written(connection, written)
             events.append_for_keys(connection, entries, {}, at=now, actor=self._actor, action=action, reason=reason)
             return changes
 
@@ -450,5 +453,6 @@ class KeyAdmin:
         ended = lifecycle.end_of_replaced(current_old, new.id, grace, now)
         keys.set_columns(connection, new.id, delivered_at=now)
         keys.set_columns(connection, old.id, **ended)
+        keys.check_written(connection, {new.id: {"delivered_at": now}, old.id: ended})
         entries = [key_entry(current_new, {"delivered_at": now}), key_entry(current_old, ended)]
         events.append_for_keys(connection, entries, {}, at=now, actor=self._actor, action="key.rotated", reason=reason)

@@ -7,9 +7,15 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select, update
 
 from keyctl.store.tables import counters
+from keyctl.store.transaction import execute
 from keyctl.ulid import ulids
 
 _ULID_PREFIXES = {"key": "key_", "owner": "own_"}
+
+
+def read(connection: Connection) -> dict[str, int]:
+    """Return the last serial ids, by the kind of row."""
+    return {row.name: row.value for row in connection.execute(select(counters))}
 
 
 def new_ids(connection: Connection, kind: str, scheme: str, *, now: datetime, count: int = 1) -> list[str]:
@@ -21,5 +27,5 @@ def new_ids(connection: Connection, kind: str, scheme: str, *, now: datetime, co
     statement = insert(counters).values(name=kind, value=last + count)
     if row is not None:
         statement = update(counters).where(counters.c.name == kind).values(value=last + count)  # type: ignore[assignment]
-    connection.execute(statement)
+    execute(connection, statement)
     return [str(last + i) for i in range(1, count + 1)]

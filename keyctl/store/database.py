@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, column, inspect, select, table
+from sqlalchemy import Connection, Select, column, select, table
 from sqlalchemy.exc import DBAPIError
 
 from keyctl.errors import ConfigurationInvalid, StoreUnavailable, UsageError
 from keyctl.models import KeyRecord, Owner
 from keyctl.rows import RowDamaged
-from keyctl.store import keys, owners, postgres, settings, sqlite_file, tables
+from keyctl.store import catalog, keys, owners, postgres, settings, sqlite_file, tables
 from keyctl.store.location import StoreLocation
 from keyctl.store.opening import check_revision, damaged, read_rules
 from keyctl.store.sqlite_engine import sqlite_engine
@@ -185,8 +185,12 @@ class Store(Database):
 
 
 def schema_revision(connection: Connection, *, lock: bool = False) -> str | None:
-    """Return the revision of the schema, or None; `lock` makes another upgrade wait for this transaction."""
-    if not inspect(connection).has_table("alembic_version"):
+    """Return the revision of the schema, or None; `lock` makes another upgrade wait for this transaction.
+
+    Raises RowDamaged if a trigger, rule or view was added to the schema.
+    """
+    objects = catalog.SQLITE if connection.dialect.name == "sqlite" else catalog.POSTGRES
+    if not catalog.has_schema(connection.exec_driver_sql(objects)):
         return None
     query: Select[Any] = select(column("version_num")).select_from(table("alembic_version"))
     return connection.execute(query.with_for_update() if lock else query).scalar()

@@ -14,7 +14,7 @@ from keyctl.audit import KEYS_PER_EVENT, chain
 from keyctl.models import Actor, Event, EventContent
 from keyctl.rows import Row, RowDamaged
 from keyctl.store.tables import audit_head, events
-from keyctl.store.transaction import note_event
+from keyctl.store.transaction import execute, note_event
 from keyctl.text import LONGEST_REASON, checked_text
 from keyctl.times import from_milliseconds, to_milliseconds
 
@@ -28,8 +28,8 @@ def append(connection: Connection, content: EventContent) -> Event:
         checked_text("reason", content.reason, longest=LONGEST_REASON)
     head = connection.execute(select(audit_head).with_for_update()).one()
     event = chain(head.hash, head.seq + 1, content)
-    connection.execute(insert(events), _encode(event))
-    connection.execute(update(audit_head).values(seq=event.seq, hash=event.hash))
+    execute(connection, insert(events), _encode(event))
+    execute(connection, update(audit_head).values(seq=event.seq, hash=event.hash))
     note_event(connection, event.seq, event.hash)
     return event
 

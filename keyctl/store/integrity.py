@@ -8,17 +8,14 @@ from dataclasses import dataclass
 
 from keyctl.audit import History
 from keyctl.rows import RowDamaged
-from keyctl.store import events, keys, owners, settings
-from keyctl.store.database import Connection, Database
+from keyctl.store import counters, events, keys, owners, settings
+from keyctl.store.database import Connection, Database, schema_revision
 from keyctl.store.opening import check_revision
 from keyctl.store.setting_names import SettingName
 
-_AUDITED_SETTINGS = (
-    SettingName.PROFILE,
-    SettingName.HASH,
-    SettingName.EARLIER_FORMATS,
-    SettingName.ADMIN_TOKEN,
-)
+_IDENTITY = {SettingName.STORE_ID, SettingName.CREATED_AT}  # not in the first event of the first stores
+# Use is recorded, not audited: neither when it began to be, nor a key's last use.
+_AUDITED = tuple(name for name in SettingName if name != SettingName.USAGE_RECORDED_SINCE)
 
 
 @dataclass(frozen=True)
@@ -36,10 +33,10 @@ def check(database: Database) -> Verdict:
 
     Takes a Database, since an altered store may not open as a Store.
     """
-    check_revision(str(database.location), database.revision())
     seen = {"events": 0, "keys": 0, "owners": 0}
     with database.read() as connection, closing(_faults(connection, seen)) as faults:
         try:
+            check_revision(str(database.location), schema_revision(connection))
             fault = next(faults, None)
         except RowDamaged as error:
             fault = str(error)
@@ -56,9 +53,13 @@ def _faults(connection: Connection, seen: dict[str, int]) -> Generator[str, None
     if fault := history.check_head(*head) if head else "the log's head is missing, or there are several":
         yield fault
     kept = settings.read(connection)
-    for name in _AUDITED_SETTINGS:
+    for name in _AUDITED:
+        if name in _IDENTITY and not history.records_setting(name):
+            continue
         if fault := history.check_setting(name, kept.get(name)):
             yield fault
+    if fault := history.check_counters(counters.read(connection)):
+        yield fault
     for owner in owners.as_written(connection):
         if fault := history.check_owner(owner):
             yield fault

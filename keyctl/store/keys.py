@@ -18,6 +18,7 @@ from keyctl.rows import RowDamaged, decode_key, encode, encode_key
 from keyctl.store import owners
 from keyctl.store.chunks import chunks
 from keyctl.store.tables import keys
+from keyctl.store.transaction import check_count, execute
 from keyctl.text import brief
 from keyctl.times import to_milliseconds
 
@@ -119,7 +120,7 @@ def undelivered_successors(connection: Connection, key_id: str) -> list[KeyRecor
 
 
 def add(connection: Connection, new: Sequence[Key]) -> None:
-    connection.execute(insert(keys), [encode_key(key) for key in new])
+    execute(connection, insert(keys), [encode_key(key) for key in new], rows=len(new))
 
 
 def add_alike(connection: Connection, like: Key, new: Sequence[Key]) -> None:
@@ -129,12 +130,13 @@ def add_alike(connection: Connection, like: Key, new: Sequence[Key]) -> None:
     # The statement is SQLAlchemy's, and the rows go past it: tests/benchmarks, "mint of … keys, sha256".
     statement = insert(keys).compile(dialect=connection.dialect)
     order = statement.positiontup  # None where the driver takes parameters by name
-    connection.exec_driver_sql(str(statement), [tuple(map(row.__getitem__, order)) for row in rows] if order else rows)
+    parameters = [tuple(map(row.__getitem__, order)) for row in rows] if order else rows
+    check_count(connection.exec_driver_sql(str(statement), parameters).rowcount, len(rows))
 
 
 def set_columns(connection: Connection, key_id: str, **values: Any) -> None:
     """Set these columns of one key, and no others: a change by another process to the others is kept."""
-    connection.execute(update(keys).where(keys.c.id == key_id).values(**encode(values)))
+    execute(connection, update(keys).where(keys.c.id == key_id).values(**encode(values)))
 
 
 def replace_hash(connection: Connection, key_id: str, *, old: str, new: str) -> bool:
@@ -147,7 +149,17 @@ def set_for_all(connection: Connection, key_ids: Sequence[str], **values: Any) -
     """Set the same columns of many keys."""
     statement = update(keys).where(keys.c.id.in_(bindparam("chosen", expanding=True))).values(**encode(values))
     for chunk in chunks(list(key_ids)):
-        connection.execute(statement, {"chosen": chunk})
+        execute(connection, statement, {"chosen": chunk}, rows=len(chunk))
+
+
+def check_written(connection: Connection, changes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Read again what was set on the keys with these ids. Raises RowDamaged if it is not there."""
+    for chunk in chunks(list(changes)):
+        found = {row["id"]: row for row in connection.execute(select(keys).where(keys.c.id.in_(chunk))).mappings()}
+        for key_id in chunk:
+            for name, value in encode(changes[key_id]).items():
+                if key_id not in found or found[key_id][name] != value:
+                    raise RowDamaged(f"{name} of key {key_id} cannot be set, and nothing was changed")
 
 
 def page(

@@ -13,6 +13,7 @@ from keyctl.models import Key, KeyRecord, Owner
 from keyctl.rows import RowDamaged, decode_owner, encode, encode_owner
 from keyctl.store.chunks import chunks
 from keyctl.store.tables import owners
+from keyctl.store.transaction import execute
 from keyctl.text import brief
 
 
@@ -83,11 +84,17 @@ def as_written(connection: Connection) -> Iterable[Owner]:
 
 
 def add(connection: Connection, owner: Owner) -> None:
-    connection.execute(insert(owners), encode_owner(owner))
+    execute(connection, insert(owners), encode_owner(owner))
 
 
 def set_columns(connection: Connection, owner_id: str, **values: Any) -> None:
-    connection.execute(update(owners).where(owners.c.id == owner_id).values(**encode(values)))
+    """Set these columns of one owner, and read them again. Raises RowDamaged if they are not there."""
+    encoded = encode(values)
+    execute(connection, update(owners).where(owners.c.id == owner_id).values(**encoded))
+    written = connection.execute(select(owners).where(owners.c.id == owner_id)).mappings().one()
+    for name, value in encoded.items():
+        if written[name] != value:
+            raise RowDamaged(f"{name} of owner {owner_id} cannot be set, and nothing was changed")
 
 
 def _chains(connection: Connection, owner_ids: Iterable[str]) -> dict[str, tuple[Owner, ...]]:

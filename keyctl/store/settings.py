@@ -11,6 +11,9 @@ from keyctl.audit import settings_detail
 from keyctl.rows import RowDamaged
 from keyctl.store.setting_names import SettingName
 from keyctl.store.tables import settings
+from keyctl.store.transaction import execute
+
+_DIGITS = 18  # of a number
 
 
 def read(connection: Connection) -> dict[str, str]:
@@ -32,7 +35,15 @@ def change(connection: Connection, values: Mapping[SettingName, str | None]) -> 
     return detail
 
 
+def number(kept: Mapping[str, str], name: SettingName) -> int:
+    """Return a setting that is a number; 0 if it is not set. Raises RowDamaged."""
+    value = kept.get(name, "0")
+    if not (value.isascii() and value.isdecimal() and len(value) <= _DIGITS):
+        raise RowDamaged(f"its {name} is not a number")
+    return int(value)
+
+
 def put(connection: Connection, name: SettingName, value: str) -> None:
     changed = connection.execute(update(settings).where(settings.c.name == name).values(value=value))
     if not changed.rowcount:
-        connection.execute(insert(settings).values(name=name, value=value))
+        execute(connection, insert(settings).values(name=name, value=value))

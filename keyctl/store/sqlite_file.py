@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 from keyctl.errors import StoreBusy, StoreUnavailable
 from keyctl.regular_files import is_special
+from keyctl.rows import RowDamaged
+from keyctl.store import catalog
 
 
 def file_uri(path: Path, *, mode: str) -> str:
@@ -21,16 +23,21 @@ def file_uri(path: Path, *, mode: str) -> str:
 
 
 def select_rows(path: Path, statement: str, values: Mapping[str, object], *, wait: float) -> list[tuple[Any, ...]]:
-    """Return the rows of one SELECT, whatever the store's schema. Raises StoreUnavailable.
+    """Return the rows of one SELECT; none if there is no store. Raises StoreUnavailable.
 
     Opens the file read-only. `wait` is how many seconds to wait for a writer to finish.
     """
     try:
         connection = sqlite3.connect(file_uri(path, mode="ro"), uri=True, timeout=wait, isolation_level=None)
         with closing(connection):
+            # A view in place of a table may have no last row.
+            if not catalog.has_schema(connection.execute(catalog.SQLITE)):
+                return []
             return connection.execute(statement, values).fetchall()
     except sqlite3.Error as error:
         raise explain(path, str(error)) from error
+    except RowDamaged as error:
+        raise StoreUnavailable(f"the store {path} is damaged: {error}", hint="keyctl audit verify") from error
 
 
 def read_settings(path: Path, *, wait: float = 5.0) -> dict[str, str]:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from keyctl.errors import StoreUnavailable
 from keyctl.models import KeyRecord, Owner
 from keyctl.rows import KEY_COLUMNS, OWNER_COLUMNS, RowDamaged, decode_owner, key_of_columns
+from keyctl.store import catalog
 from keyctl.store.opening import check_revision, damaged, read_rules
 from keyctl.store.setting_names import SettingName
 from keyctl.store.sqlite_file import explain, file_uri
@@ -170,6 +171,7 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def _revision(connection: sqlite3.Connection) -> str | None:
-    has_table = connection.execute("select 1 from sqlite_master where name = 'alembic_version'").fetchone()
-    row = has_table and connection.execute("select version_num from alembic_version").fetchone()
+    if not catalog.has_schema(connection.execute(catalog.SQLITE)):
+        return None
+    row = connection.execute("select version_num from alembic_version").fetchone()
     return row[0] if row else None

@@ -1,4 +1,4 @@
-"""What a transaction is marked with: whether it writes, and the audit events that it wrote.
+"""What a transaction is marked with (whether it writes, and the audit events that it wrote), and how it writes.
 
 The marks are execution options, because these belong to one SQLAlchemy Connection, which is one transaction here:
 `Connection.info` would outlive it with the pooled connection, and an argument would go through every function between
@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Executable
+
+from keyctl.rows import RowDamaged
 
 _WRITTEN = "keyctl_written"
 
@@ -31,3 +33,14 @@ def note_event(connection: Connection, seq: int, digest: str) -> None:
 def last_event(connection: Connection) -> tuple[int, str] | None:
     events: list[tuple[int, str]] = connection.get_execution_options().get(_WRITTEN, [])
     return events[-1] if events else None
+
+
+def execute(connection: Connection, statement: Executable, parameters: Any = None, *, rows: int = 1) -> None:
+    """Insert or update exactly this many rows. Raises RowDamaged if it were others: a trigger may discard a change."""
+    result = connection.execute(statement, parameters, execution_options={"preserve_rowcount": True})
+    check_count(result.rowcount, rows)
+
+
+def check_count(written: int, expected: int) -> None:
+    if written != expected:
+        raise RowDamaged(f"it wrote {written:,} rows instead of {expected:,}, and nothing was changed")

@@ -15,6 +15,7 @@ from tests.cli.helpers import (
     changes_nothing,
     closed_pipe,
     dump,
+    execute,
     full_disk,
     mint,
     mint_many,
@@ -327,6 +328,11 @@ def test_ids_may_be_serial(empty: Cli):
     keys = [mint(cli, "--owner", "a", "--create-owner"), *mint_many(cli, 3), mint(cli)]
 
     assert [key["id"] for key in keys] == ["1", "2", "3", "4", "5"]
+    cli("audit", "verify", check=0)
+    execute(cli, "update counters set value = 9 where name = 'key'")
+    assert "a counter of the store was altered outside keyctl: key is 9, and should be 5" in (
+        cli("audit", "verify", check=9).err
+    )
 
 
 # ── room for prefixes ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,13 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from keyctl.admin.bundle_export import BundleExporter
 from keyctl.admin.delivery import Delivery
 from keyctl.admin.hash_scheme import set_scheme
 from keyctl.admin.keys import ScopeChange, Update
 from keyctl.admin.last_use import record_use
 from keyctl.admin.owners import NewOwner
 from keyctl.admin.token import AdminToken
-from keyctl.errors import KeyctlError, NotDelivered
+from keyctl.bundles.signing import SigningKey
+from keyctl.errors import KeyctlError, NotDelivered, StoreUnavailable
 from keyctl.hashing import Sha256
 from keyctl.models import Key, Owner
 from keyctl.store import keys, usage
@@ -420,6 +422,68 @@ def test_a_planted_admin_token_that_is_rotated_is_found(opened: Opened):
     token.rotate("another password")
 
     assert check(opened.store).fault == "the store's admin_token was altered outside keyctl before event 2"
+
+
+# ── settings and counters ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def export_bundle(opened: Opened, folder: Path) -> None:
+    private = folder / "bundle.key"
+    signer = SigningKey.load(private) if private.exists() else SigningKey.create(private)
+    exporter = BundleExporter(opened.store, ACTOR, signer, clock=opened.clock)
+    exporter.export(folder / "bundle", filters=keys.Filters(), described={}, valid_for=timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("update settings set value = 'store_x' where name = 'store_id'", "the store's store_id"),
+        ("update settings set value = '2020-01-01T00:00:00Z' where name = 'created_at'", "the store's created_at"),
+        ("update settings set value = '1' where name = 'bundle_sequence'", "the store's bundle_sequence"),
+        ("delete from settings where name = 'bundle_sequence'", "the store's bundle_sequence"),
+        (
+            "update settings set value = '2020-01-01T00:00:00Z' where name = 'bundle_valid_until'",
+            "the store's bundle_valid_until",
+        ),
+        ("insert into counters values ('key', 7)", "a counter of the store"),
+    ],
+)
+def test_an_altered_setting_or_counter_is_found(opened: Opened, tmp_path: Path, statement: str, expected: str):
+    export_bundle(opened, tmp_path)
+    assert check(opened.store).fault is None
+
+    alter(opened, statement)
+
+    assert (check(opened.store).fault or "").startswith(f"{expected} was altered outside keyctl")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("bundle_sequence", "9999999999999"), ("bundle_valid_until", "2099-01-01T00:00:00Z")]
+)
+def test_no_export_hides_that_a_bundles_setting_was_altered_before(
+    opened: Opened, tmp_path: Path, name: str, value: str
+):
+    export_bundle(opened, tmp_path)
+    alter(opened, f"update settings set value = '{value}' where name = '{name}'")
+
+    export_bundle(opened, tmp_path)
+
+    assert (check(opened.store).fault or "").startswith(f"the store's {name} was altered outside keyctl")
+
+
+def test_a_bundles_sequence_that_is_not_a_number_is_reported(opened: Opened, tmp_path: Path):
+    export_bundle(opened, tmp_path)
+    alter(opened, "update settings set value = 'x' where name = 'bundle_sequence'")
+
+    with pytest.raises(StoreUnavailable, match="is damaged: its bundle_sequence is not a number"):
+        export_bundle(opened, tmp_path)
+
+
+def test_any_number_of_bundles_leaves_an_intact_store(opened: Opened, tmp_path: Path):
+    for seconds in (0, 0, 1, 3600):
+        opened.clock.advance(seconds=seconds)
+        export_bundle(opened, tmp_path)
+        assert check(opened.store).fault is None
 
 
 # ── untampered, after whatever was done ──────────────────────────────────────────────────────────────────────────────

@@ -17,8 +17,8 @@ def verify(ctx: typer.Context) -> None:
     Examples:
       keyctl audit verify
 
-    Recomputes the hash chain, and compares every key and owner with the logged changes. Reports the first event, key or
-    owner that does not match, and exits 9.
+    Recomputes the hash chain, and compares every key, owner and setting with the logged changes. Reports the first one
+    that does not match, or a trigger or view among the tables, and exits 9.
     """
     from keyctl.store.integrity import check
 
