@@ -71,7 +71,7 @@ class Argon2id:
         ).decode()
 
     def decoy(self) -> str:
-        """Return a PHC string that matches no key, and takes as long to check as a real one."""
+        """Return a PHC string that matches no key, and costs as much to check as one with these parameters."""
         salt, digest = (_base64(os.urandom(size)) for size in (_SALT_BYTES, _HASH_BYTES))
         return f"$argon2id$v=19$m={self.memory_kib},t={self.passes},p={self.lanes}${salt}${digest}"
 
@@ -92,7 +92,7 @@ class Sha256:
         return f"$sha256${_base64(salt)}${_base64(sha256(salt + key.encode()).digest())}"
 
     def decoy(self) -> str:
-        """Return a PHC string that matches no key, and takes as long to check as a real one."""
+        """Return a PHC string that matches no key, and costs as much to check as one of this scheme."""
         return f"$sha256${_base64(os.urandom(_SALT_BYTES))}${_base64(os.urandom(_HASH_BYTES))}"
 
     def to_dict(self) -> dict[str, Any]:

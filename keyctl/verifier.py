@@ -210,8 +210,8 @@ class Verifier:
     ) -> Decision:
         """Verify a key, and what it may be used for. What is None or empty is not checked.
 
-        The status of a key is disclosed only after its secret was verified, and an unknown prefix takes as long as a
-        wrong secret.
+        The status of a key is disclosed only after its secret was verified. An unknown prefix costs one hash, with the
+        parameters that the store has for new keys.
 
         Args:
             key: The key as presented.
