@@ -126,14 +126,17 @@ def become_keyctl(args: list[str], env: dict[str, str], cwd: str) -> None:
     os.environ.update(env)
     time.tzset()
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    unbuffered = bool(env.get("PYTHONUNBUFFERED"))
     for number, name in enumerate(("stdin", "stdout", "stderr")):
+        how: Any = {"buffering": 0} if number and unbuffered else {}
         old = getattr(sys, name)
         stream = io.TextIOWrapper(
-            open(number, "wb" if number else "rb", closefd=False),  # noqa: SIM115 - open to the end
+            open(number, "wb" if number else "rb", closefd=False, **how),  # noqa: SIM115 - open to the end
             encoding=old.encoding,
             errors=old.errors,
             newline="\n",
             line_buffering=number == 2 or os.isatty(number),
+            write_through=bool(how),
         )
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)

@@ -14,6 +14,7 @@ from keyctl.cli.context import CommandContext
 from keyctl.cli.global_options import global_options
 from keyctl.cli.help_layout import see_help
 from keyctl.cli.output import debug_traceback
+from keyctl.cli.streams import replace_standard_streams
 from keyctl.cli.typer_internals import ClickException, NoArgsIsHelpError, NoSuchOption
 from keyctl.errors import KeyctlError, NotDelivered, UsageError
 
@@ -61,12 +62,10 @@ def keyctl(
 
 def main() -> int:
     """Run one command; return its exit code."""
+    replace_standard_streams()
     context = CommandContext()
     try:
         return _run(context)
-    except NoArgsIsHelpError as help_text:
-        sys.stdout.write(help_text.format_message() + "\n")
-        return 0
     except ClickException as error:
         context.output.error(_as_usage_error(error))
         return 2
@@ -117,6 +116,9 @@ def _run(context: CommandContext) -> int:
     command = typer.main.get_command(app)
     try:
         code = command.main(arguments, prog_name="keyctl", standalone_mode=False, obj=context)
+    except NoArgsIsHelpError as help_text:
+        context.output.answer(help_text.format_message())
+        return 0
     except SystemExit as end:  # Typer's reaction to a broken pipe
         raise BrokenPipeError from end
     sys.stdout.flush()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from typer import core
@@ -50,9 +50,12 @@ def respond(instruction: str, root: Any, context: CommandContext) -> int:
     if os.environ.get("KEYCTL_DEBUG") != "1":
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libpq writes warnings there
     try:
-        os.write(1, _answer(shell, root, context).encode(errors="surrogateescape"))
+        answer = _answer(shell, root, context)
     except Exception:  # noqa: BLE001 - completion must not disturb the command line
         debug_traceback()
+        return 0
+    with suppress(BrokenPipeError):  # the shell no longer wants it
+        context.output.answer_exactly(answer)
     return 0
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from keyctl.errors import Aborted, KeyctlError, Refused
+from keyctl.cli.streams import sync
+from keyctl.errors import Aborted, KeyctlError, NotDelivered, Refused
 from keyctl.text import visible
 
 _ELASTIC = 4  # the least width of an elastic column
@@ -43,19 +47,17 @@ class Output:
     # ── the answer ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def answer(self, text: str) -> None:
-        """Print one answer and a newline, unescaped. Raises OSError if it could not be written."""
-        if sys.stdout is None:
-            raise OSError(9, "standard output is closed")
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        """Print one answer and a newline, unescaped. Raises OSError unless all of it is written."""
+        self._write(f"{text}\n")
 
     def answer_exactly(self, text: str) -> None:
         """Print one answer byte for byte; only on a terminal a newline follows."""
-        if self.on_terminal:
-            self.answer(text)
-            return
-        sys.stdout.buffer.write(text.encode())
-        sys.stdout.flush()
+        self._write(f"{text}\n" if self.on_terminal else text)
+
+    def deliver(self, text: str, *, exactly: bool = False) -> None:
+        """Print new keys like an answer; if stdout is a file, also wait until they are on the disk."""
+        (self.answer_exactly if exactly else self.answer)(text)
+        sync(sys.stdout)
 
     def answer_json(self, value: Any) -> None:
         self.answer(to_json(value))
@@ -93,6 +95,12 @@ class Output:
         else:
             self.answer("\n".join(f"{name}\t{visible(value)}" for name, value in pairs))
 
+    def _write(self, text: str) -> None:
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "standard output is closed")
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
     # ── messages ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def note(self, text: str) -> None:
@@ -126,6 +134,16 @@ class Output:
 
         if ask(f"{visible(question)}? [y/N] ").strip().lower() not in {b"y", b"yes"}:
             raise Aborted("aborted: nothing was changed")
+
+
+@contextmanager
+def written_to(file: Path) -> Iterator[None]:
+    """Print an answer about keys that were delivered to a file: an error says that they are valid."""
+    try:
+        yield
+    except OSError as error:
+        problem = f"the output could not be written: {error.strerror or error}"
+        raise NotDelivered(f"each new key is in {file} and is valid, but {problem}") from error
 
 
 def to_json(value: Any) -> str:

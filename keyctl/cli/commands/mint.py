@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,7 +21,7 @@ from keyctl.cli.options import (
     ReasonOption,
     split_commas,
 )
-from keyctl.cli.output import Output, to_json
+from keyctl.cli.output import Output, to_json, written_to
 from keyctl.cli.platform_answers import administration_answer, require_answer
 from keyctl.errors import UsageError
 from keyctl.times import describe_relative, utc_now
@@ -117,9 +118,7 @@ def mint(
         return _as_json(objects, many=many, lines=jsonl)
 
     delivery = (
-        FileDelivery(out, replace=force)
-        if out
-        else StreamDelivery(output.answer_exactly if http else output.answer, render)
+        FileDelivery(out, replace=force) if out else StreamDelivery(partial(output.deliver, exactly=http), render)
     )
     if not dry_run:
         context.create_store_if_missing(profile, asked=init)
@@ -144,7 +143,8 @@ def mint(
         objects = [
             key_object(one, context.store.profile, now=utc_now()) | {"key": None, "out": str(out)} for one in records
         ]
-        output.answer(_as_json(objects, many=many, lines=jsonl))
+        with written_to(out):
+            output.answer(_as_json(objects, many=many, lines=jsonl))
     _describe(context, records, out=str(out) if out else None)
 
 

@@ -11,7 +11,7 @@ from keyctl.cli.context import context_of
 from keyctl.cli.help_layout import Command
 from keyctl.cli.json_objects import key_object
 from keyctl.cli.options import DryRunOption, ForceOption, OutOption, ReasonOption, SelectorArgument
-from keyctl.cli.output import to_json
+from keyctl.cli.output import to_json, written_to
 from keyctl.times import describe_relative, format_time, parse_duration, utc_now
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def rotate(
         [one] = successors
         return as_object(one.record, one.old, key=one.text) if output.json else one.text
 
-    delivery = FileDelivery(out, replace=force) if out else StreamDelivery(output.answer, render)
+    delivery = FileDelivery(out, replace=force) if out else StreamDelivery(output.deliver, render)
     rotation = context.admin.rotate(
         selector,
         delivery,
@@ -74,7 +74,8 @@ def rotate(
         output.note(f"would replace {old.prefix}, which then {_end(old, now=new.created_at)}: nothing was changed")
         return
     if out and output.json:
-        output.answer(as_object(rotation.new, rotation.old, key=None, out=str(out)))
+        with written_to(out):
+            output.answer(as_object(rotation.new, rotation.old, key=None, out=str(out)))
     output.aside(
         [
             ("prefix", f"{new.prefix}   (safe to log)"),
