@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterable
 from contextlib import suppress
@@ -44,6 +45,14 @@ def replace(path: Path, pieces: Iterable[bytes]) -> None:
 def temporary_beside(path: Path) -> Path:
     """Return an unused name in the folder of `path`, so that a rename to it is one step."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+
+
+def leftovers(path: Path) -> list[Path]:
+    """Return the temporary files of commands that were killed while they wrote this file, or are still running."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}(\.body)?")
+    with suppress(OSError):
+        return sorted(one for one in path.parent.iterdir() if name.fullmatch(one.name))
+    return []
 
 
 def move_without_replacing(temporary: Path, path: Path) -> None:

@@ -45,7 +45,7 @@ class Delivery(Protocol[M_contra]):
         """Deliver, after the commit. Raises OSError if the keys were not delivered."""
 
     def abandon(self) -> None:
-        """Discard what was prepared."""
+        """Discard what was prepared, as far as it is not out of reach."""
 
 
 class StreamDelivery(Generic[M]):
@@ -77,6 +77,7 @@ class FileDelivery:
         self._path = path
         self._replace = replace
         self._temporary: Path | None = None
+        self._written: os.stat_result | None = None
 
     def prepare(self, minted: Sequence[Minted]) -> None:
         self.abandon()
@@ -85,9 +86,9 @@ class FileDelivery:
                 raise Refused(f"{self._path} is a folder", hint=f"give a file: --out {self._path}/KEYFILE")
             if not self._replace and os.path.lexists(self._path):
                 raise Refused(f"{self._path} already exists", hint="choose another file, or add --force to replace it")
-            temporary = private_files.temporary_beside(self._path)
-            private_files.write_new(temporary, (f"{one.text}\n".encode() for one in minted))
-            self._temporary = temporary
+            self._temporary = private_files.temporary_beside(self._path)
+            private_files.write_new(self._temporary, (f"{one.text}\n".encode() for one in minted))
+            self._written = self._temporary.stat()
         except OSError as error:
             raise NotDelivered(
                 f"cannot write {self._path}: {error.strerror}", hint="no key was minted; choose another file"
@@ -100,11 +101,14 @@ class FileDelivery:
             self._temporary.replace(self._path)
         else:
             private_files.move_without_replacing(self._temporary, self._path)
-        self._temporary = None
         with suppress(OSError):  # the file is there: a folder that cannot be synced is no reason to revoke the key
             private_files.sync_folder(self._path.parent)
 
     def abandon(self) -> None:
-        if self._temporary is not None:
-            private_files.remove(self._temporary)
-            self._temporary = None
+        if self._temporary is None:
+            return
+        with suppress(OSError):  # an interruption may come when the file already has its name
+            if self._written is not None and os.path.samestat(self._written, self._path.lstat()):
+                private_files.remove(self._path)
+        private_files.remove(self._temporary)
+        self._temporary = self._written = None

@@ -94,20 +94,26 @@ class Issuer:
         except BaseException as error:
             delivery.abandon()
             named = _count(records)
+            by_hand = f"keyctl revoke {' '.join(one.key.prefix for one in records)}"
             try:
                 self._store.write(
                     lambda connection: self.revoke_in(connection, records, now=self._clock(), reason=UNDELIVERED)
                 )
             except KeyctlError as failure:
-                raise NotDelivered(
-                    f"{named} could not be delivered, and could not be revoked: {failure.message}",
-                    hint=f"revoke manually: keyctl revoke {' '.join(one.key.prefix for one in records)}",
-                ) from error
+                message = f"{named} could not be delivered, and could not be revoked: {failure.message}"
+                if isinstance(error, KeyboardInterrupt):
+                    error.add_note(f"{message}; revoke manually: {by_hand}")
+                    raise error from failure
+                raise NotDelivered(message, hint=f"revoke manually: {by_hand}") from error
+            except KeyboardInterrupt as interrupt:
+                interrupt.add_note(f"{named} could not be delivered, and may not be revoked; make sure: {by_hand}")
+                raise
             if isinstance(error, OSError):
                 raise NotDelivered(
                     f"{named} could not be delivered and was revoked: {error.strerror or error}",
                     hint="fix the output destination and retry",
                 ) from error
+            error.add_note(f"{named} could not be delivered and was revoked: interrupted")
             raise
 
     def after_delivery(self, records: Sequence[KeyRecord], work: Callable[[Connection], None]) -> None:
@@ -119,6 +125,9 @@ class Issuer:
             error.message = (
                 f"{_count(records)} was delivered and works, but the delivery could not be recorded: {error.message}"
             )
+            raise
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(f"{_count(records)} was delivered and works, but the delivery may not be recorded")
             raise
 
     def note_minted(

@@ -14,6 +14,7 @@ from keyctl.cli.context import CommandContext
 from keyctl.cli.global_options import global_options
 from keyctl.cli.help_layout import see_help
 from keyctl.cli.output import debug_traceback
+from keyctl.cli.signals import Interrupted, ignore_signals, raise_on_signals
 from keyctl.cli.streams import replace_standard_streams
 from keyctl.cli.typer_internals import ClickException, NoArgsIsHelpError, NoSuchOption
 from keyctl.errors import KeyctlError, NotDelivered, UsageError
@@ -63,7 +64,21 @@ def keyctl(
 def main() -> int:
     """Run one command; return its exit code."""
     replace_standard_streams()
+    raise_on_signals()
     context = CommandContext()
+    try:
+        return _outcome(context)
+    except KeyboardInterrupt as interrupt:
+        _forget_stdout()
+        for note in getattr(interrupt, "__notes__", ()):
+            context.output.error(NotDelivered(note))
+        return interrupt.exit_code if isinstance(interrupt, Interrupted) else 130
+    finally:
+        ignore_signals()
+        context.close()
+
+
+def _outcome(context: CommandContext) -> int:
     try:
         return _run(context)
     except ClickException as error:
@@ -84,9 +99,6 @@ def main() -> int:
         _forget_stdout()
         context.output.error(NotDelivered(f"the output could not be written: {error.strerror or error}"))
         return NotDelivered.exit_code
-    except KeyboardInterrupt:
-        _forget_stdout()
-        return 130
     except Exception as error:  # noqa: BLE001 - the last resort: tracebacks are printed only with KEYCTL_DEBUG=1
         debug_traceback()
         # The text of an unforeseen error may contain a secret; its type is safe.
@@ -96,8 +108,6 @@ def main() -> int:
         )
         context.output.error(bug)
         return bug.exit_code
-    finally:
-        context.close()
 
 
 def _run(context: CommandContext) -> int:
@@ -115,11 +125,15 @@ def _run(context: CommandContext) -> int:
         arguments = [*arguments[1:], "--help"]  # `keyctl --help list` is asked for the help of `list`
     command = typer.main.get_command(app)
     try:
-        code = command.main(arguments, prog_name="keyctl", standalone_mode=False, obj=context)
+        # Not `command.main`, which would make every interruption one by Ctrl-C.
+        with command.make_context("keyctl", arguments, obj=context) as ctx:
+            code = command.invoke(ctx)
+    except typer.Exit as end:
+        code = end.exit_code
     except NoArgsIsHelpError as help_text:
         context.output.answer(help_text.format_message())
         return 0
-    except SystemExit as end:  # Typer's reaction to a broken pipe
+    except SystemExit as end:  # Rich's reaction to a broken pipe
         raise BrokenPipeError from end
     sys.stdout.flush()
     return code if isinstance(code, int) else 0

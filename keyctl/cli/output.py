@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from keyctl import private_files
 from keyctl.cli.streams import sync
 from keyctl.errors import Aborted, KeyctlError, NotDelivered, Refused
 from keyctl.text import visible
@@ -109,6 +110,11 @@ class Output:
 
     def warn(self, text: str) -> None:
         _to_stderr(f"keyctl: warning: {visible(text)}")
+
+    def warn_of_leftovers(self, file: Path) -> None:
+        """Name the temporary files beside a file that is about to be written, which only a killed command leaves."""
+        for one in private_files.leftovers(file):
+            self.warn(f"{one} is from a command that was killed or is still running, and may contain a key: delete it")
 
     def aside(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Print details of the answer to stderr if it is a terminal."""

@@ -117,6 +117,8 @@ def mint(
         objects = [key_object(one.record, context.store.profile, now=utc_now()) | {"key": one.text} for one in minted]
         return _as_json(objects, many=many, lines=jsonl)
 
+    if out:
+        output.warn_of_leftovers(out)
     delivery = (
         FileDelivery(out, replace=force) if out else StreamDelivery(partial(output.deliver, exactly=http), render)
     )

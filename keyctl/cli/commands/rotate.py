@@ -60,6 +60,8 @@ def rotate(
         [one] = successors
         return as_object(one.record, one.old, key=one.text) if output.json else one.text
 
+    if out:
+        output.warn_of_leftovers(out)
     delivery = FileDelivery(out, replace=force) if out else StreamDelivery(output.deliver, render)
     rotation = context.admin.rotate(
         selector,

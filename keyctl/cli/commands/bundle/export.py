@@ -74,6 +74,7 @@ def export(
     filters, described = read_filters(context, status=status, owner=owner, env=env, scope=scope, name=name)
     signing_key = load_signing_key(key)
     context.authorise()
+    context.output.warn_of_leftovers(file)
     with _progress(context.output) as advance:
         exporter = BundleExporter(context.store, context.actor, signing_key, on_key=advance)
         header = exporter.export(
