@@ -116,18 +116,22 @@ class Issuer:
             error.add_note(f"{named} could not be delivered and was revoked: interrupted")
             raise
 
-    def after_delivery(self, records: Sequence[KeyRecord], work: Callable[[Connection], None]) -> None:
+    def after_delivery(
+        self, records: Sequence[KeyRecord], work: Callable[[Connection], None], *, finish: str | None = None
+    ) -> None:
+        """Record a delivery. `finish` is a hint for the case that it cannot be recorded."""
+        delivered = f"{_count(records)} was delivered and works"
         try:
             self._store.write(work)
         except Refused:
             raise
         except KeyctlError as error:
-            error.message = (
-                f"{_count(records)} was delivered and works, but the delivery could not be recorded: {error.message}"
-            )
+            error.message = f"{delivered}, but the delivery could not be recorded: {error.message}"
+            error.hint = finish or error.hint
             raise
         except KeyboardInterrupt as interrupt:
-            interrupt.add_note(f"{_count(records)} was delivered and works, but the delivery may not be recorded")
+            note = f"{delivered}, but the delivery may not be recorded: interrupted"
+            interrupt.add_note(f"{note}; {finish}" if finish else note)
             raise
 
     def note_minted(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -184,6 +184,7 @@ class KeyAdmin:
         *,
         grace: timedelta | None = None,
         expires: str | None = None,
+        revoking: Collection[str] = (),
         reason: str | None = None,
         dry_run: bool = False,
     ) -> Rotation:
@@ -192,6 +193,9 @@ class KeyAdmin:
         The old key stays valid until the new one was delivered: it is then revoked if `grace` is zero, else it expires
         after `grace` (None: the profile's), and never later than before. `expires` is when the new key expires, as in
         NewKey; None gives it as long a lifetime as the old key had.
+
+        A successor from an earlier rotation whose delivery was not recorded may be in use all the same: it is revoked
+        only if its id is in `revoking`, else Refused is raised. See `undelivered_successors`.
 
         Returns both keys, without the new one's text. Raises NotDelivered if that could not be delivered; the new key
         is then revoked, and the old one is unchanged.
@@ -210,8 +214,13 @@ class KeyAdmin:
             lifecycle.refuse_unrotatable(old, now)
             if old.key.scopes != before.key.scopes or keys.taken(connection, [text.prefix]):
                 raise Refused(f"{old.key.prefix} was changed by another process", hint="retry the command")
-            for abandoned in keys.undelivered_successors(connection, old.key.id):
-                self._issuer.revoke_in(connection, [abandoned], now=now, reason=lifecycle.UNDELIVERED)
+            for earlier in keys.undelivered_successors(connection, old.key.id):
+                if earlier.key.id not in revoking:
+                    raise Refused(
+                        f"{earlier.key.prefix}, from another rotation of {old.key.prefix}, may have been delivered",
+                        hint=f"if it was: {_finish(old.key)}; if not: keyctl rotate {old.key.prefix} --yes",
+                    )
+                self._issuer.revoke_in(connection, [earlier], now=now, reason=lifecycle.UNDELIVERED)
             successor = replace(
                 old.key,
                 id=counters.new_ids(connection, "key", self._store.profile.key_ids, now=now)[0],
@@ -240,9 +249,17 @@ class KeyAdmin:
         if not dry_run:
             self._issuer.hand_over(delivery, [rotation.new])
             self._issuer.after_delivery(
-                [rotation.new], lambda connection: self._retire(connection, rotation, grace, now=now, reason=reason)
+                [rotation.new],
+                lambda connection: self._retire(connection, rotation, grace, now=now, reason=reason),
+                finish=f"finish the rotation: {_finish(rotation.old.key)}; "
+                f"rotating {rotation.old.key.prefix} again would revoke {rotation.new.key.prefix}",
             )
         return rotation
+
+    def undelivered_successors(self, selector: str) -> list[KeyRecord]:
+        """Return the successors of a key whose delivery was not recorded: a command was killed, or its store failed."""
+        with self._store.read() as connection:
+            return keys.undelivered_successors(connection, keys.get(connection, selector).key.id)
 
     # ── changes of state ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -456,3 +473,8 @@ class KeyAdmin:
         keys.check_written(connection, {new.id: {"delivered_at": now}, old.id: ended})
         entries = [key_entry(current_new, {"delivered_at": now}), key_entry(current_old, ended)]
         events.append_for_keys(connection, entries, {}, at=now, actor=self._actor, action="key.rotated", reason=reason)
+
+
+def _finish(old: Key) -> str:
+    """Return the commands that end a key after its successor was delivered."""
+    return f"keyctl revoke {old.prefix}, or keyctl expire {old.prefix} --to TIME"

@@ -95,6 +95,14 @@ def _connection(cli: Cli) -> Iterator[sqlite3.Connection | psycopg.Connection]:
             yield file
 
 
+@contextmanager
+def locked(cli: Cli) -> Iterator[None]:
+    """Keep every other writer waiting."""
+    with _connection(cli) as connection:
+        connection.execute("begin immediate" if isinstance(connection, sqlite3.Connection) else "lock table keys")
+        yield
+
+
 # ── what a test begins with ──────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -7,6 +7,8 @@ import re
 import signal
 import stat
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from tests.cli.helpers import (
     closed_pipe,
     dump,
     full_disk,
+    locked,
     mint,
     refused,
     seconds_from_now,
@@ -26,7 +29,7 @@ from tests.cli.helpers import (
     verify,
     with_profile,
 )
-from tests.runner import Cli
+from tests.runner import Cli, Process
 
 DAY = 86400
 
@@ -235,13 +238,19 @@ def test_a_successor_that_was_not_delivered_leaves_the_old_key_untouched(store: 
     store("audit", "verify", check=0)
 
 
-def test_a_successor_lost_to_a_kill_is_revoked_by_the_next_rotation(store: Cli):
+def test_a_successor_lost_to_a_kill_is_revoked_by_the_next_rotation_after_confirmation(store: Cli):
     old = mint(store)
     killed = _killed_before_delivery(store, old["prefix"])
     assert show(store, killed)["delivered_at"] is None
     assert verify(store, old["key"]) == "VALID"
 
-    new = rotate(store, old["prefix"])
+    says = [f"{killed}, from another rotation of {old['prefix']}, may have been delivered", "--yes", "keyctl revoke"]
+    refused(store, "rotate", old["prefix"], code=4, says=says)
+    refused(store, "rotate", old["prefix"], "--dry-run", code=4, says=says)
+    no = store.tty("rotate", old["prefix"], talk=[(f"revoke {killed}, which an earlier rotation", "n\n")], check=8)
+    assert "nothing was changed" in no.out
+    assert show(store, killed)["status"] == "active"
+    new = rotate(store, old["prefix"], "--yes")
 
     assert show(store, killed)["revoked_reason"] == "undelivered"
     assert show(store, old["prefix"])["replaced_by"] == new["id"]
@@ -285,8 +294,47 @@ def test_of_two_rotations_at_once_exactly_one_wins(store: Cli, grace: str):
     store("audit", "verify", check=0)
 
 
+@pytest.mark.parametrize("signum", [None, signal.SIGTERM])
+def test_a_key_that_was_delivered_survives_the_failure_to_record_it(store: Cli, signum: int | None):
+    old = mint(store)
+    command = ["rotate", old["prefix"], "--grace", "0", "--wait", "2s"]
+    with _unread_rotation(store, *command) as (process, reader, prefix), locked(store):
+        text = b""
+        while not text.endswith(b"\n"):
+            text += os.read(reader, 1 << 16).lstrip(b"x")
+        if signum is not None:
+            time.sleep(0.5)
+            process.kill(signum)
+        result = process.wait()
+    new = text.decode()
+
+    assert result.code == (5 if signum is None else 143)
+    for words in (
+        f"the key {prefix} was delivered and works, but the delivery",
+        f"finish the rotation: keyctl revoke {old['prefix']}, or keyctl expire {old['prefix']} --to TIME",
+        f"rotating {old['prefix']} again would revoke {prefix}",
+    ):
+        assert words in result.err
+    assert [verify(store, key) for key in (new, old["key"])] == ["VALID", "VALID"]
+
+    refused(store, "rotate", old["prefix"], code=4, says=[prefix, "may have been delivered"])
+    store("revoke", old["prefix"], check=0)
+
+    assert verify(store, new) == "VALID"
+    store("audit", "verify", check=0)
+
+
 def _killed_before_delivery(cli: Cli, prefix: str) -> str:
-    """Start a rotation whose answer is not read, kill it once it has committed, and return the successor's prefix.
+    """Kill a rotation once it has committed, and return the successor's prefix."""
+    with _unread_rotation(cli, "rotate", prefix) as (process, _, successor):
+        process.kill(signal.SIGKILL)
+        process.wait()
+    return successor
+
+
+@contextmanager
+def _unread_rotation(cli: Cli, *command: str) -> Iterator[tuple[Process, int, str]]:
+    """Start a rotation whose answer is not read. Yields it once it has committed, the pipe, and the new prefix.
 
     Its standard output is a pipe that is full, so that it waits for a reader for ever.
     """
@@ -297,13 +345,11 @@ def _killed_before_delivery(cli: Cli, prefix: str) -> str:
             os.write(writer, b"x" * 4096)
     except BlockingIOError:
         os.set_blocking(writer, True)
-    process = cli.spawn("rotate", prefix, stdout=writer)
+    process = cli.spawn(*command, stdout=writer)
+    os.close(writer)
     end = time.monotonic() + 20
-    while not (successors := [row for row in dump(cli)["keys"] if row[1] != prefix]):
+    while not (successors := [row for row in dump(cli)["keys"] if row[1] not in command]):
         assert time.monotonic() < end, "no successor was committed"
         time.sleep(0.02)
-    process.kill(signal.SIGKILL)
-    process.wait()
+    yield process, reader, successors[0][1]
     os.close(reader)
-    os.close(writer)
-    return successors[0][1]

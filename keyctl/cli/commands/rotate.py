@@ -1,5 +1,6 @@
 """`keyctl rotate`."""
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keyctl.admin.delivery import FileDelivery, StreamDelivery
-from keyctl.cli.context import context_of
+from keyctl.cli.context import CommandContext, context_of
 from keyctl.cli.help_layout import Command
 from keyctl.cli.json_objects import key_object
-from keyctl.cli.options import DryRunOption, ForceOption, OutOption, ReasonOption, SelectorArgument
+from keyctl.cli.options import DryRunOption, ForceOption, OutOption, ReasonOption, SelectorArgument, YesOption
 from keyctl.cli.output import to_json, written_to
 from keyctl.times import describe_relative, format_time, parse_duration, utc_now
 
@@ -35,6 +36,7 @@ def rotate(
     out: OutOption = None,
     force: ForceOption = False,
     reason: ReasonOption = None,
+    yes: YesOption = False,
     dry_run: DryRunOption = False,
 ) -> None:
     """Replace a key with a new one.
@@ -45,7 +47,8 @@ def rotate(
       keyctl rotate kc_live_3fa9c2d1e8b7 --grace 0 --out new.key
 
     The new key has the same owner, environment, scopes, networks and metadata. The old one expires or is revoked only
-    after the new one was delivered.
+    after the new one was delivered. If an earlier rotation may have delivered a key too, revoking that one requires
+    confirmation; without a terminal, add --yes.
     """
     context = context_of(ctx)
     output = context.output
@@ -68,6 +71,7 @@ def rotate(
         delivery,
         grace=parse_duration(grace) if grace is not None else None,
         expires=expires,
+        revoking=_confirmed(context, selector, yes=yes, dry_run=dry_run),
         reason=reason,
         dry_run=dry_run,
     )
@@ -86,6 +90,16 @@ def rotate(
             ("", f"written to {out}" if out else "shown only once: store it now"),
         ]
     )
+
+
+def _confirmed(context: CommandContext, selector: str, *, yes: bool, dry_run: bool) -> list[str]:
+    """Return the ids of earlier successors that may be revoked, after asking at a terminal. Raises Aborted."""
+    earlier = context.admin.undelivered_successors(selector)
+    if not earlier or not (yes or (not dry_run and sys.stdin is not None and sys.stdin.isatty())):
+        return []
+    prefixes = ", ".join(one.key.prefix for one in earlier)
+    context.output.confirm(f"revoke {prefixes}, which an earlier rotation may have delivered", yes=yes)
+    return [one.key.id for one in earlier]
 
 
 def _end(old: "Key", *, now: datetime) -> str:
