@@ -98,7 +98,8 @@ def _confirmed(context: CommandContext, selector: str, *, yes: bool, dry_run: bo
     if not earlier or not (yes or (not dry_run and sys.stdin is not None and sys.stdin.isatty())):
         return []
     prefixes = ", ".join(one.key.prefix for one in earlier)
-    context.output.confirm(f"revoke {prefixes}, which an earlier rotation may have delivered", yes=yes)
+    if not yes:
+        context.output.confirm(f"revoke {prefixes}, which an earlier rotation may have delivered")
     return [one.key.id for one in earlier]
 
 
