@@ -95,11 +95,12 @@ def rotate(
 def _confirmed(context: CommandContext, selector: str, *, yes: bool, dry_run: bool) -> list[str]:
     """Return the ids of earlier successors that may be revoked, after asking at a terminal. Raises Aborted."""
     earlier = context.admin.undelivered_successors(selector)
-    if not earlier or not (yes or (not dry_run and sys.stdin is not None and sys.stdin.isatty())):
-        return []
+    if not earlier or yes:
+        return [one.key.id for one in earlier]
+    if dry_run or sys.stdin is None or not sys.stdin.isatty():
+        return []  # the rotation is refused, with a hint that names the commands
     prefixes = ", ".join(one.key.prefix for one in earlier)
-    if not yes:
-        context.output.confirm(f"revoke {prefixes}, which an earlier rotation may have delivered")
+    context.output.confirm(f"revoke {prefixes}, which an earlier rotation may have delivered")
     return [one.key.id for one in earlier]
 
 
