@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -45,6 +46,14 @@ def replace(path: Path, pieces: Iterable[bytes]) -> None:
 def temporary_beside(path: Path) -> Path:
     """Return an unused name in the folder of `path`, so that a rename to it is one step."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+
+
+def is_replaceable(path: Path) -> bool:
+    """Return whether a file may take this name: there is nothing, or a regular file; no link, device or pipe."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return True
 
 
 def leftovers(path: Path) -> list[Path]:

@@ -63,8 +63,11 @@ class BundleExporter:
         wait: each is as new as the bundle's time, or newer. Raises UsageError if the file cannot be written.
         """
         now = truncate(self._clock())
-        if path.exists() and not path.is_file():
-            raise UsageError(f"cannot write the bundle {path}: what is there is not a file")
+        if not private_files.is_replaceable(path):
+            raise UsageError(
+                f"cannot write the bundle {path}: it is not a regular file, and is never replaced",
+                hint="give a regular file, or /dev/stdout",
+            )
         temporary = private_files.temporary_beside(path)
         try:
             private_files.create(_body_of(temporary)).close()  # before the audit log says that there is a bundle

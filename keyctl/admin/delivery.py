@@ -86,6 +86,11 @@ class FileDelivery:
                 raise Refused(f"{self._path} is a folder", hint=f"give a file: --out {self._path}/KEYFILE")
             if not self._replace and os.path.lexists(self._path):
                 raise Refused(f"{self._path} already exists", hint="choose another file, or add --force to replace it")
+            if not private_files.is_replaceable(self._path):
+                raise Refused(
+                    f"{self._path} is a link, a device or a pipe: it is never replaced",
+                    hint="give a regular file; without --out, the key goes to stdout",
+                )
             self._temporary = private_files.temporary_beside(self._path)
             private_files.write_new(self._temporary, (f"{one.text}\n".encode() for one in minted))
             self._written = self._temporary.stat()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -95,6 +96,11 @@ class Output:
             self.answer("\n".join(f"{name:<{width}}  {visible(value)}" for name, value in pairs))
         else:
             self.answer("\n".join(f"{name}\t{visible(value)}" for name, value in pairs))
+
+    def answer_file(self, file: Path) -> None:
+        """Print the content of a file."""
+        with file.open("rb") as content:
+            shutil.copyfileobj(content, sys.stdout.buffer)
 
     def _write(self, text: str) -> None:
         if sys.stdout is None:

@@ -176,18 +176,18 @@ def test_an_existing_file_is_replaced_when_asked_for(out: Path):
     assert files(out.parent) == ["keys.txt"]
 
 
-def test_a_link_that_is_replaced_leaves_what_it_led_to(out: Path):
+@pytest.mark.parametrize("target", ["elsewhere.txt", "nowhere"])
+def test_a_link_is_never_replaced(out: Path, target: str):
     elsewhere = out.parent / "elsewhere.txt"
     elsewhere.write_text("precious")
-    out.symlink_to(elsewhere)
-    delivery = FileDelivery(out, replace=True)
+    out.symlink_to(target)
 
-    delivery.prepare(MINTED)
-    delivery.hand_over()
+    with pytest.raises(Refused, match="is a link, a device or a pipe"):
+        FileDelivery(out, replace=True).prepare(MINTED)
 
     assert elsewhere.read_text() == "precious"
-    assert not out.is_symlink()
-    assert out.read_text() == CONTENT
+    assert str(out.readlink()) == target
+    assert files(out.parent) == ["elsewhere.txt", "keys.txt"]
 
 
 @pytest.mark.parametrize("replace", [False, True])

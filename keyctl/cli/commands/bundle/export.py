@@ -1,14 +1,17 @@
 """`keyctl bundle export`."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keyctl import private_files
 from keyctl.cli.bundle_files import load_signing_key
 from keyctl.cli.context import context_of
 from keyctl.cli.help_layout import Command
@@ -17,6 +20,7 @@ from keyctl.errors import UsageError
 from keyctl.times import format_time, parse_duration
 
 if TYPE_CHECKING:
+    from keyctl.bundles.bundle import Header
     from keyctl.cli.output import Output
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -75,11 +79,22 @@ def export(
     signing_key = load_signing_key(key)
     context.authorise()
     context.output.warn_of_leftovers(file)
-    with _progress(context.output) as advance:
-        exporter = BundleExporter(context.store, context.actor, signing_key, on_key=advance)
-        header = exporter.export(
-            file, filters=filters, described=described, valid_for=lifetime, with_names=with_names, reason=reason
-        )
+
+    def export_to(path: Path) -> "Header":
+        with _progress(context.output) as advance:
+            exporter = BundleExporter(context.store, context.actor, signing_key, on_key=advance)
+            return exporter.export(
+                path, filters=filters, described=described, valid_for=lifetime, with_names=with_names, reason=reason
+            )
+
+    if _is_stdout(file):
+        if context.output.json:
+            raise UsageError("--json cannot be used with a bundle on stdout", hint="give a file")
+        with TemporaryDirectory() as folder:
+            export_to(Path(folder) / "bundle")
+            context.output.answer_file(Path(folder) / "bundle")
+        return
+    header = export_to(file)
     if context.output.json:
         facts = {"file": str(file), "sequence": header.sequence, "signer": signing_key.public_text}
         times = {"made_at": format_time(header.made_at), "valid_until": format_time(header.valid_until)}
@@ -93,6 +108,14 @@ def export(
                 ("use it", f"keyctl verify --bundle {file} --trust {signing_key.public_text}"),
             ]
         )
+
+
+def _is_stdout(file: Path) -> bool:
+    """Return whether a path is a link or a device that leads to standard output, such as /dev/stdout."""
+    try:
+        return not private_files.is_replaceable(file) and os.path.samestat(file.stat(), os.fstat(1))
+    except OSError:
+        return False
 
 
 @contextmanager
