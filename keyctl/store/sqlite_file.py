@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from keyctl.errors import StoreBusy, StoreUnavailable
 from keyctl.regular_files import is_special
 from keyctl.rows import RowDamaged
 from keyctl.store import catalog
+
+T = TypeVar("T")
 
 
 def file_uri(path: Path, *, mode: str) -> str:
@@ -30,14 +32,59 @@ def select_rows(path: Path, statement: str, values: Mapping[str, object], *, wai
     try:
         connection = sqlite3.connect(file_uri(path, mode="ro"), uri=True, timeout=wait, isolation_level=None)
         with closing(connection):
-            # A view in place of a table may have no last row.
-            if not catalog.has_schema(connection.execute(catalog.SQLITE)):
-                return []
-            return connection.execute(statement, values).fetchall()
+
+            def select() -> list[tuple[Any, ...]]:
+                # A view in place of a table may have no last row.
+                if not catalog.has_schema(connection.execute(catalog.SQLITE)):
+                    return []
+                return connection.execute(statement, values).fetchall()
+
+            return recovering(path, select)
     except sqlite3.Error as error:
-        raise explain(path, str(error)) from error
+        raise (interrupted_write(path) if is_interrupted_write(error) else explain(path, str(error))) from error
     except RowDamaged as error:
         raise StoreUnavailable(f"the store {path} is damaged: {error}", hint="keyctl audit verify") from error
+
+
+def recovering(path: Path, read: Callable[[], T]) -> T:
+    """Run `read` on a read-only connection, after rolling back a write that was interrupted, if there is one.
+
+    A process that is killed while it writes leaves a journal, which only a connection that may write can roll back.
+    Where this user may not write to the file and its folder, the error remains.
+    """
+    try:
+        return read()
+    except sqlite3.Error as error:
+        if not is_interrupted_write(error):
+            raise
+        try:
+            with closing(sqlite3.connect(file_uri(path, mode="rw"), uri=True, timeout=0)) as connection:
+                connection.execute("select 1 from sqlite_master").fetchone()
+        except sqlite3.Error as failure:
+            raise (failure if is_busy(failure) else error) from None
+        return read()
+
+
+def is_busy(error: BaseException) -> bool:
+    """Return whether another process holds a lock."""
+    return _code(error) == sqlite3.SQLITE_BUSY
+
+
+def is_interrupted_write(error: BaseException) -> bool:
+    """Return whether this error of a read-only connection says that SQLite would have to roll a write back."""
+    return _code(error) == sqlite3.SQLITE_READONLY
+
+
+def _code(error: BaseException) -> int:
+    """Return SQLite's primary result code."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def interrupted_write(path: Path) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"a write to the store {path} was interrupted and must be rolled back, which this user may not do",
+        hint=f"run as a user that may write to the store: keyctl list --store {path}",
+    )
 
 
 def read_settings(path: Path, *, wait: float = 5.0) -> dict[str, str]:
