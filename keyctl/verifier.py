@@ -22,7 +22,8 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -32,7 +33,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from keyctl import hashing
 from keyctl.codes import Code
 from keyctl.decision import Decision, Request, decide, scopes_in_force
-from keyctl.errors import BundleUntrusted, VerifierBusy
+from keyctl.errors import BundleUntrusted, StoreBusy, StoreUnavailable, VerifierBusy
 from keyctl.hashing import Scheme
 from keyctl.keyformat import KeyFormat, MalformedKey, possible_prefixes
 from keyctl.models import KeyRecord, Owner
@@ -56,7 +57,11 @@ __all__ = ["Decision", "Request", "Verifier"]
 
 
 class Keyring(Protocol):
-    """Where keys are looked up: a store, the SQLite reader, or a bundle."""
+    """Where keys are looked up: a store, the SQLite reader, or a bundle.
+
+    A look-up that must wait raises StoreUnavailable at its `deadline`, in seconds of `time.monotonic`; None is as long
+    as the keyring waits.
+    """
 
     @property
     def profile(self) -> Profile: ...
@@ -68,19 +73,19 @@ class Keyring(Protocol):
     @property
     def hash_parameters(self) -> Scheme: ...
 
-    def find(self, prefix: str) -> KeyRecord | None:
+    def find(self, prefix: str, *, deadline: float | None = None) -> KeyRecord | None:
         """Return the key with this whole prefix and its owners; None if there is none."""
 
-    def find_owners(self, handle: str) -> tuple[Owner, ...]:
+    def find_owners(self, handle: str, *, deadline: float | None = None) -> tuple[Owner, ...]:
         """Return the owner with this handle and those above it, nearest first; empty if there is none."""
 
-    def owners_mentioning(self, text: str) -> list[tuple[Owner, ...]]:
+    def owners_mentioning(self, text: str, *, deadline: float | None = None) -> list[tuple[Owner, ...]]:
         """Return the owners that have `text` in a list attribute, each with those above it."""
 
     def check(self, now: datetime) -> None:
         """Raise BundleUntrusted if this is a bundle, and too old by now."""
 
-    def refresh(self, now: datetime) -> bool:
+    def refresh(self, now: datetime, *, deadline: float | None = None) -> bool:
         """Read a changed profile or a replaced file; return whether there was one."""
 
     def close(self) -> None: ...
@@ -113,6 +118,7 @@ class Verifier:
         cache_size: How many verified keys are remembered, and for how many prefixes wrong secrets are counted. 0
             remembers none.
         max_wait: Seconds that a call waits for a free core to hash on, before it raises VerifierBusy.
+        wait: Seconds that a call waits for the keyring. Private: an argument of `from_store`.
         opened: When the keyring was opened, in seconds of `timer`; None is now. Private.
     """
 
@@ -124,6 +130,7 @@ class Verifier:
         timer: Callable[[], float] = time.monotonic,
         cache_size: int = 10_000,
         max_wait: float = 2.0,
+        wait: float = 5.0,
         opened: float | None = None,
     ) -> None:
         self._keyring = keyring
@@ -131,6 +138,7 @@ class Verifier:
         self._timer = timer
         self._cache_size = cache_size
         self._max_wait = max_wait
+        self._wait = wait
         # Under a key of this process: what a memory dump holds cannot be compared with keys elsewhere.
         self._cache_key = os.urandom(32)
         self._proven: dict[bytes, _Proven] = {}
@@ -142,6 +150,7 @@ class Verifier:
         self._refreshing = threading.Lock()
         self._refreshed = timer() if opened is None else opened
         self._refreshed_in = 0  # which generation
+        self._failed: tuple[float, StoreUnavailable] | None = None  # the last refresh that failed, and when
 
     @classmethod
     def from_store(cls, url: str, *, wait: float = 5.0, **options: Unpack[_Options]) -> Verifier:
@@ -149,7 +158,8 @@ class Verifier:
 
         Args:
             url: The path or URL of a SQLite file (`./keys.db`, `sqlite:///keys.db`), or `postgresql://…`.
-            wait: Seconds to wait for a store that another process is writing to.
+            wait: Seconds that a call waits for a store that another process is writing to, or a server that does not
+                answer. Computing a hash is not part of it.
             options: `clock`, `timer`, `cache_size` and `max_wait` of the class.
 
         Returns:
@@ -165,10 +175,10 @@ class Verifier:
         if location.file is not None:
             from keyctl.store.sqlite_reader import SqliteReader  # noqa: PLC0415 - each keyring loads its own library
 
-            return cls(SqliteReader(location.file, wait=wait), opened=opened, **options)
+            return cls(SqliteReader(location.file, wait=wait), wait=wait, opened=opened, **options)
         from keyctl.store.database import Store  # noqa: PLC0415 - SQLAlchemy, only for PostgreSQL
 
-        return cls(Store(location, wait=wait), opened=opened, **options)
+        return cls(Store(location, wait=wait), wait=wait, opened=opened, **options)
 
     @classmethod
     def from_bundle(
@@ -243,13 +253,17 @@ class Verifier:
             StoreUnavailable: The store cannot be read, or a stored hash is damaged. Answer 503, not 401.
             VerifierBusy: No core was free for `max_wait` seconds. Answer 503, not 401.
         """
+        return self._judge(key, request, time.monotonic() + self._wait)
+
+    def _judge(self, key: str, request: Request, deadline: float) -> Decision:
         now = self._clock()
         try:
-            self._refresh(now)
-            proven = self._recall(key) or self._prove(key)
+            self._refresh(now, deadline)
+            proven = self._recall(key, deadline) or self._prove(key, deadline)
             if isinstance(proven, Decision):
                 return proven
-            owners = self._keyring.find_owners(request.resource_owner) if request.resource_owner is not None else ()
+            handle = request.resource_owner
+            owners = self._keyring.find_owners(handle, deadline=deadline) if handle is not None else ()
         except BundleUntrusted as error:
             return Decision(Code.UNTRUSTED_BUNDLE, error.reason)
         profile = self._keyring.profile
@@ -278,7 +292,7 @@ class Verifier:
 
     # ── verified before, or now ────────────────────────────────────────────────────────────────────────────────────
 
-    def _recall(self, key: str) -> _Proven | None:
+    def _recall(self, key: str, deadline: float) -> _Proven | None:
         """Return what is known of a key that was verified before, looked up again if that was too long ago."""
         proven = self._proven.get(digest := self._digest(key))
         if proven is None:
@@ -286,13 +300,13 @@ class Verifier:
         generation, looked_up = self._generation, self._timer()
         if proven.generation == generation and looked_up - proven.looked_up < self._keyring.profile.refresh_seconds:
             return proven
-        record = self._keyring.find(proven.prefix)
+        record = self._keyring.find(proven.prefix, deadline=deadline)
         if record is None or record.key.phc != proven.phc:
             self._proven.pop(digest, None)
             return None
         return self._remember(digest, record, generation, looked_up)
 
-    def _prove(self, key: str) -> _Proven | Decision:
+    def _prove(self, key: str, deadline: float) -> _Proven | Decision:
         if not key:
             return Decision(Code.MISSING_API_KEY, "none given")
         try:
@@ -301,7 +315,8 @@ class Verifier:
             return Decision(Code.INVALID_API_KEY, error.reason)
         # Taken before the look-up: what is revoked meanwhile must not be used for longer than promised.
         generation, looked_up = self._generation, self._timer()
-        record = next((found for prefix in prefixes if (found := self._keyring.find(prefix))), None)
+        looked = (self._keyring.find(prefix, deadline=deadline) for prefix in prefixes)
+        record = next(filter(None, looked), None)
         phc = record.key.phc if record else self._keyring.hash_parameters.decoy()
         fits = self._hash(key, phc)
         if record is None:
@@ -337,7 +352,7 @@ class Verifier:
             if prefix in self._wrong_secrets or len(self._wrong_secrets) < self._cache_size:
                 self._wrong_secrets[prefix] += 1
 
-    def _refresh(self, now: datetime) -> None:
+    def _refresh(self, now: datetime, deadline: float) -> None:
         """Read a profile that was changed, or a file that was replaced; look everything up again if so.
 
         Raises BundleUntrusted if the bundle then in use is too old.
@@ -345,13 +360,34 @@ class Verifier:
         asked = self._timer()
         if self._is_due(asked):
             # Other threads that are due wait here, so that none uses what was looked up before the change.
-            with self._refreshing:
+            with self._turn(deadline):
                 if self._is_due(asked):
-                    generation, timer = self._generation, self._timer()
-                    if self._keyring.refresh(now):
-                        self.invalidate()
-                    self._refreshed, self._refreshed_in = timer, generation
+                    self._refresh_keyring(now, asked, deadline)
         self._keyring.check(now)
+
+    def _refresh_keyring(self, now: datetime, asked: float, deadline: float) -> None:
+        if self._failed and self._failed[0] > asked:  # while this call was waiting for its turn
+            error = self._failed[1]
+            raise type(error)(error.message, hint=error.hint) from error
+        generation, timer = self._generation, self._timer()
+        try:
+            changed = self._keyring.refresh(now, deadline=deadline)
+        except StoreUnavailable as error:
+            self._failed = self._timer(), error
+            raise
+        if changed:
+            self.invalidate()
+        self._refreshed, self._refreshed_in = timer, generation
+
+    @contextmanager
+    def _turn(self, deadline: float) -> Iterator[None]:
+        """Be the only thread that refreshes. Raises StoreBusy at the deadline."""
+        if not self._refreshing.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise StoreBusy(f"the store did not answer within {self._wait:g} s", hint="answer 503, try again")
+        try:
+            yield
+        finally:
+            self._refreshing.release()
 
     def _is_due(self, asked: float) -> bool:
         late = asked - self._refreshed >= self._keyring.profile.refresh_seconds
@@ -397,8 +433,9 @@ class Verifier:
         from keyctl.http import admission  # noqa: PLC0415 - a key at the shell comes without a request
         from keyctl.http.request import HttpRequest  # noqa: PLC0415
 
+        deadline = time.monotonic() + self._wait
         try:
-            self._refresh(self._clock())
+            self._refresh(self._clock(), deadline)
         except BundleUntrusted as error:
             return Decision(Code.UNTRUSTED_BUNDLE, error.reason)
         rules = self._http_rules()
@@ -406,22 +443,23 @@ class Verifier:
         connection = admission.Connection(scheme, ip, trusted_proxies)
         admitted = admission.admit(rules, request, connection, self._keyring.formats)
         if isinstance(admitted, admission.Preflight):
-            return self._answer_preflight(rules, admitted.origin)
+            return self._answer_preflight(rules, admitted.origin, deadline)
         origin = next(iter(request.values("origin")), None)
         if isinstance(admitted, Decision):
             return replace(admitted, origin=origin)
         address = admission.client_address(request, connection)
-        decision = self.judge(admitted.text, replace(asked, scopes=(*admitted.scopes, *asked.scopes), ip=address))
+        required = replace(asked, scopes=(*admitted.scopes, *asked.scopes), ip=address)
+        decision = self._judge(admitted.text, required, deadline)
         if decision and admitted.route is None and rules.unmatched == "refuse":
             decision = Decision(Code.NO_ROUTE, "no route matches", decision.record)
         return replace(decision, origin=origin)
 
-    def _answer_preflight(self, rules: HttpRules, origin: str) -> Decision:
+    def _answer_preflight(self, rules: HttpRules, origin: str, deadline: float) -> Decision:
         """A preflight carries no key: it is allowed if any active owner lists the origin."""
         from keyctl.http.responses import lists_origin  # noqa: PLC0415
 
         try:
-            chains = self._keyring.owners_mentioning(origin)
+            chains = self._keyring.owners_mentioning(origin, deadline=deadline)
         except BundleUntrusted as error:
             return Decision(Code.UNTRUSTED_BUNDLE, error.reason, origin=origin, preflight=True)
         active = [chain[0] for chain in chains if all(owner.active for owner in chain)]

@@ -15,8 +15,10 @@ from typing import Any
 import hypothesis
 import pytest
 
-from keyctl.store.schema import ddl
-from tests import postgres
+from keyctl.profiles.files import load_profile
+from keyctl.store.location import StoreLocation
+from keyctl.store.schema import create, ddl
+from tests import postgres, stores
 from tests.cli.helpers import CHEAP, Filled
 from tests.runner import Cli
 
@@ -150,3 +152,14 @@ def postgres_schema(postgres_server: str) -> Iterator[str]:
     """The URL of this process's own schema, for each test to fill: new tables would take ten times longer."""
     with postgres.schema(postgres_server, ddl("postgresql").rstrip(";")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def empty_store(postgres_server: str) -> str:
+    """The statements that make an empty store of any schema that has the tables."""
+    with postgres.schema(postgres_server) as url:
+        store, _ = create(
+            StoreLocation.parse(url), load_profile("standard"), stores.CHEAP, actor=stores.ACTOR, now=stores.NOW
+        )
+        store.close()
+        return postgres.contents(url)

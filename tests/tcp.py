@@ -17,13 +17,24 @@ class Proxy:
     """Forwards what comes to a port of this machine to a server's Unix socket.
 
     `meddle` gets one COMMIT of a transaction that wrote an event, in place of the server, and the sockets of both; what
-    it does not forward is lost, and the connection with it. It is the first such COMMIT, or one `after` it.
+    it does not forward is lost, and the connection with it. It is the first such COMMIT, or one `after` it. With
+    `silent_at`, it falls silent at the first request that holds these bytes.
     """
 
-    def __init__(self, server: Path, *, meddle: Meddle | None = None, after: int = 0, port: int = 0) -> None:
+    def __init__(
+        self,
+        server: Path,
+        *,
+        meddle: Meddle | None = None,
+        after: int = 0,
+        port: int = 0,
+        silent_at: bytes | None = None,
+    ) -> None:
         self._server = server
         self._meddle = meddle
         self._after = after
+        self._silent = False
+        self._silent_at = silent_at
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
@@ -34,6 +45,14 @@ class Proxy:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+    def fall_silent(self) -> None:
+        """Take connections and what is sent, and forward nothing more in either direction."""
+        self._silent = True
+
+    def speak(self) -> None:
+        """Forward again, on new connections: on the others something is missing."""
+        self._silent = False
 
     def close(self) -> None:
         """Cut every connection, and take no more."""
@@ -60,6 +79,10 @@ class Proxy:
                     data = source.recv(1 << 16)
                     if not data:
                         return
+                    if source is client and self._silent_at and self._silent_at in data:
+                        self._silent = True
+                    if self._silent:
+                        continue
                     if source is server:
                         client.sendall(data)
                         continue
@@ -79,6 +102,14 @@ def lose_the_answer(client: socket.socket, server: socket.socket, data: bytes) -
     server.sendall(data)
     server.recv(1 << 16)
     client.close()
+
+
+def hear_nothing(client: socket.socket, server: socket.socket, data: bytes) -> None:
+    """The server commits, and the client hears nothing, not even that the connection is lost."""
+    server.sendall(data)
+    server.recv(1 << 16)
+    while client.recv(1 << 16):
+        pass
 
 
 def lose_the_request(client: socket.socket, server: socket.socket, data: bytes) -> None:

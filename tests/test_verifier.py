@@ -54,7 +54,7 @@ class Memory:
         self.after_look_up: list[Callable[[], object]] = []
         self._records = {one.key.prefix: one for one in records}
 
-    def find(self, prefix: str) -> KeyRecord | None:
+    def find(self, prefix: str, *, deadline: float | None = None) -> KeyRecord | None:  # noqa: ARG002 - as called
         if self.broken:
             raise StoreUnavailable("the cable is out")
         self.asked.append(prefix)
@@ -77,19 +77,19 @@ class Memory:
     def check(self, now: datetime) -> None:
         pass
 
-    def refresh(self, now: datetime) -> bool:  # noqa: ARG002 - that is how it is called
+    def refresh(self, now: datetime, *, deadline: float | None = None) -> bool:  # noqa: ARG002 - as called
         return False
 
     def close(self) -> None:
         pass
 
-    def find_owners(self, handle: str) -> tuple[Owner, ...]:
+    def find_owners(self, handle: str, *, deadline: float | None = None) -> tuple[Owner, ...]:  # noqa: ARG002 - as called
         self.asked.append(handle)
         chains = (one.owners for one in self._records.values())
         return next((chain for chain in chains if chain and chain[0].handle == handle), ())
 
-    def owners_mentioning(self, text: str) -> list[tuple[Owner, ...]]:
-        raise AssertionError(f"no request was given, and {text!r} is looked up")
+    def owners_mentioning(self, text: str, *, deadline: float | None = None) -> list[tuple[Owner, ...]]:
+        raise AssertionError(f"no request was given, and {text!r} is looked up by {deadline}")
 
 
 def mint(*owners: Owner, **changes: Any) -> tuple[str, KeyRecord]:
@@ -737,8 +737,8 @@ def test_no_thread_continues_while_a_change_is_noticed_and_not_yet_counted(opene
     meanwhile = threading.Thread(target=lambda: answers.append(one.verify(minted.text).code))
 
     class Watched(SqliteReader):
-        def refresh(self, now: datetime) -> bool:
-            changed = super().refresh(now)
+        def refresh(self, now: datetime, *, deadline: float | None = None) -> bool:
+            changed = super().refresh(now, deadline=deadline)
             if changed:
                 meanwhile.start()
                 meanwhile.join(0.2)  # it waits for us, or goes on with what was looked up before

@@ -158,19 +158,19 @@ class Bundle:
 
     # ── the keyring ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def find(self, prefix: str) -> KeyRecord | None:
+    def find(self, prefix: str, *, deadline: float | None = None) -> KeyRecord | None:  # noqa: ARG002 - a file needs none
         row = self._look_up("keys", prefix)
         if row is None:
             return None
         key = _read_key(prefix, row)
         return KeyRecord(key, self._chain(key.owner_id) if key.owner_id else ())
 
-    def find_owners(self, handle: str) -> tuple[Owner, ...]:
+    def find_owners(self, handle: str, *, deadline: float | None = None) -> tuple[Owner, ...]:  # noqa: ARG002 - a file needs none
         """Find by handle where the bundle has names, else by id."""
         row = self._look_up("handles", handle) if self.header.with_names else {"id": handle}
         return self._chain(row["id"], must_exist=self.header.with_names) if row else ()
 
-    def owners_mentioning(self, text: str) -> list[tuple[Owner, ...]]:
+    def owners_mentioning(self, text: str, *, deadline: float | None = None) -> list[tuple[Owner, ...]]:  # noqa: ARG002 - a file needs none
         return [
             self._chain(owner.id)
             for owner in self.every_owner()

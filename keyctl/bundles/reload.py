@@ -62,20 +62,20 @@ class FollowedBundle:
     def hash_parameters(self) -> Scheme:
         return self._bundle.hash_parameters
 
-    def find(self, prefix: str) -> KeyRecord | None:
+    def find(self, prefix: str, *, deadline: float | None = None) -> KeyRecord | None:  # noqa: ARG002 - a file needs none
         return self._bundle.find(prefix)
 
-    def find_owners(self, handle: str) -> tuple[Owner, ...]:
+    def find_owners(self, handle: str, *, deadline: float | None = None) -> tuple[Owner, ...]:  # noqa: ARG002 - a file needs none
         return self._bundle.find_owners(handle)
 
-    def owners_mentioning(self, text: str) -> list[tuple[Owner, ...]]:
+    def owners_mentioning(self, text: str, *, deadline: float | None = None) -> list[tuple[Owner, ...]]:  # noqa: ARG002 - a file needs none
         return self._bundle.owners_mentioning(text)
 
     def check(self, now: datetime) -> None:
         """Raise BundleUntrusted if the bundle is too old now."""
         self._bundle.check_age(now, max_age=self._max_age)
 
-    def refresh(self, now: datetime) -> bool:
+    def refresh(self, now: datetime, *, deadline: float | None = None) -> bool:  # noqa: ARG002 - a file needs none
         """Read the file again if it was replaced; return whether another bundle is in use now."""
         identity = self._identify()
         if identity == self._identity:

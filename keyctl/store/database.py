@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, column, select, table
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from keyctl.errors import ConfigurationInvalid, StoreUnavailable, UsageError
+from keyctl.errors import ConfigurationInvalid, StoreBusy, StoreUnavailable, UsageError
 from keyctl.models import KeyRecord, Owner
 from keyctl.rows import RowDamaged
 from keyctl.store import catalog, keys, owners, postgres, settings, sqlite_file, tables
@@ -45,10 +46,14 @@ class Database:
             self._read_options = postgres.read_options()
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """Begin a transaction that only reads, and sees one consistent state of the store."""
+    def read(self, *, deadline: float | None = None) -> Iterator[Connection]:
+        """Begin a transaction that only reads, and sees one consistent state of the store.
+
+        A server has until `deadline` to answer, in seconds of `time.monotonic`.
+        """
         with (
             self._explained(),
+            postgres.answered_by(deadline),
             self._engine.connect().execution_options(**self._read_options) as connection,
             connection.begin(),
         ):
@@ -123,6 +128,10 @@ class Database:
             raise damaged(str(self.location), str(error)) from error
         except UnicodeEncodeError:  # arguments may hold bytes that are not UTF-8
             raise UsageError("an argument is not valid UTF-8: no name in a store can match it") from None
+        except PoolTimeout as error:
+            raise StoreBusy(
+                f"the store {self.location} is busy: every connection is in use", hint="try again"
+            ) from error
         except DBAPIError as error:
             if self.location.file is not None:
                 raise sqlite_file.explain(self.location.file, str(error.orig)) from error
@@ -160,28 +169,28 @@ class Store(Database):
         self.profile, self.formats, self.hash_parameters = read_rules(str(self.location), found)
         self.settings = found  # last: if the rules cannot be read, the next refresh tries again
 
-    def find(self, prefix: str) -> KeyRecord | None:
-        with self.read() as connection:
+    def find(self, prefix: str, *, deadline: float | None = None) -> KeyRecord | None:
+        with self.read(deadline=deadline) as connection:
             return keys.find(connection, prefix)
 
-    def find_owners(self, handle: str) -> tuple[Owner, ...]:
-        with self.read() as connection:
+    def find_owners(self, handle: str, *, deadline: float | None = None) -> tuple[Owner, ...]:
+        with self.read(deadline=deadline) as connection:
             return owners.with_ancestors(connection, handle)
+
+    def owners_mentioning(self, text: str, *, deadline: float | None = None) -> list[tuple[Owner, ...]]:
+        with self.read(deadline=deadline) as connection:
+            return owners.mentioning(connection, text)
 
     def check(self, now: datetime) -> None:
         """Do nothing: unlike a bundle, a store is never out of date."""
 
-    def refresh(self, now: datetime) -> bool:  # noqa: ARG002 - bundles need it
+    def refresh(self, now: datetime, *, deadline: float | None = None) -> bool:  # noqa: ARG002 - bundles need `now`
         """Read the store's settings again; return whether they changed."""
-        with self.read() as connection:
-            if settings.read(connection) == self.settings:
-                return False
-        self.reload()
-        return True
-
-    def owners_mentioning(self, text: str) -> list[tuple[Owner, ...]]:
-        with self.read() as connection:
-            return owners.mentioning(connection, text)
+        before = self.settings
+        with self.read(deadline=deadline) as connection:
+            if settings.read(connection) != before:
+                self._read_settings(connection)
+        return self.settings is not before
 
 
 def schema_revision(connection: Connection, *, lock: bool = False) -> str | None:

@@ -7,56 +7,64 @@ another server process).
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
-from sqlalchemy import Engine, QueuePool, create_engine, event
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from keyctl.errors import ConfigurationInvalid, StoreBusy, StoreUnavailable, UsageError
 from keyctl.store.location import StoreLocation
 
 CONNECT_TIMEOUT = 5  # seconds, for one attempt
+ANSWER_TIMEOUT = 5  # seconds that the server may be silent, or as long as to wait for a lock if that is longer
 STATEMENT_TIMEOUT = 60  # seconds
 IDLE_TIMEOUT = 60  # seconds that a transaction may wait for keyctl
 UNACKNOWLEDGED_TIMEOUT = 15  # seconds until a connection without acknowledgements counts as lost
+_LOCK_DELAY = 1  # seconds in which the server reports that a lock was not available, after the wait for it
 _LOCK_NOT_AVAILABLE = "55P03"
 _QUERY_CANCELED = "57014"
 _READ_ONLY = "25006"
 # Serialisation failure, deadlock, unique violation, existing table: another transaction was first, and a second run
 # sees its changes.
 _RETRYABLE = {"40001", "40P01", "23505", "42P07"}
+_deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
 
 
 def postgres_engine(location: StoreLocation, *, wait: float, patient: bool) -> Engine:
     """Return an engine. `wait` is how many seconds to wait for a lock and, if `patient`, for the server to start."""
-    psycopg = _driver()
+    driver = _driver()
     try:
-        psycopg.conninfo.conninfo_to_dict(location.url)
-    except (
-        psycopg.ProgrammingError,
-        UnicodeDecodeError,
-    ) as error:  # quotes the URL: not to be chained
+        driver.psycopg.conninfo.conninfo_to_dict(location.url)
+    except (driver.psycopg.ProgrammingError, UnicodeDecodeError) as error:  # quotes the URL: not to be chained
         reason = location.without_password(str(error).strip())
         raise UsageError(f"{location} is not a valid database URL: {reason}") from None
+
+    def attempt() -> Any:
+        return driver.PostgresConnection.connect(
+            location.url,
+            connect_timeout=max(2, min(CONNECT_TIMEOUT, round(wait))),  # libpq's least is 2
+            tcp_user_timeout=UNACKNOWLEDGED_TIMEOUT * 1000,
+            application_name="keyctl",
+            prepare_threshold=None,
+            autocommit=True,
+        )
 
     def connect() -> Any:
         give_up = time.monotonic() + wait
         connection = None
         while connection is None:
             try:
-                connection = psycopg.connect(
-                    location.url,
-                    connect_timeout=max(2, min(CONNECT_TIMEOUT, round(wait))),  # libpq's least is 2
-                    tcp_user_timeout=UNACKNOWLEDGED_TIMEOUT * 1000,
-                    application_name="keyctl",
-                    prepare_threshold=None,
-                    autocommit=True,
-                )
-            except psycopg.OperationalError as error:
+                connection = driver.connect_by(_deadline.get(), attempt)
+            except driver.psycopg.OperationalError as error:
                 if not (patient and _may_come_up(str(error)) and time.monotonic() < give_up):
                     raise
                 time.sleep(0.2)
+        prepare(connection)
         try:
             connection.execute(
                 f"set lock_timeout = {max(1, int(wait * 1000))}; set statement_timeout = {STATEMENT_TIMEOUT * 1000}; "
@@ -68,17 +76,40 @@ def postgres_engine(location: StoreLocation, *, wait: float, patient: bool) -> E
             raise
         return connection
 
-    engine = create_engine(
-        "postgresql+psycopg://", creator=connect, poolclass=QueuePool, hide_parameters=True, use_native_hstore=False
-    )
-
-    @event.listens_for(engine, "checkout")
-    def forget_read_only(connection: Any, *_: object) -> None:
+    def prepare(connection: Any, *_: object) -> None:
+        """Make a connection ready for the next transaction."""
+        connection.patience = max(ANSWER_TIMEOUT, wait) + _LOCK_DELAY
+        connection.deadline = _deadline.get()
         # After a read-only transaction SQLAlchemy would set READ WRITE, whatever the server's default is.
         if not connection.closed:
             connection.read_only = None
 
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=connect,
+        poolclass=QueuePool,
+        pool_timeout=wait,
+        hide_parameters=True,
+        use_native_hstore=False,
+    )
+    event.listen(engine, "checkout", prepare)
     return engine
+
+
+@contextmanager
+def answered_by(deadline: float | None) -> Iterator[None]:
+    """Give every call to a server up at the deadline, in seconds of `time.monotonic`; None sets none."""
+    before = _deadline.set(math.inf if deadline is None else deadline)
+    try:
+        yield
+    finally:
+        _deadline.reset(before)
+
+
+def allow_any_time(connection: Connection) -> None:
+    """Lift the time limits of statements for the rest of a transaction."""
+    connection.exec_driver_sql("set local statement_timeout = 0")
+    connection.connection.driver_connection.patience = math.inf  # type: ignore[union-attr]
 
 
 def read_options() -> dict[str, Any]:
@@ -125,12 +156,13 @@ def explain(location: StoreLocation, error: BaseException | None) -> StoreUnavai
 
 def _driver() -> Any:
     try:
-        import psycopg.conninfo  # noqa: PLC0415 - an optional dependency, imported only for a store on PostgreSQL
+        # psycopg is an optional dependency, imported only for a store on PostgreSQL
+        from keyctl.store import postgres_connection  # noqa: PLC0415
     except ImportError:
         raise ConfigurationInvalid(
             "PostgreSQL needs the psycopg package, which is not installed", hint="pip install 'psycopg[binary]'"
         ) from None
-    return psycopg
+    return postgres_connection
 
 
 def _may_come_up(message: str) -> bool:

@@ -17,7 +17,7 @@ from keyctl.errors import Refused, StoreBusy, StoreUnavailable
 from keyctl.hashing import Scheme
 from keyctl.models import Actor, EventContent
 from keyctl.profiles.model import Profile
-from keyctl.store import events, settings
+from keyctl.store import events, postgres, settings
 from keyctl.store.database import DEFAULT_WAIT, Database, Store, schema_revision
 from keyctl.store.location import StoreLocation
 from keyctl.store.opening import SCHEMA_REVISION, check_revision
@@ -72,7 +72,7 @@ def upgrade(database: Database) -> tuple[str, str]:
         if before is None or before > SCHEMA_REVISION:
             check_revision(str(database.location), before)
         if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("set local statement_timeout = 0")  # an index of a large table may take long
+            postgres.allow_any_time(connection)  # an index of a large table may take long
         _migrate(connection)
         return before
 

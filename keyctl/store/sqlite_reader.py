@@ -1,6 +1,6 @@
 """Looks keys up in a SQLite store with the standard library alone, so that verification does not import SQLAlchemy.
 
-Opens the file read-only.
+Opens the file read-only. A write that was interrupted is rolled back first, where this user may write.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -19,9 +20,20 @@ from keyctl.rows import KEY_COLUMNS, OWNER_COLUMNS, RowDamaged, decode_owner, ke
 from keyctl.store import catalog
 from keyctl.store.opening import check_revision, damaged, read_rules
 from keyctl.store.setting_names import SettingName
-from keyctl.store.sqlite_file import explain, file_uri
+from keyctl.store.sqlite_file import (
+    explain,
+    file_uri,
+    interrupted_write,
+    is_busy,
+    is_interrupted_write,
+    recovering,
+)
 
 T = TypeVar("T")
+_closed = sqlite3.connect(":memory:", check_same_thread=False)
+_closed_cursor = _closed.cursor()
+_closed.close()
+_LONGEST_PAUSE = 0.05  # seconds between attempts while another process commits
 _CACHE_KIB = 16 * 1024  # of the file, at most (tests/benchmarks, "a look-up in the store")
 
 _KEY = f"select {', '.join(KEY_COLUMNS)} from keys where prefix = ?"  # noqa: S608 - names of our own
@@ -49,92 +61,94 @@ class SqliteReader:
     def __init__(self, path: Path, *, wait: float = 5.0) -> None:
         self._path = path
         self._wait = wait
-        # The connection is one thread's at a time; SQLite's own locks are between processes.
-        self._lock = threading.RLock()
+        # The connection is one thread's at a time; SQLite's own locks are between processes. It is held for one
+        # attempt and never during a pause, so that no thread waits for as long as another one does.
+        self._lock = threading.Lock()
         self._settings: dict[str, str] = {}
-        self._open()
+        self._identity: tuple[int, int] | None = None
+        self._connection, self._cursor = _closed, _closed_cursor
+        self._open(None)
 
-    def find(self, prefix: str) -> KeyRecord | None:
-        try:  # as `_explained` does, without its call (tests/benchmarks, "a look-up in the store")
+    def find(self, prefix: str, *, deadline: float | None = None) -> KeyRecord | None:
+        try:  # as `_look` does, without its calls (tests/benchmarks, "a look-up in the store")
             with self._lock:
                 return self._find(prefix)
-        except (sqlite3.Error, RowDamaged) as error:
-            raise self._meaning(error) from error
+        except (sqlite3.Error, RowDamaged):
+            return self._look(self._find, prefix, deadline=deadline)
 
-    def find_owners(self, handle: str) -> tuple[Owner, ...]:
-        return self._explained(self._ancestors, "handle = ?", handle)
+    def find_owners(self, handle: str, *, deadline: float | None = None) -> tuple[Owner, ...]:
+        return self._look(self._ancestors, "handle = ?", handle, deadline=deadline)
 
-    def owners_mentioning(self, text: str) -> list[tuple[Owner, ...]]:
-        return self._explained(self._owners_mentioning, text)
+    def owners_mentioning(self, text: str, *, deadline: float | None = None) -> list[tuple[Owner, ...]]:
+        return self._look(self._owners_mentioning, text, deadline=deadline)
 
     def check(self, now: datetime) -> None:
         """Do nothing: unlike a bundle, a store is never out of date."""
 
-    def refresh(self, now: datetime) -> bool:  # noqa: ARG002 - bundles need it
+    def refresh(self, now: datetime, *, deadline: float | None = None) -> bool:  # noqa: ARG002 - bundles need `now`
         """Switch to the file that is at the path now, and read the rules again; return whether either changed."""
-        with self._lock:
-            before = self._settings
-            # A file that was replaced or removed stays readable, as it was, to a process that has it open.
-            another = _identity(self._path) != self._identity
-            if another:
-                self._connection.close()
-                self._open()
-            else:
-                self._read_settings()
-            return another or self._settings is not before
+        before = self._settings
+        # A file that was replaced or removed stays readable, as it was, to a process that has it open.
+        another = _identity(self._path) != self._identity
+        if another:
+            self._open(deadline)
+        else:
+            self._use(self._look(lambda: _settings(self._connection), deadline=deadline))
+        return another or self._settings is not before
 
     def close(self) -> None:
         self._connection.close()
 
     # ── the file ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _open(self) -> None:
-        self._identity: tuple[int, int] | None = None  # until everything succeeded: the next refresh tries again
+    def _open(self, deadline: float | None) -> None:
+        """Open the file that is at the path now. Until everything succeeds, the one before stays open."""
         identity = _identity(self._path)
-        self._connection = self._explained(self._connect)
-        # One for all look-ups. `prefix` is unique: after the only row, no lock is held.
-        self._cursor = self._connection.cursor()
+        connection = self._look(self._connect, deadline=deadline)
         try:
-            self._explained(self._connection.execute, f"pragma cache_size = -{_CACHE_KIB}")
-            check_revision(str(self._path), self._explained(_revision, self._connection))
-            self._read_settings()
+            self._look(connection.execute, f"pragma cache_size = -{_CACHE_KIB}", deadline=deadline)
+            check_revision(str(self._path), self._look(_revision, connection, deadline=deadline))
+            self._use(self._look(_settings, connection, deadline=deadline))
         except BaseException:
-            self._connection.close()
+            connection.close()
             raise
-        self._identity = identity
+        with self._lock:
+            self._connection.close()
+            # One cursor for all look-ups. `prefix` is unique: after the only row, no lock is held.
+            self._connection, self._cursor, self._identity = connection, connection.cursor(), identity
 
     def _connect(self) -> sqlite3.Connection:
+        # Without SQLite's own waiting, which would hold this process's lock too.
         return sqlite3.connect(
-            file_uri(self._path, mode="ro"),
-            uri=True,
-            timeout=self._wait,
-            isolation_level=None,
-            check_same_thread=False,
+            file_uri(self._path, mode="ro"), uri=True, timeout=0, isolation_level=None, check_same_thread=False
         )
 
-    def _read_settings(self) -> None:
-        settings = self._explained(lambda: dict(self._connection.execute("select name, value from settings")))
+    def _use(self, settings: dict[str, str]) -> None:
         if settings != self._settings:
             self.profile, self.formats, self.hash_parameters = read_rules(str(self._path), settings)
             self.store_id = settings.get(SettingName.STORE_ID, "")
             self._settings = settings  # last: if the rules cannot be read, the next refresh tries again
 
-    def _explained(self, look: Callable[..., T], *args: Any) -> T:
-        """Run `look` with the connection locked, and explain an error of the database."""
-        try:
-            with self._lock:
-                return look(*args)
-        except (sqlite3.Error, RowDamaged) as error:
-            raise self._meaning(error) from error
+    def _look(self, look: Callable[..., T], *args: Any, deadline: float | None) -> T:
+        """Run `look` with the connection locked, until the deadline while the database is; explain its errors."""
+        end = time.monotonic() + self._wait if deadline is None else deadline
+        pause = 0.001
+        while True:
+            try:
+                with self._lock:
+                    return recovering(self._path, lambda: look(*args))
+            except (sqlite3.Error, RowDamaged) as error:
+                left = end - time.monotonic()
+                if left <= 0 or not is_busy(error):
+                    raise self._meaning(error) from error
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _meaning(self, error: sqlite3.Error | RowDamaged) -> StoreUnavailable:
         if isinstance(error, RowDamaged):
             return damaged(str(self._path), str(error))
-        if "readonly" in str(error):  # on a read-only connection: SQLite would have to roll a write back
-            return StoreUnavailable(
-                f"a write to the store {self._path} was interrupted, and must be rolled back first",
-                hint="any command that may write to the store recovers it: keyctl list",
-            )
+        if is_interrupted_write(error):
+            return interrupted_write(self._path)
         return explain(self._path, str(error))
 
     # ── its rows ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -175,3 +189,7 @@ def _revision(connection: sqlite3.Connection) -> str | None:
         return None
     row = connection.execute("select version_num from alembic_version").fetchone()
     return row[0] if row else None
+
+
+def _settings(connection: sqlite3.Connection) -> dict[str, str]:
+    return dict(connection.execute("select name, value from settings"))

@@ -128,6 +128,7 @@ def test_the_time_limits_of_postgresql_are_in_the_table():
     assert documented == [
         postgres.CONNECT_TIMEOUT,
         DEFAULT_WAIT,
+        postgres.ANSWER_TIMEOUT,
         postgres.STATEMENT_TIMEOUT,
         postgres.IDLE_TIMEOUT,
         postgres.UNACKNOWLEDGED_TIMEOUT,

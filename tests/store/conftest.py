@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from keyctl.profiles.files import load_profile
 from keyctl.store.database import Store
 from keyctl.store.location import StoreLocation
-from keyctl.store.schema import create
 from tests import postgres
-from tests.stores import ACTOR, CHEAP, NOW, Opened, new_store
+from tests.stores import Opened, new_store
 
 
 @pytest.fixture
@@ -41,12 +39,3 @@ def open_new(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> I
     yield open_another
     for store in stores:
         store.close()
-
-
-@pytest.fixture(scope="session")
-def empty_store(postgres_server: str) -> str:
-    """The statements that make an empty store of any schema that has the tables."""
-    with postgres.schema(postgres_server) as url:
-        store, _ = create(StoreLocation.parse(url), load_profile("standard"), CHEAP, actor=ACTOR, now=NOW)
-        store.close()
-        return postgres.contents(url)

@@ -16,6 +16,7 @@ from keyctl.profiles.files import load_profile
 from keyctl.store import schema
 from keyctl.store.database import Database, Store
 from keyctl.store.location import StoreLocation
+from keyctl.store.postgres_connection import PostgresConnection
 from keyctl.store.sqlite_reader import SqliteReader
 from tests.stores import ACTOR, CHEAP, NOW, Opened
 
@@ -33,7 +34,7 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return connect_and_record
 
     monkeypatch.setattr(sqlite3, "connect", recording(sqlite3.connect))
-    monkeypatch.setattr(psycopg, "connect", recording(psycopg.connect))
+    monkeypatch.setattr(PostgresConnection, "connect", recording(PostgresConnection.connect))
     return made
 
 

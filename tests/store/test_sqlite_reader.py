@@ -1,20 +1,26 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from keyctl.admin.owners import NewOwner
 from keyctl.errors import ConfigurationInvalid, KeyctlError, StoreBusy, StoreUnavailable
 from keyctl.store.database import Store
+from keyctl.store.location import StoreLocation
+from keyctl.store.sqlite_file import read_settings
 from keyctl.store.sqlite_reader import SqliteReader
+from keyctl.verifier import Verifier
 from tests.runner import Cli
 from tests.stores import Opened, names, new_store
 
@@ -48,6 +54,17 @@ def execute(path: Path, *statements: str) -> None:
         assert connection.execute(statement).rowcount != 0, statement
     connection.commit()
     connection.close()
+
+
+def run_unprivileged(script: str) -> str:
+    """Run a program that may write only what modes allow, and return what it prints."""
+    # 24 drops a capability from those that a program of root is given when it starts: CAP_DAC_OVERRIDE.
+    start = (
+        "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 1);"
+        " os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    command = [sys.executable, "-c", start] if os.getuid() == 0 else [sys.executable]
+    return subprocess.run([*command, "-c", script], capture_output=True, text=True, check=True).stdout
 
 
 def test_it_answers_as_the_store_does(filled: SimpleNamespace):
@@ -106,19 +123,16 @@ def test_a_store_in_a_read_only_folder_can_be_read(filled: SimpleNamespace):
     filled.opened.store.close()
     filled.path.chmod(0o444)
     filled.path.parent.chmod(0o555)
-    script = f"""if True:
-        import os, sys
+
+    shown = run_unprivileged(f"""if True:
+        import os
         from pathlib import Path
         from keyctl.store.sqlite_reader import SqliteReader
-        if os.getuid() == 0:
-            import ctypes
-            ctypes.CDLL(None).prctl(24, 1)  # root reads and writes everything: give up CAP_DAC_OVERRIDE
-        print(SqliteReader(Path({str(filled.path)!r})).find({filled.prefixes["rich"]!r}).key.name)
-    """
+        path = Path({str(filled.path)!r})
+        print(SqliteReader(path).find({filled.prefixes["rich"]!r}).key.name, os.access(path, os.W_OK))
+    """)
 
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-
-    assert done.stdout == "rich\n"
+    assert shown == "rich False\n"
     filled.path.parent.chmod(0o755)
 
 
@@ -230,8 +244,12 @@ def test_damage_is_a_store_that_fails(cli: Cli, filled: SimpleNamespace, stateme
     assert "keyctl audit verify" in result.err
 
 
-def test_a_write_that_was_cut_off_does_not_fool_a_reader(filled: SimpleNamespace):
-    """A process killed in the middle of a commit leaves a journal behind: what it had written so far does not count."""
+# ── a write that was interrupted ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def interrupted(filled: SimpleNamespace) -> SimpleNamespace:
+    """The store after a process was killed while it was committing: what it wrote so far does not count."""
     filled.opened.store.close()
     script = f"""if True:
         import os, sqlite3
@@ -243,15 +261,79 @@ def test_a_write_that_was_cut_off_does_not_fool_a_reader(filled: SimpleNamespace
         os.kill(os.getpid(), 9)
     """
     subprocess.run([sys.executable, "-c", script], check=False)
-    journal = filled.path.with_name(filled.path.name + "-journal")
-    assert journal.stat().st_size > 0
+    filled.journal = filled.path.with_name(filled.path.name + "-journal")
+    assert filled.journal.stat().st_size > 0
+    return filled
 
-    with pytest.raises(StoreUnavailable) as error:
-        SqliteReader(filled.path).find(filled.prefixes["plain"])
 
-    assert "was interrupted" in error.value.message
-    # Any command that opens the store for writing puts it right.
-    for open_again in (lambda: Store(filled.opened.store.location), lambda: SqliteReader(filled.path)):
-        with closing(open_again()) as keyring:
-            assert keyring.find(filled.prefixes["plain"]).key.revoked_at is None
-    assert not journal.exists()
+@pytest.mark.parametrize(
+    "open_it",
+    [lambda path: Store(StoreLocation.of_file(path)), SqliteReader, lambda path: Verifier.from_store(str(path))],
+    ids=["store", "reader", "verifier"],
+)
+def test_a_write_that_was_interrupted_is_rolled_back_by_whatever_opens_the_store(
+    interrupted: SimpleNamespace, open_it: Callable[[Path], Any]
+):
+    with closing(open_it(interrupted.path)) as opened:
+        keyring = getattr(opened, "_keyring", opened)
+        assert keyring.find(interrupted.prefixes["plain"]).key.revoked_at is None
+
+    assert not interrupted.journal.exists()
+
+
+def test_a_verifier_that_is_open_already_rolls_it_back_too(filled: SimpleNamespace, request: pytest.FixtureRequest):
+    with closing(SqliteReader(filled.path)) as reader:
+        interrupted = request.getfixturevalue("interrupted")
+
+        assert reader.find(filled.prefixes["plain"]).key.revoked_at is None
+
+    assert not interrupted.journal.exists()
+
+
+def test_settings_are_read_after_it_was_rolled_back(interrupted: SimpleNamespace):
+    assert read_settings(interrupted.path)["store_id"]
+    assert not interrupted.journal.exists()
+
+
+def test_many_threads_and_one_interrupted_write(interrupted: SimpleNamespace):
+    with ThreadPoolExecutor(8) as pool, closing(Verifier.from_store(str(interrupted.path))) as verifier:
+        decisions = list(pool.map(verifier.verify, [interrupted.texts["plain"]] * 16))
+
+    assert all(decisions)
+
+
+@pytest.mark.parametrize("how", ["SqliteReader(path)", "read_settings(path)"])
+def test_who_may_not_roll_it_back_is_refused_with_what_to_do(interrupted: SimpleNamespace, how: str):
+    interrupted.path.chmod(0o444)
+    interrupted.path.parent.chmod(0o555)
+
+    answer = run_unprivileged(f"""
+from pathlib import Path
+from keyctl.errors import StoreUnavailable
+from keyctl.store.sqlite_file import read_settings
+from keyctl.store.sqlite_reader import SqliteReader
+path = Path({str(interrupted.path)!r})
+try:
+    {how}
+except StoreUnavailable as error:
+    print(error.message, error.hint, sep="\\n")
+""")
+
+    interrupted.path.parent.chmod(0o755)
+    message, hint = answer.splitlines()
+    assert f"a write to the store {interrupted.path} was interrupted" in message
+    assert hint.endswith(f": keyctl list --store {interrupted.path}")
+    assert interrupted.journal.exists()
+
+
+def test_a_write_in_progress_is_not_taken_for_one_that_was_interrupted(filled: SimpleNamespace):
+    with closing(sqlite3.connect(filled.path, isolation_level=None)) as other:
+        other.execute("pragma cache_size = 1")
+        other.execute("begin immediate")
+        other.execute("update keys set name = hex(randomblob(3000))")
+        other.execute("update owners set name = hex(randomblob(9000))")
+
+        with pytest.raises(StoreBusy):
+            SqliteReader(filled.path, wait=0.1)
+
+        other.execute("commit")

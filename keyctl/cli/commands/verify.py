@@ -133,7 +133,7 @@ def verify(
         ip=_address(ip) if ip is not None else None,
         resource_owner=resource_owner,
     )
-    verifier = Verifier(keyring)
+    verifier = Verifier(keyring, wait=context.wait)
     if head is None:
         decision = verifier.judge(text, asked)
     else:

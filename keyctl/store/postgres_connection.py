@@ -1,0 +1,87 @@
+"""A connection to PostgreSQL that does not wait for a silent server without end.
+
+libpq has no time limit of this kind: a server that is stopped still acknowledges what it is sent, so that for TCP the
+connection is well, and its own `statement_timeout` stops with it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from threading import Thread
+from typing import Any
+
+import psycopg
+import psycopg.conninfo  # for `postgres`, which imports psycopg through this module alone
+
+
+class ServerSilent(psycopg.OperationalError):
+    """The server did not answer in time."""
+
+
+class PostgresConnection(psycopg.Connection[Any]):
+    """Closes itself and raises ServerSilent if the server does not answer in time.
+
+    That is after `patience` seconds without a byte, or at `deadline`, in seconds of `time.monotonic`.
+    """
+
+    patience = math.inf
+    deadline = math.inf
+
+    def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
+        """Consume what psycopg does in steps; every call to the server comes through here."""
+        try:
+            return super().wait(self._limited(gen), *args, **options)
+        except ServerSilent:
+            self.close()
+            raise
+
+    def _limited(self, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """Run the steps; psycopg resumes them with what is ready, and with nothing ten times a second."""
+        start = heard = time.monotonic()
+        ready = None
+        while start < self.deadline:
+            try:
+                ready = yield steps.send(ready)
+            except StopIteration as done:
+                return done.value
+            now = time.monotonic()
+            heard = now if ready else heard
+            if now >= min(self.deadline, heard + self.patience):
+                break
+        raise ServerSilent(f"the server did not answer within {_seconds(time.monotonic() - start)}")
+
+
+def connect_by(deadline: float, connect: Callable[[], PostgresConnection]) -> PostgresConnection:
+    """Return what `connect` returns, or raise ServerSilent at the deadline.
+
+    It runs in a thread of its own: libpq allows each address at least 2 seconds, and a name server any time.
+    """
+    made: Future[PostgresConnection] = Future()
+
+    def run() -> None:
+        try:
+            made.set_result(connect())
+        except BaseException as error:  # noqa: BLE001 - raised where the result is used
+            made.set_exception(error)
+
+    start = time.monotonic()
+    Thread(target=run, daemon=True).start()
+    try:
+        return made.result(None if deadline == math.inf else max(0, deadline - start))
+    except BaseException as error:
+        made.add_done_callback(_close)
+        if isinstance(error, TimeoutError):
+            raise ServerSilent(f"connecting took longer than {_seconds(deadline - start)}") from None
+        raise
+
+
+def _seconds(duration: float) -> str:
+    return f"{max(1, round(duration))} s"
+
+
+def _close(made: Future[PostgresConnection]) -> None:
+    if not made.exception():
+        made.result().close()
