@@ -29,6 +29,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+from weakref import WeakSet
 
 from keyctl import hashing
 from keyctl.codes import Code
@@ -145,12 +146,11 @@ class Verifier:
         self._rules: tuple[Profile, HttpRules] | None = None
         self._wrong_secrets: Counter[str] = Counter()
         self._generation = 0
-        self._lock = threading.Lock()
-        self._cores = threading.BoundedSemaphore(os.cpu_count() or 1)
-        self._refreshing = threading.Lock()
+        self._make_locks()
         self._refreshed = timer() if opened is None else opened
         self._refreshed_in = 0  # which generation
         self._failed: tuple[float, StoreUnavailable] | None = None  # the last refresh that failed, and when
+        _verifiers.add(self)
 
     @classmethod
     def from_store(cls, url: str, *, wait: float = 5.0, **options: Unpack[_Options]) -> Verifier:
@@ -289,6 +289,21 @@ class Verifier:
     def close(self) -> None:
         """Close the store or the bundle. The verifier cannot be used afterwards."""
         self._keyring.close()
+
+    # ── fork ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _make_locks(self) -> None:
+        self._lock = threading.Lock()
+        self._cores = threading.BoundedSemaphore(os.cpu_count() or 1)
+        self._refreshing = threading.Lock()
+
+    def _renew(self) -> None:
+        """In a child of fork, make new locks, and look everything up again.
+
+        A thread that is not there may hold a lock, or have read a new profile and not yet dropped what it concerns.
+        """
+        self._make_locks()
+        self._generation += 1
 
     # ── verified before, or now ────────────────────────────────────────────────────────────────────────────────────
 
@@ -476,3 +491,14 @@ class Verifier:
         if self._rules is None or self._rules[0] is not profile:
             self._rules = profile, rules_of(profile)
         return self._rules[1]
+
+
+_verifiers: WeakSet[Verifier] = WeakSet()
+
+
+def _renew_verifiers() -> None:
+    for verifier in _verifiers:
+        verifier._renew()
+
+
+os.register_at_fork(after_in_child=_renew_verifiers)

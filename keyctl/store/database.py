@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
+from weakref import WeakSet
 
-from sqlalchemy import Connection, Select, column, select, table
+from sqlalchemy import Connection, Pool, Select, column, select, table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -27,6 +29,8 @@ __all__ = ["DEFAULT_WAIT", "Connection", "Database", "Store", "schema_revision"]
 DEFAULT_WAIT = 5.0
 _ATTEMPTS = 10
 T = TypeVar("T")
+_databases: WeakSet[Database] = WeakSet()
+_inherited: list[Pool] = []  # from the parent of this process
 
 
 class Database:
@@ -44,6 +48,7 @@ class Database:
         else:
             self._engine = postgres.postgres_engine(location, wait=wait, patient=patient)
             self._read_options = postgres.read_options()
+        _databases.add(self)
 
     @contextmanager
     def read(self, *, deadline: float | None = None) -> Iterator[Connection]:
@@ -81,6 +86,11 @@ class Database:
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def renew_connections(self) -> None:
+        """In a child of fork, let go of the parent's connections: they can neither be used nor closed there."""
+        _inherited.append(self._engine.pool)
+        self._engine.dispose(close=False)
 
     def _attempt(self, work: Callable[[Connection], T], *, dry_run: bool) -> T:
         with self._engine.connect().execution_options(**write_options()) as connection:
@@ -203,3 +213,11 @@ def schema_revision(connection: Connection, *, lock: bool = False) -> str | None
         return None
     query: Select[Any] = select(column("version_num")).select_from(table("alembic_version"))
     return connection.execute(query.with_for_update() if lock else query).scalar()
+
+
+def _renew_connections() -> None:
+    for database in _databases:
+        database.renew_connections()
+
+
+os.register_at_fork(after_in_child=_renew_connections)

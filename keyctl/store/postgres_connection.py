@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL that does not wait for a silent server without end.
+"""A connection to PostgreSQL that does not wait for a silent server without end, and that no two processes share.
 
 libpq has no time limit of this kind: a server that is stopped still acknowledges what it is sent, so that for TCP the
 connection is well, and its own `statement_timeout` stops with it.
@@ -7,14 +7,18 @@ connection is well, and its own `statement_timeout` stops with it.
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from threading import Thread
 from typing import Any
+from weakref import WeakSet
 
 import psycopg
 import psycopg.conninfo  # for `postgres`, which imports psycopg through this module alone
+
+_open: WeakSet[PostgresConnection] = WeakSet()
 
 
 class ServerSilent(psycopg.OperationalError):
@@ -29,6 +33,10 @@ class PostgresConnection(psycopg.Connection[Any]):
 
     patience = math.inf
     deadline = math.inf
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        _open.add(self)
 
     def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
         """Consume what psycopg does in steps; every call to the server comes through here."""
@@ -85,3 +93,19 @@ def _seconds(duration: float) -> str:
 def _close(made: Future[PostgresConnection]) -> None:
     if not made.exception():
         made.result().close()
+
+
+def _let_go_of_inherited() -> None:
+    """In a child of fork, replace the sockets of the parent by /dev/null.
+
+    Whatever still holds such a connection can neither read what the parent is answered nor write into its session.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for connection in _open:
+        if not connection.closed:
+            os.dup2(nothing, connection.pgconn.socket, inheritable=False)
+    os.close(nothing)
+    _open.clear()
+
+
+os.register_at_fork(after_in_child=_let_go_of_inherited)

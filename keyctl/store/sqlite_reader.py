@@ -6,6 +6,7 @@ Opens the file read-only. A write that was interrupted is rolled back first, whe
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from keyctl.errors import StoreUnavailable
 from keyctl.models import KeyRecord, Owner
@@ -30,6 +32,9 @@ from keyctl.store.sqlite_file import (
 )
 
 T = TypeVar("T")
+_readers: WeakSet[SqliteReader] = WeakSet()
+_registering = threading.Lock()
+_inherited: list[sqlite3.Connection] = []  # SQLite allows a child neither to use nor to close them
 _closed = sqlite3.connect(":memory:", check_same_thread=False)
 _closed_cursor = _closed.cursor()
 _closed.close()
@@ -67,6 +72,8 @@ class SqliteReader:
         self._settings: dict[str, str] = {}
         self._identity: tuple[int, int] | None = None
         self._connection, self._cursor = _closed, _closed_cursor
+        with _registering:
+            _readers.add(self)
         self._open(None)
 
     def find(self, prefix: str, *, deadline: float | None = None) -> KeyRecord | None:
@@ -175,6 +182,26 @@ class SqliteReader:
         )
         return [self._ancestors("id = ?", owner_id) for (owner_id,) in rows.fetchall()]
 
+    # ── fork ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def hold(self) -> None:
+        """Before a fork, wait until no thread is using the connection.
+
+        The child gets a copy of what SQLite knows of the file's locks, but none of the locks: after a copy that was
+        taken during a look-up, it would read what another process is writing.
+        """
+        self._lock.acquire()
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def let_go(self) -> None:
+        """In the child, leave the parent's connection alone: the next refresh opens another one."""
+        _inherited.append(self._connection)
+        self._connection, self._cursor = _closed, _closed_cursor
+        self._identity = None
+        self._lock.release()
+
 
 def _identity(path: Path) -> tuple[int, int]:
     try:
@@ -193,3 +220,28 @@ def _revision(connection: sqlite3.Connection) -> str | None:
 
 def _settings(connection: sqlite3.Connection) -> dict[str, str]:
     return dict(connection.execute("select name, value from settings"))
+
+
+# ── fork: the same readers are held before, and released after it ────────────────────────────────────────────────────
+
+_held: list[SqliteReader] = []
+
+
+def _before_fork() -> None:
+    _registering.acquire()
+    _held.extend(_readers)
+    for reader in _held:
+        reader.hold()
+
+
+def _after_fork(then: Callable[[SqliteReader], None]) -> None:
+    while _held:
+        then(_held.pop())
+    _registering.release()
+
+
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=lambda: _after_fork(SqliteReader.release),
+    after_in_child=lambda: _after_fork(SqliteReader.let_go),
+)
