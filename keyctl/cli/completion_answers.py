@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -54,8 +55,9 @@ def respond(instruction: str, root: Any, context: CommandContext) -> int:
     except Exception:  # noqa: BLE001 - completion must not disturb the command line
         debug_traceback()
         return 0
-    with suppress(BrokenPipeError):  # the shell no longer wants it
-        context.output.answer_exactly(answer)
+    if sys.stdout is not None:
+        with suppress(BrokenPipeError):  # the shell no longer wants it
+            context.output.answer_exactly(answer)
     return 0
 
 

@@ -85,7 +85,8 @@ class StoreLocation:
         if self.file is not None or "service" in given:
             return False
         authority = unquote(re.split("[/?]", self._after_user)[0].rpartition("@")[2])
-        hosts = given.get("host") or authority or given.get("hostaddr") or os.environ.get("PGHOST", "")
+        named = authority if any(map(_without_port, authority.split(","))) else os.environ.get("PGHOST")
+        hosts = given.get("host") or named or given.get("hostaddr", "")
         verified = given.get("sslmode", os.environ.get("PGSSLMODE")) == "verify-full"
         return not (verified or all(map(_is_local, hosts.split(","))))
 
@@ -148,5 +149,9 @@ def _is_hidden(name: str, value: str) -> bool:
 
 def _is_local(host: str) -> bool:
     """Return whether a host, with or without a port, is this machine; so is a socket's folder."""
-    name = host if host.count(":") > 1 and not host.startswith("[") else re.sub(r":\d*$", "", host)
+    name = _without_port(host)
     return name in ("", "localhost") or name.startswith(("/", "@")) or bool(_LOOPBACK.fullmatch(name.strip("[]")))
+
+
+def _without_port(host: str) -> str:
+    return host if host.count(":") > 1 and not host.startswith("[") else re.sub(r":\d*$", "", host)
