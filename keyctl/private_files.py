@@ -52,7 +52,7 @@ def is_replaceable(path: Path) -> bool:
     """Return whether a file may take this name: there is nothing, or a regular file; no link, device or pipe."""
     try:
         return stat.S_ISREG(path.lstat().st_mode)
-    except FileNotFoundError:
+    except OSError:  # nothing is there, or the attempt to write reports what is wrong with the folder
         return True
 
 
