@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
@@ -45,7 +44,7 @@ def replace(path: Path, pieces: Iterable[bytes]) -> None:
 
 def temporary_beside(path: Path) -> Path:
     """Return an unused name in the folder of `path`, so that a rename to it is one step."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    return path.with_name(f".{path.name}.{os.urandom(8).hex()}")
 
 
 def is_replaceable(path: Path) -> bool:

@@ -53,6 +53,7 @@ def test_help_imports_nothing_heavy_and_no_command(cli: Cli, args: list[str]):
     modules = imported(cli, *args)
 
     assert heavy(modules) == set()
+    assert "hashlib" not in modules
     assert modules & {module_of(name) for name in HELP_LINES} == set()
 
 
