@@ -14,7 +14,7 @@ UV := $(VENV)/bin/uv --system-certs
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := all
-.PHONY: all provision-token test lint format check bench bench-peers completions pictures lock clean help
+.PHONY: all provision-token test torture lint format check bench bench-peers completions pictures lock clean help
 .PHONY: dist dist-check wheel-check sbom
 
 # --- the variables that describe the key -----------------------------------------------------------------------------
@@ -87,6 +87,9 @@ provision-token: $(VENV)/.ready ## mint another key and print nothing else
 # --- development -----------------------------------------------------------------------------------------------------
 test: $(VENV)/.ready-dev ## run all tests
 	@$(PYTHON) -m pytest
+
+torture: $(VENV)/.ready-dev ## run the long tests: crashes, concurrency, faults, fuzzing (about an hour; prints figures)
+	@$(PYTHON) -m pytest --torture
 
 lint: $(VENV)/.ready-dev ## check style, types, imports and workflows
 	@$(PYTHON) -m ruff check .

@@ -32,6 +32,47 @@ _filled: dict[tuple[str, Callable[[Cli], Any]], tuple[Path, str, Any]] = {}
 def pytest_addoption(parser: pytest.Parser) -> None:
     versions = [postgres.NEWEST, postgres.OLDEST]
     parser.addoption("--postgres", choices=versions, default=versions[0], help="which PostgreSQL to start")
+    parser.addoption("--torture", action="store_true", help="run only the tests marked torture, at full length")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --torture leave out all but the long tests; without it, leave out those that have no short form."""
+    torture = config.getoption("--torture")
+    wanted, unwanted = [], []
+    for item in items:
+        mark = item.get_closest_marker("torture")
+        chosen = mark is not None if torture else mark is None or not mark.kwargs.get("only", False)
+        (wanted if chosen else unwanted).append(item)
+    items[:] = wanted
+    config.hook.pytest_deselected(items=unwanted)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests measured, sorted by name."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    figures = {
+        name: value
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, value in report.user_properties
+    }
+    if figures:
+        terminalreporter.section("figures")
+        for name in sorted(figures):
+            terminalreporter.line(f"{name}: {figures[name]}")
+
+
+@pytest.fixture(scope="session")
+def rounds(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
+    """`rounds(short, full)` is how often to repeat: `full` with --torture, `short` without."""
+    torture = request.config.getoption("--torture")
+    return lambda short, full: full if torture else short
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str, object], None]:
+    """`figure(name, value)` prints a measured value at the end of the run: one line each, ready to be quoted."""
+    return record_property
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
