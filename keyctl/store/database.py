@@ -144,7 +144,7 @@ class Database:
             ) from error
         except DBAPIError as error:
             if self.location.file is not None:
-                raise sqlite_file.explain(self.location.file, str(error.orig)) from error
+                raise sqlite_file.explain(self.location.file, error.orig) from error
             postgres.forget_detail(error)
             raise postgres.explain(self.location, error.orig) from error
 

@@ -6,9 +6,13 @@ import sqlite3
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
 
-from keyctl.store.sqlite_file import file_uri
+from keyctl.store.sqlite_file import file_uri, identity, replaced
 from keyctl.store.transaction import writes
+
+_FILE = "keyctl_file"
 
 
 def sqlite_engine(path: Path, *, wait: float) -> Engine:
@@ -35,5 +39,20 @@ def sqlite_engine(path: Path, *, wait: float) -> Engine:
     def begin(connection: Connection) -> None:
         # The driver's own BEGIN comes too late for DDL, and takes the write lock only at the first write.
         connection.exec_driver_sql("begin immediate" if writes(connection) else "begin")
+
+    # A file that was replaced or removed stays open, and what is written to it is lost.
+    @event.listens_for(engine, "connect")
+    def note_file(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info[_FILE] = identity(path)
+
+    @event.listens_for(engine, "checkout")
+    def check_file(_connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if record.info[_FILE] != identity(path):
+            raise DisconnectionError  # which makes the pool connect again
+
+    @event.listens_for(engine, "commit")
+    def check_file_again(connection: Connection) -> None:
+        if writes(connection) and connection.info[_FILE] != identity(path):
+            raise replaced(path)
 
     return engine

@@ -24,6 +24,15 @@ def file_uri(path: Path, *, mode: str) -> str:
     return f"file:{quote(str(path))}?mode={mode}"
 
 
+def identity(path: Path) -> tuple[int, int]:
+    """Return the device and inode of the file that is at `path` now; zeros if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_dev, status.st_ino
+
+
 def select_rows(path: Path, statement: str, values: Mapping[str, object], *, wait: float) -> list[tuple[Any, ...]]:
     """Return the rows of one SELECT; none if there is no store. Raises StoreUnavailable.
 
@@ -41,7 +50,7 @@ def select_rows(path: Path, statement: str, values: Mapping[str, object], *, wai
 
             return recovering(path, select)
     except sqlite3.Error as error:
-        raise (interrupted_write(path) if is_interrupted_write(error) else explain(path, str(error))) from error
+        raise (interrupted_write(path) if is_interrupted_write(error) else explain(path, error)) from error
     except RowDamaged as error:
         raise StoreUnavailable(f"the store {path} is damaged: {error}", hint="keyctl audit verify") from error
 
@@ -92,8 +101,17 @@ def read_settings(path: Path, *, wait: float = 5.0) -> dict[str, str]:
     return dict(select_rows(path, "select name, value from settings", {}, wait=wait))
 
 
-def explain(path: Path, message: str) -> StoreUnavailable:
+def replaced(path: Path) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"the store {path} was replaced or removed during the command, and nothing was changed", hint="try again"
+    )
+
+
+def explain(path: Path, error: BaseException | None) -> StoreUnavailable:
     """Return SQLite's error as one for an operator."""
+    message = str(error)
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_DBMOVED:
+        return replaced(path)
     if "locked" in message or "busy" in message:
         return StoreBusy(f"the store {path} is busy: another process is writing to it", hint="wait longer: --wait 30s")
     if path.is_dir():
@@ -105,8 +123,19 @@ def explain(path: Path, message: str) -> StoreUnavailable:
         return StoreUnavailable(f"there is no keyctl store at {path}", hint=hint)
     if "not a database" in message:
         return StoreUnavailable(f"{path} is not a keyctl store: it is not a SQLite database")
-    if "malformed" in message or "disk I/O" in message:
-        return StoreUnavailable(f"the store {path} is damaged: {message}", hint="restore it from a backup")
+    if "malformed" in message or "Could not decode" in message:  # the driver's own message quotes the page
+        return StoreUnavailable(
+            f"the store {path} is damaged: {message.partition(' with text')[0]}", hint="restore it from a backup"
+        )
+    if "is full" in message:
+        return StoreUnavailable(
+            f"the store {path} cannot be written to: its disk is full", hint="free some space, then try again"
+        )
+    if "disk I/O" in message:
+        return StoreUnavailable(
+            f"the store {path} cannot be used: {message}",
+            hint="check its disk: free space, quota, limits on the size of files, and the system's log",
+        )
     if "readonly" in message:
         return StoreUnavailable(f"the store {path} cannot be written to: it is read-only for this user")
     if "unable to open" in message:

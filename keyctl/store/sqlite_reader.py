@@ -25,6 +25,7 @@ from keyctl.store.setting_names import SettingName
 from keyctl.store.sqlite_file import (
     explain,
     file_uri,
+    identity,
     interrupted_write,
     is_busy,
     is_interrupted_write,
@@ -96,7 +97,7 @@ class SqliteReader:
         """Switch to the file that is at the path now, and read the rules again; return whether either changed."""
         before = self._settings
         # A file that was replaced or removed stays readable, as it was, to a process that has it open.
-        another = _identity(self._path) != self._identity
+        another = identity(self._path) != self._identity
         if another:
             self._open(deadline)
         else:
@@ -110,7 +111,7 @@ class SqliteReader:
 
     def _open(self, deadline: float | None) -> None:
         """Open the file that is at the path now. Until everything succeeds, the one before stays open."""
-        identity = _identity(self._path)
+        file = identity(self._path)
         connection = self._look(self._connect, deadline=deadline)
         try:
             self._look(connection.execute, f"pragma cache_size = -{_CACHE_KIB}", deadline=deadline)
@@ -122,7 +123,7 @@ class SqliteReader:
         with self._lock:
             self._connection.close()
             # One cursor for all look-ups. `prefix` is unique: after the only row, no lock is held.
-            self._connection, self._cursor, self._identity = connection, connection.cursor(), identity
+            self._connection, self._cursor, self._identity = connection, connection.cursor(), file
 
     def _connect(self) -> sqlite3.Connection:
         # Without SQLite's own waiting, which would hold this process's lock too.
@@ -156,7 +157,7 @@ class SqliteReader:
             return damaged(str(self._path), str(error))
         if is_interrupted_write(error):
             return interrupted_write(self._path)
-        return explain(self._path, str(error))
+        return explain(self._path, error)
 
     # ── its rows ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -201,14 +202,6 @@ class SqliteReader:
         self._connection, self._cursor = _closed, _closed_cursor
         self._identity = None
         self._lock.release()
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except OSError:
-        return 0, 0
-    return status.st_dev, status.st_ino
 
 
 def _revision(connection: sqlite3.Connection) -> str | None:
