@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from keyctl.cli.output import Output
-from keyctl.errors import StoreUnavailable
+from keyctl.errors import StoreUnavailable, UsageError
 from keyctl.text import checked_text
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from keyctl.cli.configuration import Config
     from keyctl.hashing import Scheme
     from keyctl.models import Actor
+    from keyctl.reader_group import ReaderGroup
     from keyctl.store.database import Database, Store
     from keyctl.store.location import StoreLocation
     from keyctl.verifier import Keyring
@@ -213,7 +214,9 @@ class CommandContext:
 
         self.admin_token.authorise(given or read_admin_token(self.settings.admin_token_file))
 
-    def create_store(self, profile_name: str | None, scheme: Scheme | None = None) -> bool:
+    def create_store(
+        self, profile_name: str | None, scheme: Scheme | None = None, *, reader_group: str | None = None
+    ) -> bool:
         """Create the store, or open an existing one; return whether it was created."""
         from keyctl.hashing import DEFAULT
         from keyctl.profiles.files import load_profile
@@ -221,7 +224,8 @@ class CommandContext:
         from keyctl.times import utc_now
 
         profile = load_profile(profile_name or DEFAULT_PROFILE)
-        if self._uses_default_store:
+        readers = self._find_reader_group(reader_group) if reader_group is not None else None
+        if self._uses_default_store and readers is None:
             self._create_default_folder()
         self._warn_of_exposure()
         self.store, created = create(
@@ -233,6 +237,7 @@ class CommandContext:
             wait=self.wait,
             patient=self.patient,
             any_profile=profile_name is None,
+            reader_group=readers,
         )
         return created
 
@@ -255,6 +260,14 @@ class CommandContext:
             self.output.warn(
                 f"{self.location} is on another machine, and its certificate is not verified: add sslmode=verify-full"
             )
+
+    def _find_reader_group(self, name: str) -> ReaderGroup:
+        from keyctl.reader_group import ReaderGroup
+
+        if self.location.file is None:
+            hint = "roles of PostgreSQL: keyctl db roles"
+            raise UsageError(f"--reader-group is for a SQLite file, not for {self.location}", hint=hint)
+        return ReaderGroup.find(name)
 
     def _create_default_folder(self) -> None:
         from keyctl.private_files import make_folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from keyctl.errors import Refused, StoreBusy, StoreUnavailable
 from keyctl.hashing import Scheme
 from keyctl.models import Actor, EventContent
 from keyctl.profiles.model import Profile
+from keyctl.reader_group import ReaderGroup
 from keyctl.store import events, postgres, settings
 from keyctl.store.database import DEFAULT_WAIT, Database, Store, schema_revision
 from keyctl.store.location import StoreLocation
@@ -37,16 +39,25 @@ def create(
     wait: float = DEFAULT_WAIT,
     patient: bool = False,
     any_profile: bool = False,
+    reader_group: ReaderGroup | None = None,
 ) -> tuple[Store, bool]:
     """Create a store, or open an existing one; return it, and whether it was created.
 
     This is one transaction: afterwards there is a complete store or none. Raises Refused if an existing store has a
-    different profile, unless `any_profile`.
+    different profile, unless `any_profile`, or a different reader group.
     """
-    made_file = _make_file(location.file) if location.file else False
+    initial = {
+        SettingName.STORE_ID: f"store_{ulids(now, 1)[0]}",
+        SettingName.CREATED_AT: format_time(now),
+        SettingName.PROFILE: profile.to_json(),
+        SettingName.HASH: json.dumps(hash_parameters.to_dict()),
+    }
+    if reader_group is not None:
+        initial[SettingName.READER_GROUP] = reader_group.name
+    made_file = _make_file(location.file, reader_group) if location.file else False
     database = Database(location, wait=wait, patient=patient)
     try:
-        created = database.write(lambda connection: _fill(connection, profile, hash_parameters, actor, now))
+        created = database.write(lambda connection: _fill(connection, profile, initial, actor, now))
     except BaseException as error:
         database.close()
         # The process that kept it busy, or another one, may have filled the file by now.
@@ -60,6 +71,12 @@ def create(
         raise Refused(
             f'the store at {location} has a different profile: "{store.profile.name}"',
             hint=f"see: keyctl profile show --store {location}",
+        )
+    if reader_group is not None and (present := store.settings.get(SettingName.READER_GROUP)) != reader_group.name:
+        store.close()
+        raise Refused(
+            f"the store at {location} exists, and its reader group is "
+            + ("none" if present is None else f'"{present}"')
         )
     return store, created
 
@@ -90,7 +107,9 @@ def ddl(dialect: str) -> str:
     return written.getvalue().strip()
 
 
-def _fill(connection: Connection, profile: Profile, hash_parameters: Scheme, actor: Actor, now: datetime) -> bool:
+def _fill(
+    connection: Connection, profile: Profile, initial: Mapping[SettingName, str], actor: Actor, now: datetime
+) -> bool:
     # Inside the transaction: two first commands at once must not both create the store. And in this order: a store that
     # is created in between is then seen as a store, and not as foreign tables.
     tables = set(inspect(connection).get_table_names())
@@ -99,12 +118,6 @@ def _fill(connection: Connection, profile: Profile, hash_parameters: Scheme, act
         _migrate(connection)
     elif settings.read(connection):
         return False
-    initial = {
-        SettingName.STORE_ID: f"store_{ulids(now, 1)[0]}",
-        SettingName.CREATED_AT: format_time(now),
-        SettingName.PROFILE: profile.to_json(),
-        SettingName.HASH: json.dumps(hash_parameters.to_dict()),
-    }
     connection.execute(insert(audit_head).values(id=1, seq=0, hash=GENESIS))
     detail = settings.change(connection, initial) | {"profile": profile.name}
     events.append(connection, EventContent(now, actor, "store.created", None, detail))
@@ -133,9 +146,11 @@ def _config() -> Config:
     return config
 
 
-def _make_file(path: Path) -> bool:
-    """Create an empty file that only its owner may read; return whether it was created."""
+def _make_file(path: Path, reader_group: ReaderGroup | None) -> bool:
+    """Create an empty file that only its owner, or the group as well, may read; return whether it was created."""
     try:
+        if reader_group is not None and not path.exists():
+            reader_group.open_folder(path.parent)
         private_files.create(path).close()
     except FileExistsError:
         return False
@@ -144,4 +159,10 @@ def _make_file(path: Path) -> bool:
         raise StoreUnavailable(
             f"cannot create {path}: {error.strerror}", hint=f"mkdir -p {path.parent}" if missing else None
         ) from None
+    if reader_group is not None:
+        try:
+            reader_group.open_file(path)
+        except OSError as error:  # from a file system without owners
+            private_files.remove(path)
+            raise StoreUnavailable(f"cannot give {path} to {reader_group.name}: {error.strerror}") from None
     return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -114,13 +114,9 @@ def explain(path: Path, error: BaseException | None) -> StoreUnavailable:
         return replaced(path)
     if "locked" in message or "busy" in message:
         return StoreBusy(f"the store {path} is busy: another process is writing to it", hint="wait longer: --wait 30s")
-    if path.is_dir():
-        return StoreUnavailable(f"{path} is a folder, not a store", hint=f"give a file: --store {path}/keys.db")
-    if not path.exists():
-        hint = f"create it: keyctl init --store {path}"
-        if not path.parent.is_dir():
-            return StoreUnavailable(f"there is no folder {path.parent}", hint=f"mkdir -p {path.parent}")
-        return StoreUnavailable(f"there is no keyctl store at {path}", hint=hint)
+    with suppress(PermissionError):  # below a folder that is closed to this user
+        if unusable := _missing_or_folder(path):
+            return unusable
     if "not a database" in message:
         return StoreUnavailable(f"{path} is not a keyctl store: it is not a SQLite database")
     if "malformed" in message or "Could not decode" in message:  # the driver's own message quotes the page
@@ -141,3 +137,13 @@ def explain(path: Path, error: BaseException | None) -> StoreUnavailable:
     if "unable to open" in message:
         return StoreUnavailable(f"the store {path} cannot be opened: this user may not read it")
     return StoreUnavailable(f"the store {path} cannot be used: {message}")
+
+
+def _missing_or_folder(path: Path) -> StoreUnavailable | None:
+    if path.is_dir():
+        return StoreUnavailable(f"{path} is a folder, not a store", hint=f"give a file: --store {path}/keys.db")
+    if path.exists():
+        return None
+    if not path.parent.is_dir():
+        return StoreUnavailable(f"there is no folder {path.parent}", hint=f"mkdir -p {path.parent}")
+    return StoreUnavailable(f"there is no keyctl store at {path}", hint=f"create it: keyctl init --store {path}")

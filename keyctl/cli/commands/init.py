@@ -21,6 +21,10 @@ def init(
     ] = None,
     scheme: HashOption = None,
     argon2: Argon2Option = None,
+    reader_group: Annotated[
+        str | None,
+        typer.Option(metavar="GROUP", help="Let this group read the SQLite file (modes 0640 and 0750)."),
+    ] = None,
 ) -> None:
     """Create a store from a profile.
 
@@ -28,12 +32,12 @@ def init(
     Examples:
       keyctl init
       keyctl init --profile ./acme.toml
-      keyctl init --store /var/lib/keyctl/keys.db --hash sha256
+      keyctl init --store /var/lib/keyctl/keys.db --reader-group www-data
 
     The profile is kept in the store, so that all users of a store share its rules. An existing store is not changed.
     """
     context = context_of(ctx)
-    created = context.create_store(profile, hash_scheme(scheme, argon2))
+    created = context.create_store(profile, hash_scheme(scheme, argon2), reader_group=reader_group)
     store, output = context.store, context.output
     if not created:
         output.note("the store already exists: nothing was changed")
@@ -44,6 +48,7 @@ def init(
                 "store_id": store.settings[SettingName.STORE_ID],
                 "profile": store.profile.name,
                 "hash": str(store.hash_parameters),
+                "reader_group": store.settings.get(SettingName.READER_GROUP),
                 "created": created,
             }
         )
