@@ -5,7 +5,8 @@ KeyctlError                 1
 ├── NotFound                3   no such key, owner, profile, …
 ├── Refused                 4   a conflict, a policy, something still in use
 ├── StoreUnavailable        5   there is no store, or it cannot be reached, read or written
-│   └── StoreBusy           5   another process is writing to it
+│   ├── StoreBusy           5   another process is writing to it
+│   └── PepperMissing       5   a hash needs a pepper that was not given
 ├── VerifierBusy            5   no core was free to hash a key
 ├── ConfigurationInvalid    6   configuration file or schema
 │   └── ProfileInvalid      6   with every fault, each with its path
@@ -15,7 +16,7 @@ KeyctlError                 1
 ├── BundleUntrusted        20   a bundle that cannot be trusted
 └── NotDelivered           21   the answer could not be written; a new key is then revoked
 
-A `Verifier` raises StoreUnavailable (StoreBusy), VerifierBusy and, when it is made, BundleUntrusted,
+A `Verifier` raises StoreUnavailable (StoreBusy, PepperMissing), VerifierBusy and, when it is made, BundleUntrusted,
 ConfigurationInvalid and UsageError. A key that is refused is not an error: it is a `Decision`.
 """
 
@@ -33,6 +34,7 @@ __all__ = [
     "NotAuthorised",
     "NotDelivered",
     "NotFound",
+    "PepperMissing",
     "ProfileInvalid",
     "Refused",
     "StoreBusy",
@@ -93,6 +95,12 @@ class StoreBusy(StoreUnavailable):
     """Another process was writing to the store for longer than it was waited for. Over HTTP: 503."""
 
     code = "STORE_BUSY"
+
+
+class PepperMissing(StoreUnavailable):
+    """A hash needs a pepper that was not given, or has none where one is required. Over HTTP: 503."""
+
+    code = "PEPPER_MISSING"
 
 
 class ConfigurationInvalid(KeyctlError):

@@ -3,7 +3,8 @@
 A hash is over the whole key text, prefix included, so that it matches only in its own row.
 Format: https://github.com/P-H-C/phc-string-format. Argon2id's parameters follow OWASP's Password Storage Cheat Sheet
 (19 MiB, 2 passes, 1 lane). SHA-256, salted, is only for generated keys, whose secrets cannot be guessed, where
-verification rates are high.
+verification rates are high. With a pepper, what is hashed is the key's HMAC under it, and the string has its id:
+`keyid=…`.
 """
 
 from __future__ import annotations
@@ -12,22 +13,28 @@ import base64
 import hmac
 import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from argon2.exceptions import Argon2Error, VerifyMismatchError
 from argon2.low_level import Type, hash_secret, verify_secret
 
-from keyctl.errors import StoreUnavailable
+from keyctl.errors import PepperMissing, StoreUnavailable
+
+if TYPE_CHECKING:
+    from keyctl.pepper import Peppers
 
 _SALT_BYTES = 16
 _HASH_BYTES = 32
+_PEPPER_ID = "[a-z0-9-]{1,24}"
 _PHC = re.compile(
-    r"\$argon2id\$v=19\$m=(\d{1,8}),t=(\d{1,4}),p=(\d{1,3})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})", re.ASCII
+    rf"\$argon2id\$v=19\$m=(\d{{1,8}}),t=(\d{{1,4}}),p=(\d{{1,3}})(?:,keyid=({_PEPPER_ID}))?"
+    r"\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})",
+    re.ASCII,
 )
 # 16 and 32 bytes, in base64 without padding
-_SHA256 = re.compile(r"\$sha256\$([A-Za-z0-9+/]{22})\$([A-Za-z0-9+/]{43})", re.ASCII)
+_SHA256 = re.compile(rf"\$sha256(?:\$keyid=({_PEPPER_ID}))?\$([A-Za-z0-9+/]{{22}})\$([A-Za-z0-9+/]{{43}})", re.ASCII)
 # A stored hash names its own cost. These bounds keep a hostile or damaged row from exhausting the machine.
 _MAX_MEMORY_KIB = 1024 * 1024
 _MAX_PASSES = 64
@@ -47,11 +54,15 @@ class HashInvalid(StoreUnavailable):
 
 @dataclass(frozen=True)
 class Argon2id:
-    """Parameters of Argon2id: memory in KiB (8 to 1,048,576), passes (1 to 64), lanes (1 to 64)."""
+    """Parameters of Argon2id: memory in KiB (8 to 1,048,576), passes (1 to 64), lanes (1 to 64).
+
+    `pepper` is the id of the pepper that is used, if any.
+    """
 
     memory_kib: int = 19456
     passes: int = 2
     lanes: int = 1
+    pepper: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not (
@@ -64,42 +75,49 @@ class Argon2id:
                 "Argon2id takes 8 KiB per lane to 1 GiB of memory, 1 to 64 passes and lanes, and at most 4 GiB · passes"
             )
 
-    def hash(self, key: str) -> str:
-        """Return a PHC string over `key` under a new random salt. The key is not kept."""
-        return hash_secret(
-            key.encode(), os.urandom(_SALT_BYTES), self.passes, self.memory_kib, self.lanes, _HASH_BYTES, Type.ID
-        ).decode()
+    def hash(self, key: str, peppers: Peppers | None = None) -> str:
+        """Return a PHC string over `key` under a new random salt. The key is not kept. Raises PepperMissing."""
+        secret, salt = _mix(key, self.pepper, peppers), os.urandom(_SALT_BYTES)
+        phc = hash_secret(secret, salt, self.passes, self.memory_kib, self.lanes, _HASH_BYTES, Type.ID).decode()
+        return self._head + phc[phc.index("$", len("$argon2id$v=19$")) :]
 
     def decoy(self) -> str:
         """Return a PHC string that matches no key, and costs as much to check as one with these parameters."""
         salt, digest = (_base64(os.urandom(size)) for size in (_SALT_BYTES, _HASH_BYTES))
-        return f"$argon2id$v=19$m={self.memory_kib},t={self.passes},p={self.lanes}${salt}${digest}"
+        return f"{self._head}${salt}${digest}"
+
+    @property
+    def _head(self) -> str:
+        return f"$argon2id$v=19$m={self.memory_kib},t={self.passes},p={self.lanes}{_keyid(',', self.pepper)}"
 
     def to_dict(self) -> dict[str, Any]:
-        return {"scheme": "argon2id", **asdict(self)}
+        return {"scheme": "argon2id", **_without_none(asdict(self))}
 
     def __str__(self) -> str:
-        return f"argon2id m={self.memory_kib},t={self.passes},p={self.lanes}"
+        return f"argon2id m={self.memory_kib},t={self.passes},p={self.lanes}{_keyid(',', self.pepper)}"
 
 
 @dataclass(frozen=True)
 class Sha256:
-    """SHA-256 over a random salt of 16 bytes and the key. It has no parameters."""
+    """SHA-256 over a random salt of 16 bytes and the key. `pepper` is the id of the pepper that is used, if any."""
 
-    def hash(self, key: str) -> str:
-        """Return a PHC string over `key` under a new random salt. The key is not kept."""
-        salt = os.urandom(_SALT_BYTES)
-        return f"$sha256${_base64(salt)}${_base64(sha256(salt + key.encode()).digest())}"
+    pepper: str | None = field(default=None, kw_only=True)
+
+    def hash(self, key: str, peppers: Peppers | None = None) -> str:
+        """Return a PHC string over `key` under a new random salt. The key is not kept. Raises PepperMissing."""
+        secret, salt = _mix(key, self.pepper, peppers), os.urandom(_SALT_BYTES)
+        return f"$sha256{_keyid('$', self.pepper)}${_base64(salt)}${_base64(sha256(salt + secret).digest())}"
 
     def decoy(self) -> str:
         """Return a PHC string that matches no key, and costs as much to check as one of this scheme."""
-        return f"$sha256${_base64(os.urandom(_SALT_BYTES))}${_base64(os.urandom(_HASH_BYTES))}"
+        salt, digest = (_base64(os.urandom(size)) for size in (_SALT_BYTES, _HASH_BYTES))
+        return f"$sha256{_keyid('$', self.pepper)}${salt}${digest}"
 
     def to_dict(self) -> dict[str, Any]:
-        return {"scheme": "sha256"}
+        return {"scheme": "sha256", **_without_none(asdict(self))}
 
     def __str__(self) -> str:
-        return "sha256"
+        return f"sha256{_keyid(' ', self.pepper)}"
 
 
 Scheme = Argon2id | Sha256
@@ -109,11 +127,14 @@ DEFAULT = Argon2id()
 
 def parameters_from_dict(data: dict[str, Any]) -> Scheme:
     """Read what `to_dict` wrote. Raises ValueError."""
+    pepper = data.get("pepper")
+    if pepper is not None and not re.fullmatch(_PEPPER_ID, pepper):
+        raise ValueError("the id of its pepper is malformed")
     if data.get("scheme") == "sha256":
-        return Sha256()
+        return Sha256(pepper=pepper)
     if data.get("scheme") != "argon2id":
         raise ValueError(f"unknown hash scheme {data.get('scheme')!r}")
-    return Argon2id(data["memory_kib"], data["passes"], data["lanes"])
+    return Argon2id(data["memory_kib"], data["passes"], data["lanes"], pepper=pepper)
 
 
 def parse_parameters(text: str) -> Argon2id:
@@ -124,20 +145,23 @@ def parse_parameters(text: str) -> Argon2id:
     return Argon2id(*map(int, match.groups()))
 
 
-def verify(key: str, phc: str, *, own: Scheme | None = None) -> bool:
+def verify(key: str, phc: str, *, own: Scheme | None = None, peppers: Peppers | None = None) -> bool:
     """Return whether `phc` is a hash of `key`, in constant time. Computes exactly one hash.
 
     `own` are the store's parameters. Raises HashInvalid if `phc` is not a PHC string that keyctl writes, or names a
-    cost beyond them and beyond what any store may use: 256 MiB, and memory times passes of 512 MiB.
+    cost beyond them and beyond what any store may use: 256 MiB, and memory times passes of 512 MiB. Raises
+    PepperMissing if `phc` names a pepper that is not in `peppers`, or none where `peppers` requires one.
     """
     if match := _SHA256.fullmatch(phc):
-        salt, digest = (base64.b64decode(part + "=" * (-len(part) % 4)) for part in match.groups())
-        return hmac.compare_digest(sha256(salt + key.encode()).digest(), digest)
-    present = _scheme_of(phc)
+        salt, digest = (base64.b64decode(part + "=" * (-len(part) % 4)) for part in match.groups()[1:])
+        return hmac.compare_digest(sha256(salt + _mix(key, match[1], peppers)).digest(), digest)
+    present = scheme_of(phc)
     if own is not None and isinstance(present, Argon2id) and _costs_too_much(present, own):
         raise HashInvalid("the stored hash costs more than the store's parameters")
+    secret = _mix(key, present.pepper, peppers)
     try:
-        return verify_secret(phc.encode(), key.encode(), Type.ID)
+        # The library does not know `keyid`.
+        return verify_secret(phc.replace(_keyid(",", present.pepper), "", 1).encode(), secret, Type.ID)
     except VerifyMismatchError:
         return False
     except Argon2Error as error:
@@ -147,12 +171,28 @@ def verify(key: str, phc: str, *, own: Scheme | None = None) -> bool:
 def needs_rehash(phc: str, wanted: Scheme) -> bool:
     """Return whether `phc` is weaker than `wanted`: of the cheaper scheme, or with less memory or fewer passes.
 
-    Raises HashInvalid.
+    So is one without a pepper, or with another one. A hash with a pepper is not replaced by one without. Raises
+    HashInvalid.
     """
-    present = _scheme_of(phc)
+    present = scheme_of(phc)
+    if present.pepper != wanted.pepper:
+        return wanted.pepper is not None
     if isinstance(wanted, Sha256):
         return False
     return isinstance(present, Sha256) or present.memory_kib < wanted.memory_kib or present.passes < wanted.passes
+
+
+def scheme_of(phc: str) -> Scheme:
+    """Return the scheme of a PHC string, with its parameters. Raises HashInvalid."""
+    if match := _SHA256.fullmatch(phc):
+        return Sha256(pepper=match[1])
+    match = _PHC.fullmatch(phc)
+    if not match:
+        raise HashInvalid("the stored hash is not a PHC string of a known scheme")
+    try:
+        return Argon2id(*map(int, match.groups()[:3]), pepper=match[4])
+    except ValueError as error:
+        raise HashInvalid(f"the stored hash costs too much: {error}") from None
 
 
 def _costs_too_much(present: Argon2id, own: Scheme) -> bool:
@@ -162,16 +202,24 @@ def _costs_too_much(present: Argon2id, own: Scheme) -> bool:
     )
 
 
-def _scheme_of(phc: str) -> Scheme:
-    if _SHA256.fullmatch(phc):
-        return Sha256()
-    match = _PHC.fullmatch(phc)
-    if not match:
-        raise HashInvalid("the stored hash is not a PHC string of a known scheme")
-    try:
-        return Argon2id(*map(int, match.groups()[:3]))
-    except ValueError as error:
-        raise HashInvalid(f"the stored hash costs too much: {error}") from None
+def _mix(key: str, pepper_id: str | None, peppers: Peppers | None) -> bytes:
+    """Return what is hashed: the key, or its HMAC under a pepper. Raises PepperMissing."""
+    if peppers is not None:
+        return peppers.mix(key, pepper_id)
+    if pepper_id is not None:
+        raise PepperMissing(
+            f'the pepper "{pepper_id}" is required, and no pepper file is given',
+            hint="set KEYCTL_PEPPER_FILE, or give --pepper-file FILE; in an application: Verifier's pepper_file",
+        )
+    return key.encode()
+
+
+def _keyid(separator: str, pepper_id: str | None) -> str:
+    return "" if pepper_id is None else f"{separator}keyid={pepper_id}"
+
+
+def _without_none(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if value is not None}
 
 
 def _base64(raw: bytes) -> str:

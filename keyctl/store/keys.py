@@ -10,9 +10,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, not_, null, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    not_,
+    null,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from keyctl.errors import NotFound, UsageError, suggestion
+from keyctl.hashing import HashInvalid, Scheme, scheme_of
 from keyctl.models import Key, KeyRecord, Status
 from keyctl.rows import RowDamaged, decode_key, encode, encode_key
 from keyctl.store import owners
@@ -23,11 +38,15 @@ from keyctl.text import brief
 from keyctl.times import to_milliseconds
 
 _END_OF_TIME = 2**62
+_SALT_AND_DIGEST = len("$") + 22 + len("$") + 43  # characters at the end of every hash that keyctl makes
 
 
 @dataclass(frozen=True)
 class Filters:
-    """Which keys: those that meet all conditions that are not None. `name` is a pattern with `*` and `?`."""
+    """Which keys: those that meet all conditions that are not None.
+
+    `name` is a pattern with `*` and `?`; `pepper` is an id, or `none` for hashes without a pepper.
+    """
 
     status: Status | None = None
     owner_id: str | None = None
@@ -37,6 +56,7 @@ class Filters:
     expires_within: timedelta | None = None
     older_than: timedelta | None = None
     unused_for: timedelta | None = None
+    pepper: str | None = None
 
 
 @dataclass(frozen=True)
@@ -197,10 +217,23 @@ def by_prefix(connection: Connection, filters: Filters, *, now: datetime, after:
 
 def count_live(connection: Connection, filters: Filters, *, now: datetime) -> int:
     """Count the matching keys that are neither revoked nor expired."""
-    moment = to_milliseconds(now)
-    ended = [_has_status(status, moment) for status in (Status.REVOKED, Status.EXPIRED)]
-    query = select(func.count()).select_from(keys).where(*_conditions(filters, now), *map(not_, ended))
+    query = select(func.count()).select_from(keys).where(*_conditions(filters, now), *_live(now))
     return connection.execute(query).scalar_one()
+
+
+def count_by_scheme(connection: Connection, *, now: datetime) -> dict[Scheme | None, int]:
+    """Count the keys that are neither revoked nor expired by the scheme of their hash, which names the pepper.
+
+    None is a hash that keyctl cannot check.
+    """
+    length = func.length(keys.c.phc) - _SALT_AND_DIGEST
+    parameters = case((length > 0, func.substr(keys.c.phc, 1, length)), else_=keys.c.phc)
+    query = select(func.min(keys.c.phc), func.count()).where(*_live(now)).group_by(parameters)
+    counts: dict[Scheme | None, int] = {}
+    for example, number in connection.execute(query):
+        scheme = _scheme_or_none(example)
+        counts[scheme] = counts.get(scheme, 0) + number
+    return counts
 
 
 def as_written(connection: Connection) -> Iterable[Key]:
@@ -236,7 +269,23 @@ def _conditions(filters: Filters, now: datetime) -> list[ColumnElement[bool]]:
     if filters.unused_for is not None:
         since = to_milliseconds(now - filters.unused_for)
         conditions.append(func.coalesce(keys.c.last_used_at, keys.c.created_at) <= since)
+    if filters.pepper is not None:
+        named = keys.c.phc.contains(
+            "keyid=" if filters.pepper == "none" else f"keyid={filters.pepper}$", autoescape=True
+        )
+        conditions.append(not_(named) if filters.pepper == "none" else named)
     return conditions
+
+
+def _live(now: datetime) -> list[ColumnElement[bool]]:
+    return [not_(_has_status(status, to_milliseconds(now))) for status in (Status.REVOKED, Status.EXPIRED)]
+
+
+def _scheme_or_none(phc: str) -> Scheme | None:
+    try:
+        return scheme_of(phc)
+    except HashInvalid:
+        return None
 
 
 def _has_status(status: Status, moment: int) -> ColumnElement[bool]:

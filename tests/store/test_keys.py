@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keyctl.errors import NotFound, UsageError
+from keyctl.hashing import Argon2id, Sha256
 from keyctl.models import Key, Owner, Status
 from keyctl.store import keys, owners
 from keyctl.store.database import Store
@@ -23,7 +25,7 @@ from keyctl.store.location import StoreLocation
 from keyctl.store.schema import ddl
 from keyctl.times import to_milliseconds
 from tests import postgres
-from tests.stores import NOW, Opened, new_store
+from tests.stores import CHEAP, NOW, Opened, new_store
 
 SECOND = timedelta(seconds=1)
 OWNERS = [
@@ -258,6 +260,29 @@ def test_a_beginning_selects_only_one_key_and_only_where_it_is_allowed(opened: O
     ]:
         with pytest.raises(NotFound, match=message):
             look(selector, beginning)
+
+
+def test_keys_are_counted_and_found_by_how_they_are_hashed(opened: Opened):
+    schemes = [CHEAP, CHEAP, Argon2id(8, 1, 1, pepper="old"), Argon2id(8, 1, 1, pepper="older"), Sha256(pepper="old")]
+    hashes = [*(scheme.decoy() for scheme in schemes), Sha256().decoy(), Sha256().decoy(), "$", "x" * 200]
+    made = [one.record.key for one in opened.mint(count=len(hashes) + 2)]
+    opened.admin.revoke([made[-1].prefix])
+    opened.admin.expire([made[-2].prefix], "1s")
+    opened.clock.advance(seconds=2)
+    for key, phc in zip(made, hashes, strict=False):
+        opened.store.write(lambda connection, key=key, phc=phc: keys.set_columns(connection, key.id, phc=phc))
+
+    def found(pepper: str) -> set[int]:
+        page = keys.page(connection, Filters(pepper=pepper), now=opened.clock.now)
+        return {made.index(next(key for key in made if key.id == one.key.id)) for one in page.records}
+
+    with opened.store.read() as connection:
+        counts = keys.count_by_scheme(connection, now=opened.clock.now)
+        assert counts == {**Counter(schemes), Sha256(): 2, None: 2}
+        assert found("old") == {2, 4}
+        assert found("older") == {3}
+        assert found("other") == found("o%") == set()
+        assert found("none") == set(range(len(made))) - {2, 3, 4}
 
 
 def test_columns_of_one_key_are_set_and_no_others(opened: Opened):
