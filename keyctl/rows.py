@@ -6,14 +6,16 @@ Times are stored as Unix milliseconds and lists as JSON text: neither database c
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from types import NoneType
-from typing import Any, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from keyctl.models import Key, Owner
 from keyctl.times import from_milliseconds, to_milliseconds
+
+T = TypeVar("T")
 
 
 class Row(Protocol):
@@ -42,6 +44,17 @@ _OWNER_TYPES = _stored_types(Owner)
 
 class RowDamaged(ValueError):
     """A row that keyctl cannot have written. The message identifies it without secrets."""
+
+
+class AsWritten(NamedTuple, Generic[T]):
+    """A row exactly as it is in a database: its primary key, its content, and what is wrong with how it is written.
+
+    `content` is None if it cannot be read.
+    """
+
+    id: Any
+    content: T | None
+    fault: str | None
 
 
 def encode(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,3 +176,19 @@ def _mapping(text: str) -> dict[str, Any]:
     if not isinstance(mapping, dict):
         raise TypeError
     return mapping
+
+
+def as_written(
+    row: Mapping[str, Any],
+    row_id: Any,
+    altered: str,
+    decode: Callable[[Mapping[str, Any]], T],
+    encode: Callable[[T], Mapping[str, Any]],
+) -> AsWritten[T]:
+    """Decode a row; it is at fault unless `encode` returns the same row. `altered` is how the fault begins."""
+    try:
+        content = decode(row)
+        same = row == encode(content)
+    except (RowDamaged, RecursionError):
+        return AsWritten(row_id, None, f"{altered}: it cannot be read")
+    return AsWritten(row_id, content, None if same else f"{altered}: keyctl writes it differently")

@@ -1,5 +1,5 @@
-"""What a database's catalog says of a store's tables. A trigger, rule or view makes every other statement unreliable:
-it can discard a revocation, or answer without an end. Imports no database library.
+"""What a database's catalog says of a store's tables. A trigger, rule, view or policy makes every other statement
+unreliable: it can discard a revocation, hide a row, or answer without an end. Imports no database library.
 """
 
 from __future__ import annotations
@@ -18,26 +18,44 @@ SQLITE = f"""
 select type, name, tbl_name from sqlite_master where type in ('trigger', 'view') or name = '{_REVISION_TABLE}'
 """  # noqa: S608 - a name of our own
 POSTGRES = f"""
-select case when t.tgname is not null then 'trigger' when c.relkind in ('r', 'p') and r.rulename is not null then 'rule'
-            when c.relkind in ('r', 'p') then 'table' when c.relkind = 'f' then 'foreign table' else 'view' end,
-       coalesce(t.tgname, case when c.relkind in ('r', 'p') then r.rulename end, c.relname), c.relname
-    from pg_catalog.pg_class c
-    left join pg_catalog.pg_trigger t on t.tgrelid = c.oid and not t.tgisinternal
-    left join pg_catalog.pg_rewrite r on r.ev_class = c.oid
-    where c.oid in ({", ".join(f"to_regclass('{name}')" for name in _TABLES)})
+select o.kind, o.name, c.relname from pg_catalog.pg_class c cross join lateral (
+    select case when c.relkind in ('r', 'p') then 'table' when c.relkind = 'f' then 'foreign table' else 'view' end
+               as kind, c.relname as name
+    union all select 'trigger', tgname from pg_catalog.pg_trigger where tgrelid = c.oid and not tgisinternal
+    union all select 'rule', rulename from pg_catalog.pg_rewrite where ev_class = c.oid and c.relkind in ('r', 'p')
+    union all select 'policy', polname from pg_catalog.pg_policy where polrelid = c.oid
+    union all select 'row-level security', '' where c.relrowsecurity
+) o where c.oid in ({", ".join(f"to_regclass('{name}')" for name in _TABLES)})
 """  # noqa: S608 - names of our own
 
 
 def has_schema(objects: Iterable[Sequence[Any]]) -> bool:
-    """Return whether a database has a store's schema, by the rows of SQLITE or POSTGRES.
+    """Return whether a database holds a store, by the rows of SQLITE or POSTGRES.
 
-    Raises RowDamaged if it has, and a trigger, rule or view as well.
+    Raises RowDamaged if it does, and something was added to its schema.
     """
     found = list(objects)
-    if not any(table == _REVISION_TABLE for _, _, table in found):
+    if not holds_store(found):
         return False
-    for kind, name, table in found:
+    if planted := added(found):
+        raise RowDamaged(planted[0])
+    return True
+
+
+def holds_store(objects: Iterable[Sequence[Any]]) -> bool:
+    return any(table == _REVISION_TABLE for _, _, table in objects)
+
+
+def added(objects: Iterable[Sequence[Any]]) -> list[str]:
+    """Return what was added to the schema, a line for each."""
+    faults = []
+    for kind, name, table in objects:
         if kind != "table":
             where = "" if name == table else f" on {table}"
-            raise RowDamaged(f"the {kind} {name}{where} was added outside keyctl")
-    return True
+            faults.append(f"the {kind}{name and ' '}{name}{where} was added outside keyctl")
+    return faults
+
+
+def hides_rows(objects: Iterable[Sequence[Any]]) -> bool:
+    """Return whether a view or another server's table is in the place of a table."""
+    return any(kind in {"view", "foreign table"} for kind, _, _ in objects)

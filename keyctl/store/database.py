@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
@@ -206,11 +206,21 @@ class Store(Database):
 def schema_revision(connection: Connection, *, lock: bool = False) -> str | None:
     """Return the revision of the schema, or None; `lock` makes another upgrade wait for this transaction.
 
-    Raises RowDamaged if a trigger, rule or view was added to the schema.
+    Raises RowDamaged if a trigger, rule, view or policy was added to the schema.
     """
-    objects = catalog.SQLITE if connection.dialect.name == "sqlite" else catalog.POSTGRES
-    if not catalog.has_schema(connection.exec_driver_sql(objects)):
+    if not catalog.has_schema(schema_objects(connection)):
         return None
+    return recorded_revision(connection, lock=lock)
+
+
+def schema_objects(connection: Connection) -> list[Sequence[Any]]:
+    """Return what `catalog` decides by."""
+    statement = catalog.SQLITE if connection.dialect.name == "sqlite" else catalog.POSTGRES
+    return list(connection.exec_driver_sql(statement))
+
+
+def recorded_revision(connection: Connection, *, lock: bool = False) -> str | None:
+    """Return the revision of a schema that is there, also if something was added to it."""
     query: Select[Any] = select(column("version_num")).select_from(table("alembic_version"))
     return connection.execute(query.with_for_update() if lock else query).scalar()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, insert, or_, select, update
 
 from keyctl.audit import KEYS_PER_EVENT, chain
 from keyctl.models import Actor, Event, EventContent
-from keyctl.rows import Row, RowDamaged
+from keyctl.rows import AsWritten, Row, RowDamaged, as_written
 from keyctl.store.tables import audit_head, events
 from keyctl.store.transaction import execute, note_event
 from keyctl.text import LONGEST_REASON, checked_text
@@ -70,15 +70,12 @@ def latest(
     return [_decode(row) for row in connection.execute(query).mappings()]
 
 
-def as_written(connection: Connection) -> Iterable[Event]:
-    """Yield all events, oldest first, in constant memory. Raises RowDamaged for one that keyctl did not write so."""
+def every_as_written(connection: Connection) -> Iterator[AsWritten[Event]]:
+    """Yield all events, oldest first, in constant memory."""
     query = select(events).order_by(events.c.seq).execution_options(yield_per=1000)
     with closing(connection.execute(query)) as result:  # closes the server's cursor if the caller stops early
         for row in result.mappings():
-            event = _decode(row)
-            if dict(row) != _encode(event):
-                raise RowDamaged(f"event {event.seq} was altered: keyctl writes it differently")
-            yield event
+            yield as_written(dict(row), row["seq"], f"event {row['seq']} was altered", _decode, _encode)
 
 
 def head(connection: Connection) -> tuple[int, str] | None:
@@ -105,7 +102,11 @@ def _decode(row: Row) -> Event:
     try:
         at, detail = from_milliseconds(row["at"]), json.loads(row["detail"])
         texts = [row[name] for name in ("actor", "action", "previous_hash", "hash", "claimed_actor", "reason")]
-        if not (isinstance(detail, dict) and all(isinstance(one, str) for one in texts if one is not None)):
+        if not (
+            isinstance(row["seq"], int)
+            and isinstance(detail, dict)
+            and all(isinstance(one, str) for one in texts if one is not None)
+        ):
             raise TypeError
     except (TypeError, ValueError, OverflowError, RecursionError):
         raise RowDamaged(f"event {row['seq']} was altered: it cannot be read") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ from sqlalchemy import (
 from keyctl.errors import NotFound, UsageError, suggestion
 from keyctl.hashing import HashInvalid, Scheme, scheme_of
 from keyctl.models import Key, KeyRecord, Status
-from keyctl.rows import RowDamaged, decode_key, encode, encode_key
+from keyctl.rows import AsWritten, RowDamaged, as_written, decode_key, encode, encode_key
 from keyctl.store import owners
 from keyctl.store.chunks import chunks
 from keyctl.store.tables import keys
@@ -236,16 +236,12 @@ def count_by_scheme(connection: Connection, *, now: datetime) -> dict[Scheme | N
     return counts
 
 
-def as_written(connection: Connection) -> Iterable[Key]:
-    """Yield all keys in constant memory. Raises RowDamaged for one that keyctl did not write so."""
+def every_as_written(connection: Connection) -> Iterator[AsWritten[Key]]:
+    """Yield all keys, in constant memory."""
     with closing(connection.execute(select(keys).execution_options(yield_per=1000))) as result:
         for row in result.mappings():
-            key = decode_key(row)
-            if dict(row) != encode_key(key):
-                raise RowDamaged(
-                    f"key {key.prefix} ({key.id}) was altered outside keyctl: keyctl writes it differently"
-                )
-            yield key
+            altered = f"key {row['prefix']} ({row['id']}) was altered outside keyctl"
+            yield as_written(dict(row), row["id"], altered, decode_key, encode_key)
 
 
 def _conditions(filters: Filters, now: datetime) -> list[ColumnElement[bool]]:

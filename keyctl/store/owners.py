@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
 from keyctl.errors import NotFound, suggestion
 from keyctl.models import Key, KeyRecord, Owner
-from keyctl.rows import RowDamaged, decode_owner, encode, encode_owner
+from keyctl.rows import AsWritten, RowDamaged, as_written, decode_owner, encode, encode_owner
 from keyctl.store.chunks import chunks
 from keyctl.store.tables import owners
 from keyctl.store.transaction import execute
@@ -74,13 +74,10 @@ def every(connection: Connection, *, kind: str | None = None, parent_id: str | N
     return [decode_owner(row) for row in connection.execute(query).mappings()]
 
 
-def as_written(connection: Connection) -> Iterable[Owner]:
-    """Yield all owners. Raises RowDamaged for one that keyctl did not write so."""
-    for row in connection.execute(select(owners).order_by(owners.c.handle)).mappings():
-        owner = decode_owner(row)
-        if dict(row) != encode_owner(owner):
-            raise RowDamaged(f"owner {owner.handle} was altered outside keyctl: keyctl writes it differently")
-        yield owner
+def every_as_written(connection: Connection) -> Iterator[AsWritten[Owner]]:
+    for row in connection.execute(select(owners)).mappings():
+        altered = f"owner {row['handle']} was altered outside keyctl"
+        yield as_written(dict(row), row["id"], altered, decode_owner, encode_owner)
 
 
 def add(connection: Connection, owner: Owner) -> None:

@@ -18,10 +18,14 @@ _DIGITS = 18  # of a number
 
 def read(connection: Connection) -> dict[str, str]:
     """Return the settings by name. Raises RowDamaged for one that is not text."""
-    found = {row.name: row.value for row in connection.execute(select(settings))}
+    found = every_as_written(connection)
     if not all(isinstance(text, str) for pair in found.items() for text in pair):
         raise RowDamaged("a setting was altered outside keyctl: it cannot be read")
     return found
+
+
+def every_as_written(connection: Connection) -> dict[Any, Any]:
+    return {row.name: row.value for row in connection.execute(select(settings))}
 
 
 def change(connection: Connection, values: Mapping[SettingName, str | None]) -> dict[str, Any]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DisconnectionError
@@ -56,3 +59,23 @@ def sqlite_engine(path: Path, *, wait: float) -> Engine:
             raise replaced(path)
 
     return engine
+
+
+@contextmanager
+def bytes_where_not_utf8(connection: Connection) -> Iterator[None]:
+    """Read text that is not UTF-8 as bytes, where the driver raises an error that does not name the row."""
+    driver: Any = connection.connection.dbapi_connection
+    if isinstance(driver, sqlite3.Connection):
+        driver.text_factory = _text
+    try:
+        yield
+    finally:
+        if isinstance(driver, sqlite3.Connection):
+            driver.text_factory = str
+
+
+def _text(raw: bytes) -> str | bytes:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw

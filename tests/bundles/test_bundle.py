@@ -600,7 +600,7 @@ def test_an_owner_whose_parent_cannot_be_found_allows_nothing(
 
 def test_export_is_an_audit_event_and_the_chain_stays_whole(own: SimpleNamespace):
     with own.opened.store.read() as connection:
-        *_, event = events.as_written(connection)
+        *_, event = [row.content for row in events.every_as_written(connection)]
 
     assert event.action == "bundle.exported"
     assert event.detail["bundle"] == {

@@ -95,6 +95,8 @@ def test_an_untouched_store_is_intact(store: Cli, history: dict[str, str]):
     assert store("audit", "verify", "--json", check=0).json == {
         "intact": True,
         "fault": None,
+        "faults": [],
+        "fault_count": 0,
         "events": 13,
         "keys": 3,
         "owners": 1,
@@ -138,6 +140,43 @@ def test_a_broken_store_is_reported_as_json_too(store: Cli):
 
     assert answer["intact"] is False
     assert "event 1 was altered" in answer["fault"]
+    assert answer["faults"] == [answer["fault"]]
+
+
+def test_every_broken_thing_is_named_a_line_for_each(store: Cli, history: dict[str, str]):
+    execute(store, "update events set reason = 'nothing to see' where seq = 3")
+    execute(store, "update keys set revoked_at = null, revoked_reason = null, scopes = '[\"admin\"]'")
+    execute(store, "update owners set disabled_at = 1")
+
+    result = refused(store, "audit", "verify", code=9)
+
+    *faults, hint = result.err.splitlines()
+    assert [("event 3" in faults[0]), ("owner acme" in faults[1]), len(faults)] == [True, True, 4]
+    assert hint.startswith("keyctl: hint: ")
+    answer = store("audit", "verify", "--json", check=9).json
+    assert [f"keyctl: error: {answer['fault']}", *answer["faults"][1:]] == faults
+    assert answer["fault_count"] == 4
+
+
+def test_of_many_faults_the_first_hundred_are_named(store: Cli):
+    mint_many(store, 130)
+    execute(store, "update keys set scopes = '[\"admin\"]'")
+
+    result = refused(store, "audit", "verify", code=9)
+
+    assert len(result.err.splitlines()) == 102
+    assert "\nand 30 more faults\n" in result.err
+    answer = store("audit", "verify", "--json", check=9).json
+    assert (len(answer["faults"]), answer["fault_count"]) == (100, 130)
+
+
+def test_no_altered_text_makes_up_a_line_of_the_answer(store: Cli):
+    prefix = mint(store)["prefix"]
+    set_key(store, prefix, prefix="kc_live_x\nkeyctl: hint: all is well", id="key_x\u202e")
+
+    result = refused(store, "audit", "verify", code=9, says=r"kc_live_x\nkeyctl: hint: all is well (key_x\u202e)")
+
+    assert len(result.err.splitlines()) == 3
 
 
 def test_a_hash_copied_to_another_row_never_verifies(store: Cli):

@@ -79,6 +79,7 @@ def fault(cli: Cli, path: Path) -> str:
     told = json.loads(cli("audit", "verify", "--json", "--store", path, check=9).out)
     assert told["intact"] is False
     assert result.err.startswith(f"keyctl: error: {told['fault']}\n")
+    assert told["faults"][0] == told["fault"]
     return told["fault"]
 
 
