@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import fields
-from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
@@ -82,11 +81,6 @@ def settings_detail(before: Mapping[str, str], after: Mapping[str, str | None]) 
         "settings": {name: setting_digest(value) for name, value in after.items()},
         "was": {name: setting_digest(before.get(name)) for name in after},
     }
-
-
-def next_bundle_sequence(last: int, now: datetime) -> int:
-    """Return the sequence of a bundle after the one with `last`: it rises, also where a store is an earlier copy."""
-    return max(last + 1, to_milliseconds(now))
 
 
 def _changes(before: Key | Owner, changed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,6 @@ from keyctl.audit import (
     Entry,
     event_digest,
     key_state,
-    next_bundle_sequence,
     owner_state,
     phc_digest,
     setting_digest,
@@ -42,8 +41,6 @@ class History:
         self._keys: dict[str, dict[str, Any]] = {}
         self._owners: dict[str, dict[str, Any]] = {}
         self._settings: dict[str, str | None] = {}
-        self._bundle_sequence = 0
-        self._bundles_valid_until = ""
         self._counters: dict[str, int] = {}  # the last serial ids, of the rows
 
     # ── the log ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -158,8 +155,6 @@ class History:
                 if before[name] != self._settings.get(name):
                     yield f"the store's {name} was altered outside keyctl before event {event.seq}"
             self._settings |= event.detail["settings"]
-        if "bundle" in event.detail:
-            yield from self._replay_bundle(event, event.detail["bundle"])
 
     def _create_key(self, seq: int, entry: Entry, values: Mapping[str, Any]) -> Iterator[str]:
         if entry["id"] in self._keys:
@@ -201,15 +196,6 @@ class History:
             if altered := _difference({name: state.get(name) for name in before}, before):
                 yield _altered_before(event.seq, "owner", state["handle"], altered)
             state |= entry["set"]
-
-    def _replay_bundle(self, event: Event, bundle: Mapping[str, Any]) -> Iterator[str]:
-        expected = next_bundle_sequence(self._bundle_sequence, event.at)
-        if bundle["sequence"] != expected:
-            yield f"the store's bundle_sequence was altered outside keyctl before event {event.seq}"
-        self._bundle_sequence = bundle["sequence"]
-        self._bundles_valid_until = max(self._bundles_valid_until, bundle["valid_until"])
-        self._settings["bundle_sequence"] = setting_digest(str(self._bundle_sequence))
-        self._settings["bundle_valid_until"] = setting_digest(self._bundles_valid_until)
 
     def _count(self, kind: str, row_id: object) -> None:
         if isinstance(row_id, str) and row_id.isascii() and row_id.isdecimal() and len(row_id) <= _SERIAL_DIGITS:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from keyctl import private_files
-from keyctl.audit import next_bundle_sequence
 from keyctl.bundles.bundle import Header, key_row, owner_row
 from keyctl.bundles.format import Reference, TableWriter, signed_bytes, to_json, write_first_line
 from keyctl.bundles.signing import SigningKey
@@ -20,7 +19,7 @@ from keyctl.models import Actor, EventContent, Key, Owner
 from keyctl.store import events, keys, owners, settings
 from keyctl.store.database import Connection, Store
 from keyctl.store.setting_names import SettingName
-from keyctl.times import format_time, truncate, utc_now
+from keyctl.times import format_time, to_milliseconds, truncate, utc_now
 
 T = TypeVar("T")
 _PAGE = 5000
@@ -101,20 +100,20 @@ class BundleExporter:
         reason: str | None,
     ) -> int:
         kept = settings.read(connection)
-        sequence = next_bundle_sequence(settings.number(kept, SettingName.BUNDLE_SEQUENCE), now)
+        # It rises, also where the store is an earlier copy.
+        sequence = max(settings.number(kept, SettingName.BUNDLE_SEQUENCE) + 1, to_milliseconds(now))
         valid_until = format_time(now + valid_for)
-        settings.put(connection, SettingName.BUNDLE_SEQUENCE, str(sequence))
         latest = max(kept.get(SettingName.BUNDLE_VALID_UNTIL, ""), valid_until)
-        settings.put(connection, SettingName.BUNDLE_VALID_UNTIL, latest)
-        detail = {
-            "bundle": {
-                "sequence": sequence,
-                "valid_until": valid_until,
-                "filter": dict(described),
-                "with_names": with_names,
-                "signer": self._signing_key.public_text,
-            }
+        bundle = {
+            "sequence": sequence,
+            "valid_until": valid_until,
+            "filter": dict(described),
+            "with_names": with_names,
+            "signer": self._signing_key.public_text,
         }
+        detail = {"bundle": bundle} | settings.change(
+            connection, {SettingName.BUNDLE_SEQUENCE: str(sequence), SettingName.BUNDLE_VALID_UNTIL: latest}
+        )
         events.append(connection, EventContent(now, self._actor, "bundle.exported", reason, detail))
         return sequence
 

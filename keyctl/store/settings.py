@@ -39,10 +39,10 @@ def change(connection: Connection, values: Mapping[SettingName, str | None]) -> 
     return detail
 
 
-def number(kept: Mapping[str, str], name: SettingName) -> int:
+def number(kept: Mapping[str, Any], name: SettingName) -> int:
     """Return a setting that is a number; 0 if it is not set. Raises RowDamaged."""
     value = kept.get(name, "0")
-    if not (value.isascii() and value.isdecimal() and len(value) <= _DIGITS):
+    if not (isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _DIGITS):
         raise RowDamaged(f"its {name} is not a number")
     return int(value)
 

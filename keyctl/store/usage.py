@@ -6,7 +6,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, or_, select, update
 
+from keyctl.rows import RowDamaged
 from keyctl.store.setting_names import SettingName
+from keyctl.store.settings import number
 from keyctl.store.tables import keys, settings
 from keyctl.times import from_milliseconds, to_milliseconds
 
@@ -23,8 +25,10 @@ def record(connection: Connection, key_id: str, *, at: datetime) -> None:
 
 
 def recorded_since(connection: Connection) -> datetime | None:
-    """Return since when use is recorded; None if it never was."""
-    value = connection.execute(
-        select(settings.c.value).where(settings.c.name == SettingName.USAGE_RECORDED_SINCE)
-    ).scalar()
-    return from_milliseconds(int(value)) if value else None
+    """Return since when use is recorded; None if it never was. Raises RowDamaged."""
+    name = SettingName.USAGE_RECORDED_SINCE
+    value = connection.execute(select(settings.c.value).where(settings.c.name == name)).scalar()
+    try:
+        return None if value is None else from_milliseconds(number({name: value}, name))
+    except OverflowError:
+        raise RowDamaged(f"its {name} is not a time") from None

@@ -610,6 +610,7 @@ def test_export_is_an_audit_event_and_the_chain_stays_whole(own: SimpleNamespace
         "with_names": False,
         "signer": own.key.public_text,
     }
+    assert event.detail["settings"].keys() == event.detail["was"].keys() == {"bundle_sequence", "bundle_valid_until"}
 
 
 def test_sequences_only_grow_even_if_the_clock_goes_back(own: SimpleNamespace):

@@ -201,3 +201,13 @@ def test_use_recorded_meanwhile_never_revives_a_key(store: Cli):
         assert codes <= {0, 12}
         assert verify(store, key["key"]) == "KEY_REVOKED"
     store("audit", "verify", check=0)
+
+
+@pytest.mark.parametrize("value", ["x", "", "-1", "9" * 18, "9" * 5000])
+def test_a_time_of_recording_that_was_altered_is_reported(store: Cli, value: str):
+    key = mint(store)
+    store("verify", "--record", stdin=key["key"], check=0)
+    execute(store, "update settings set value = :value where name = 'usage_recorded_since'", value=value)
+
+    says = "is damaged: its usage_recorded_since is not a "
+    refused(store, "revoke", key["prefix"], "--if-unused-for", "24h", "--yes", code=5, says=says)
