@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from tests.runner import Cli
 if not os.environ.get("CI"):  # in CI hypothesis has a profile of its own: no deadline, and the same examples each time
     hypothesis.settings.register_profile("keyctl", deadline=None)
     hypothesis.settings.load_profile("keyctl")
+
+# A shell that starts the tests in the background has SIGINT ignored, in them and in every process that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _filled: dict[tuple[str, Callable[[Cli], Any]], tuple[Path, str, Any]] = {}
 
