@@ -33,6 +33,7 @@ endif
 endef
 $(foreach name,$(KEY_VARIABLES),$(eval $(call take,$(name))))
 ifeq ($(origin ADMIN_TOKEN),command line)
+$(if $(value ADMIN_TOKEN),,$(error ADMIN_TOKEN is empty: a new store would require no admin token))
 export KEYCTL_ADMIN_TOKEN = $(value ADMIN_TOKEN)
 endif
 

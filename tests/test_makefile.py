@@ -440,3 +440,27 @@ def test_a_protected_store_mints_for_the_right_admin_token_alone(real: Tree, cli
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "the admin token is wrong" in refused.stderr
     assert (minted.returncode, minted.stdout[:8]) == (0, "kc_live_")
+
+
+def test_a_new_store_requires_the_admin_token_that_it_is_created_with(real: Tree, cli: Cli):
+    created = real.make("PROFILE=vexa", "ADMIN_TOKEN=dev-admin-token-1")
+    refused = real.make("PROFILE=vexa", "ADMIN_TOKEN=dev-admin-token-2")
+    before = cli("list", "--json", check=0).json["keys"]
+    minted = real.make("PROFILE=vexa", "ADMIN_TOKEN=dev-admin-token-1")
+
+    assert (created.returncode, minted.returncode) == (0, 0), created.stderr + minted.stderr
+    assert "and the admin token" in created.stderr
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "the admin token is wrong" in refused.stderr
+    assert "Error 7" in refused.stderr
+    assert [key["prefix"] for key in before] == [created.stdout.strip()[: len(before[0]["prefix"])]]
+    assert "dev-admin-token-1" not in created.stdout + created.stderr + minted.stderr
+
+
+@pytest.mark.parametrize("token", ["", "too-short"])
+def test_no_store_is_created_with_a_token_that_protects_nothing(real: Tree, cli: Cli, token: str):
+    done = real.make("-s", "provision-token", f"ADMIN_TOKEN={token}")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert ("is empty" if not token else "at least 12") in done.stderr
+    assert not [path for path in cli.home.rglob("*") if path.is_file()]

@@ -11,7 +11,7 @@ import pwd
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -199,25 +199,46 @@ class CommandContext:
     def admin_token(self) -> AdminToken:
         from keyctl.admin.token import AdminToken
 
-        return AdminToken(self.store, self.actor)
+        behind = os.environ.get("SUDO_USER")  # sudo makes many users the same
+        return AdminToken(self.store, self.actor, wait=self.wait, behind=behind)
 
     def authorise(self) -> None:
         """Raise NotAuthorised if the store has an admin token and the right one is not given."""
-        given = self._admin_token_from_environment
-        if given == _DEVELOPMENT_TOKEN:
-            self.output.warn("the admin token is the development default: change it before production use")
+        from keyctl.cli.secret_input import ask_admin_token
         from keyctl.store.setting_names import SettingName
 
-        if SettingName.ADMIN_TOKEN not in self.store.settings:
-            return
+        given = self._given_admin_token
+        if SettingName.ADMIN_TOKEN in self.store.settings:
+            self.admin_token.authorise(given or ask_admin_token())
+        elif given:
+            self.output.note("the store requires no admin token: the given one is not used")
+
+    @cached_property
+    def _given_admin_token(self) -> str | None:
+        """The admin token from the option, or from a variable; None if neither is there. Raises UsageError."""
         from keyctl.cli.secret_input import read_admin_token
 
-        self.admin_token.authorise(given or read_admin_token(self.settings.admin_token_file))
+        given, file = self._admin_token_from_environment, os.environ.get("KEYCTL_ADMIN_TOKEN_FILE")
+        if self.settings.admin_token_file:
+            given = read_admin_token(self.settings.admin_token_file)
+        elif given and file:
+            raise UsageError(
+                "KEYCTL_ADMIN_TOKEN and KEYCTL_ADMIN_TOKEN_FILE are both set", hint="unset KEYCTL_ADMIN_TOKEN_FILE"
+            )
+        elif file:
+            given = read_admin_token(file)
+        if given == _DEVELOPMENT_TOKEN:
+            self.output.warn("the admin token is the development default: change it before production use")
+        return given or None
 
     def create_store(
         self, profile_name: str | None, scheme: Scheme | None = None, *, reader_group: str | None = None
     ) -> bool:
-        """Create the store, or open an existing one; return whether it was created."""
+        """Create the store, or open an existing one; return whether it was created.
+
+        A new one requires the admin token that is given, if any.
+        """
+        from keyctl.admin.token import hashed
         from keyctl.hashing import DEFAULT
         from keyctl.profiles.files import load_profile
         from keyctl.store.schema import create
@@ -238,6 +259,7 @@ class CommandContext:
             patient=self.patient,
             any_profile=profile_name is None,
             reader_group=readers,
+            admin_token=partial(hashed, token) if (token := self._given_admin_token) else None,
         )
         return created
 
@@ -248,7 +270,8 @@ class CommandContext:
         if profile_name is None and self.location.file is not None and _has_content(self.location.file):
             return
         if self.create_store(profile_name):
-            self.output.note(f'created the store {self.location} with the profile "{self.store.profile.name}"')
+            token = " and the admin token" if self.admin_token.is_set else ""
+            self.output.note(f'created the store {self.location} with the profile "{self.store.profile.name}"{token}')
 
     def _warn_of_exposure(self) -> None:
         if self.location.has_password and self.store_origin == "--store":

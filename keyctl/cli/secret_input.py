@@ -43,10 +43,13 @@ def read_request_head(file: Path) -> HttpRequest:
     return parse_head(read_bytes(file, longest=MAX_HEAD_BYTES + 1))
 
 
-def read_admin_token(file: str | None) -> str | None:
-    """Return the admin token from a file, or from a hidden prompt if there is a terminal; else None."""
-    if file is not None:
-        return _password(read_bytes(Path(file), longest=_LONGEST), file)
+def read_admin_token(file: str) -> str:
+    """Return the admin token from a file, or from standard input if it is `-`. Raises UsageError."""
+    return _password(read_bytes(Path(file), longest=_LONGEST), "standard input" if file == "-" else file)
+
+
+def ask_admin_token() -> str | None:
+    """Return the admin token from a hidden prompt if there is a terminal; else None."""
     if sys.stdin is None or not sys.stdin.isatty():
         return None
     return _ask_text("Admin token: ") or None

@@ -22,6 +22,8 @@ MOST_FAULTS = 100
 T = TypeVar("T")
 Check = Callable[[T], Iterable[str]]  # returns what is wrong
 _IDENTITY = {SettingName.STORE_ID, SettingName.CREATED_AT}  # not in the first event of the first stores
+# Use is recorded, not audited: neither when it began to be, nor a key's last use. Of refusals, some are events.
+_NOT_AUDITED = {SettingName.USAGE_RECORDED_SINCE, SettingName.ADMIN_TOKEN_REFUSALS}
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def _faults(connection: Connection, location: str, seen: dict[str, int]) -> Iter
 def _settings(connection: Connection, history: History) -> Iterator[str]:
     kept = settings.every_as_written(connection)
     # Use is recorded, not audited: neither when it began to be, nor a key's last use.
-    for name in sorted({*SettingName, *map(str, kept)} - {SettingName.USAGE_RECORDED_SINCE}):
+    for name in sorted({*SettingName, *map(str, kept)} - _NOT_AUDITED):
         if name in _IDENTITY and not history.records_setting(name):
             continue
         yield from history.check_setting(name, kept.get(name))

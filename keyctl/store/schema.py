@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -40,20 +40,25 @@ def create(
     patient: bool = False,
     any_profile: bool = False,
     reader_group: ReaderGroup | None = None,
+    admin_token: Callable[[], str] | None = None,
 ) -> tuple[Store, bool]:
     """Create a store, or open an existing one; return it, and whether it was created.
 
     This is one transaction: afterwards there is a complete store or none. Raises Refused if an existing store has a
-    different profile, unless `any_profile`, or a different reader group.
+    different profile, unless `any_profile`, or a different reader group. `admin_token` returns the hash of the token
+    that a new store requires.
     """
-    initial = {
-        SettingName.STORE_ID: f"store_{ulids(now, 1)[0]}",
-        SettingName.CREATED_AT: format_time(now),
-        SettingName.PROFILE: profile.to_json(),
-        SettingName.HASH: json.dumps(hash_parameters.to_dict()),
-    }
-    if reader_group is not None:
-        initial[SettingName.READER_GROUP] = reader_group.name
+
+    def initial() -> dict[SettingName, str]:
+        return {
+            SettingName.STORE_ID: f"store_{ulids(now, 1)[0]}",
+            SettingName.CREATED_AT: format_time(now),
+            SettingName.PROFILE: profile.to_json(),
+            SettingName.HASH: json.dumps(hash_parameters.to_dict()),
+            **({SettingName.READER_GROUP: reader_group.name} if reader_group else {}),
+            **({SettingName.ADMIN_TOKEN: admin_token()} if admin_token else {}),
+        }
+
     made_file = _make_file(location.file, reader_group) if location.file else False
     database = Database(location, wait=wait, patient=patient)
     try:
@@ -108,7 +113,7 @@ def ddl(dialect: str) -> str:
 
 
 def _fill(
-    connection: Connection, profile: Profile, initial: Mapping[SettingName, str], actor: Actor, now: datetime
+    connection: Connection, profile: Profile, initial: Callable[[], dict[SettingName, str]], actor: Actor, now: datetime
 ) -> bool:
     # Inside the transaction: two first commands at once must not both create the store. And in this order: a store that
     # is created in between is then seen as a store, and not as foreign tables.
@@ -119,7 +124,7 @@ def _fill(
     elif settings.read(connection):
         return False
     connection.execute(insert(audit_head).values(id=1, seq=0, hash=GENESIS))
-    detail = settings.change(connection, initial) | {"profile": profile.name}
+    detail = settings.change(connection, initial()) | {"profile": profile.name}
     events.append(connection, EventContent(now, actor, "store.created", None, detail))
     return True
 

@@ -14,6 +14,7 @@ class SettingName(StrEnum):
     HASH = "hash"  # JSON: the parameters of new hashes
     EARLIER_FORMATS = "earlier_formats"  # JSON: formats of keys that earlier profiles minted
     ADMIN_TOKEN = "admin_token"  # noqa: S105 - the setting's name; its value is a PHC string
+    ADMIN_TOKEN_REFUSALS = "admin_token_refusals"  # JSON: by user, how many in a row, and when  # noqa: S105
     READER_GROUP = "reader_group"  # of the operating system: it may read the SQLite file
     USAGE_RECORDED_SINCE = "usage_recorded_since"  # Unix milliseconds
     BUNDLE_SEQUENCE = "bundle_sequence"  # of the newest bundle

@@ -17,8 +17,9 @@ _DIGITS = 18  # of a number
 
 
 def read(connection: Connection) -> dict[str, str]:
-    """Return the settings by name. Raises RowDamaged for one that is not text."""
+    """Return the settings by name, without what only `read_one` reads. Raises RowDamaged for one that is not text."""
     found = every_as_written(connection)
+    found.pop(SettingName.ADMIN_TOKEN_REFUSALS, None)
     if not all(isinstance(text, str) for pair in found.items() for text in pair):
         raise RowDamaged("a setting was altered outside keyctl: it cannot be read")
     return found
@@ -26,6 +27,13 @@ def read(connection: Connection) -> dict[str, str]:
 
 def every_as_written(connection: Connection) -> dict[Any, Any]:
     return {row.name: row.value for row in connection.execute(select(settings))}
+
+
+def read_one(connection: Connection, name: SettingName, *, lock: bool = False) -> str | None:
+    """Return one setting, or None; `lock` makes every other transaction that locks it wait for this one."""
+    query = select(settings.c.value).where(settings.c.name == name)
+    value: str | None = connection.execute(query.with_for_update() if lock else query).scalar()
+    return value
 
 
 def change(connection: Connection, values: Mapping[SettingName, str | None]) -> dict[str, Any]:

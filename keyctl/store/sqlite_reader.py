@@ -43,6 +43,8 @@ _LONGEST_PAUSE = 0.05  # seconds between attempts while another process commits
 _CACHE_KIB = 16 * 1024  # of the file, at most (tests/benchmarks, "a look-up in the store")
 
 _KEY = f"select {', '.join(KEY_COLUMNS)} from keys where prefix = ?"  # noqa: S608 - names of our own
+# Without what changes with every wrong admin token: a Verifier would look everything up again.
+_SETTINGS = f"select name, value from settings where name <> '{SettingName.ADMIN_TOKEN_REFUSALS}'"  # noqa: S608 - as above
 _ANCESTORS = f"""
 with recursive chain(id, depth) as (
     select id, 0 from owners where {{start}}
@@ -212,7 +214,7 @@ def _revision(connection: sqlite3.Connection) -> str | None:
 
 
 def _settings(connection: sqlite3.Connection) -> dict[str, str]:
-    return dict(connection.execute("select name, value from settings"))
+    return dict(connection.execute(_SETTINGS))
 
 
 # ── fork: the same readers are held before, and released after it ────────────────────────────────────────────────────

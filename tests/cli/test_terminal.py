@@ -93,7 +93,7 @@ def test_what_is_typed_and_is_no_text_is_a_usage_error(typist: int, monkeypatch:
     monkeypatch.setattr(terminal, "_show", lambda prompt: os.write(typist, b"\xff\n" if prompt.strip() else b""))
 
     with pytest.raises(UsageError, match="not UTF-8 text"):
-        secret_input.read_admin_token(None)
+        secret_input.ask_admin_token()
     with pytest.raises(secret_input.NotOneKey, match="not UTF-8 text"):
         secret_input.read_presented_key(None)
 

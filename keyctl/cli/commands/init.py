@@ -34,7 +34,8 @@ def init(
       keyctl init --profile ./acme.toml
       keyctl init --store /var/lib/keyctl/keys.db --reader-group www-data
 
-    The profile is kept in the store, so that all users of a store share its rules. An existing store is not changed.
+    The profile is kept in the store, so that all users of a store share its rules. If an admin token is given, the new
+    store requires it for every change. An existing store is not changed.
     """
     context = context_of(ctx)
     created = context.create_store(profile, hash_scheme(scheme, argon2), reader_group=reader_group)
@@ -49,9 +50,11 @@ def init(
                 "profile": store.profile.name,
                 "hash": str(store.hash_parameters),
                 "reader_group": store.settings.get(SettingName.READER_GROUP),
+                "admin_token": "set" if context.admin_token.is_set else None,
                 "created": created,
             }
         )
     else:
         output.answer(str(store.location))
-        output.aside([("profile", store.profile.name), ("next", "keyctl mint --name first")])
+        token = [("admin token", "required")] if context.admin_token.is_set else []
+        output.aside([("profile", store.profile.name), *token, ("next", "keyctl mint --name first")])
