@@ -2,13 +2,20 @@
 
 An event records what was set, and what that was before: replaying all of them gives the state that the store must have.
 What was before is compared and never taken over, so that a change cannot hide that a row was altered.
+
+A checkpoint holds a digest of all rows. From it on, later events are enough: a row as it is now, and what they say that
+it was before, give the row at the checkpoint, whose digest is compared.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, NamedTuple
 
 from keyctl.audit import (
     GENESIS,
@@ -21,6 +28,7 @@ from keyctl.audit import (
 )
 from keyctl.models import Event, Key, Owner
 from keyctl.text import brief
+from keyctl.times import format_time
 
 _MINTED, _REHASHED, _OWNER_ADDED = "key.minted", "key.rehashed", "owner.added"
 # What a successor has from the key that it replaces.
@@ -29,19 +37,46 @@ _SERIAL_DIGITS = 18  # as many as both databases count
 _LONGEST_VALUE = 200  # characters, in a message
 
 
+class Position(NamedTuple):
+    """The end of a store's log, and the digest of every key, owner and setting at that time."""
+
+    store_id: str
+    seq: int
+    hash: str
+    states: str
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A position that was recorded elsewhere, after the store was verified, so that it can be compared later."""
+
+    position: Position
+    at: datetime
+
+    def __str__(self) -> str:
+        return f"the checkpoint of {format_time(self.at)}"
+
+
 class History:
     """Replays events in order, then compares rows with them. Every check returns what is wrong, as lines of text.
 
     After a fault it continues from the event as it is written, so that one altered event does not hide others.
+    `checkpoints` are compared with the events that they name. With `start`, one of them, the first event must be the
+    one that it names, and only later ones are replayed.
     """
 
-    def __init__(self) -> None:
-        self._seq = 0
-        self._hash: str | None = GENESIS  # None after an event that cannot be read
-        self._keys: dict[str, dict[str, Any]] = {}
-        self._owners: dict[str, dict[str, Any]] = {}
-        self._settings: dict[str, str | None] = {}
+    def __init__(self, checkpoints: Iterable[Checkpoint] = (), *, start: Checkpoint | None = None) -> None:
+        self._start = start
+        self._seq = start.position.seq - 1 if start else 0
+        self._hash = None if start else GENESIS  # None after an event that was not read
+        self._keys: dict[str, _State] = {}
+        self._owners: dict[str, _State] = {}
+        self._settings = _State({}, complete=start is None)
         self._counters: dict[str, int] = {}  # the last serial ids, of the rows
+        self._states, self._states_at_start = _Digest(), _Digest()
+        self._checkpoints: defaultdict[int, list[Checkpoint]] = defaultdict(list)
+        for one in checkpoints:
+            self._checkpoints[one.position.seq].append(one)
 
     # ── the log ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -54,9 +89,15 @@ class History:
         try:
             if event.hash != event_digest(event.previous_hash, event.seq, event):
                 faults.append(f"event {event.seq} was altered: its hash does not match its content")
-            faults.extend(self._replay(event))
+            if self._start is None or event.seq > self._start.position.seq:
+                faults.extend(self._replay(event))
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
             faults.append(f"event {event.seq} was altered: keyctl writes its detail differently")
+        faults += [
+            f"event {event.seq} is not the one of {one}: the log was rewritten, or continued from an earlier copy"
+            for one in self._checkpoints.pop(event.seq, ())
+            if one.position.hash != event.hash
+        ]
         return faults
 
     def skip(self, seq: Any) -> list[str]:
@@ -67,76 +108,117 @@ class History:
         self._seq, self._hash = seq, None
         return faults
 
-    def check_head(self, head: tuple[int, str] | None) -> list[str]:
-        """Compare the end of the log with the head that is stored separately."""
+    def check_end(self, head: tuple[int, str] | None) -> list[str]:
+        """Compare the end of the log with the head that is stored separately, and with the checkpoints."""
+        faults = [
+            f"event {seq} of {one} is missing: the log was truncated, or is an earlier copy"
+            for seq, checkpoints in sorted(self._checkpoints.items())
+            for one in checkpoints
+        ]
         if head is None:
-            return ["the log's head is missing, or there are several"]
+            return ["the log's head is missing, or there are several", *faults]
         seq, digest = head
         if seq > self._seq:
-            return [f"event {self._seq + 1} is missing: the log should continue to event {seq}"]
+            return [f"event {self._seq + 1} is missing: the log should continue to event {seq}", *faults]
         if seq < self._seq or self._hash not in (None, digest):
-            return [f"the log's head was altered: it does not match event {self._seq}, the last one"]
-        return []
+            return [f"the log's head was altered: it does not match event {self._seq}, the last one", *faults]
+        return faults
 
     def _gap(self, seq: int) -> list[str]:
         if seq == self._seq + 1:
             return []
         return [f"event {self._seq + 1} is missing: event {seq} follows event {self._seq}"]
 
-    # ── rows: each is given once; `missing` returns those that were not ──────────────────────────────────────────
+    # ── rows: settings, owners, then keys, each once and in ascending order ──────────────────────────────────────
 
-    def check_key(self, key: Key) -> list[str]:
-        """Compare one key with its history."""
-        self._count("key", key.id)
-        expected = self._keys.pop(key.id, None)
-        if expected is None:
-            return [f"key {key.prefix} ({key.id}) is in the store, but no event created it"]
-        if expected.pop("prefix") != key.prefix:
-            return [f"the prefix of key {key.id} differs from its history"]
-        if expected.pop("hash") != phc_digest(key.phc):
-            return [f"the hash of key {key.prefix} ({key.id}) differs from its history"]
-        altered = _difference(expected, key_state(key))
-        return [f"key {key.prefix} ({key.id}) was altered outside keyctl: {altered}"] if altered else []
+    def check_setting(self, name: str, value: Any) -> list[str]:
+        """Compare one of the store's settings, or None if it is not set, with its history."""
+        if not isinstance(value, str | None):
+            return [f"the store's {name} was altered outside keyctl: it cannot be read"]
+        found = {name: setting_digest(value)}
+        altered = self._settings.meet(found)
+        self._states.add("setting", name, found)
+        if not self._settings.complete:
+            self._states_at_start.add("setting", name, {name: self._settings.before.get(name)})
+        return [f"the store's {name} was altered outside keyctl"] if altered else []
+
+    def records_setting(self, name: str) -> bool:
+        return name in self._settings.now or not self._settings.complete
 
     def check_owner(self, owner: Owner) -> list[str]:
+        """Compare one owner with its history."""
         self._count("owner", owner.id)
-        expected = self._owners.pop(owner.id, None)
-        if expected is None:
+        state = self._take(self._owners, owner.id)
+        if state is None:
             return [f"owner {owner.handle} is in the store, but no event created it"]
-        altered = _difference(expected, owner_state(owner))
+        altered = self._compare("owner", owner.id, state, owner_state(owner))
         return [f"owner {owner.handle} was altered outside keyctl: {altered}"] if altered else []
 
-    def skip_key(self, key_id: Any) -> list[str]:
-        """Leave out a key that cannot be read: it is not missing."""
-        self._count("key", key_id)
-        self._keys.pop(key_id, None)
-        return []
+    def check_key(self, key: Key) -> list[str]:
+        self._count("key", key.id)
+        state = self._take(self._keys, key.id)
+        if state is None:
+            return [f"key {key.prefix} ({key.id}) is in the store, but no event created it"]
+        found = {"prefix": key.prefix, "hash": phc_digest(key.phc), **key_state(key)}
+        altered = self._compare("key", key.id, state, found)
+        if state.now["prefix"] != key.prefix:
+            return [f"the prefix of key {key.id} differs from its history"]
+        if state.now["hash"] != found["hash"]:
+            return [f"the hash of key {key.prefix} ({key.id}) differs from its history"]
+        return [f"key {key.prefix} ({key.id}) was altered outside keyctl: {altered}"] if altered else []
 
     def skip_owner(self, owner_id: Any) -> list[str]:
+        """Leave out an owner that cannot be read: it is not missing."""
         self._count("owner", owner_id)
         self._owners.pop(owner_id, None)
         return []
 
-    def check_setting(self, name: str, value: Any) -> list[str]:
-        """Compare one of the store's settings, or None if it is not set, with its history."""
-        if isinstance(value, str | None) and self._settings.get(name) == setting_digest(value):
-            return []
-        return [f"the store's {name} was altered outside keyctl"]
+    def skip_key(self, key_id: Any) -> list[str]:
+        self._count("key", key_id)
+        self._keys.pop(key_id, None)
+        return []
 
-    def records_setting(self, name: str) -> bool:
-        return name in self._settings
+    def missing(self) -> Iterator[str]:
+        """Yield, after every row was checked, what is wrong with the rest: the rows are missing."""
+        for key_id, state in self._keys.items():
+            yield f"key {state.now.get('prefix', key_id)} is in the history, but missing from the store"
+        for owner_id, state in self._owners.items():
+            yield f"owner {state.now.get('handle', owner_id)} is in the history, but missing from the store"
 
     def check_counters(self, counters: Mapping[str, int]) -> list[str]:
         """Compare the last serial ids of keys and owners, after every row was checked, with those of the rows."""
         altered = _difference(self._counters, counters)
         return [f"a counter of the store was altered outside keyctl: {altered}"] if altered else []
 
-    def missing(self) -> Iterator[str]:
-        """Yield, after every row was checked, what is wrong with the rest: the rows are missing."""
-        for state in self._keys.values():
-            yield f"key {state['prefix']} is in the history, but missing from the store"
-        for state in self._owners.values():
-            yield f"owner {state['handle']} is in the history, but missing from the store"
+    def check_states(self) -> list[str]:
+        """Compare, after every row was checked, what the rows were at the start with the digest in that checkpoint."""
+        if self._start is None or self._states_at_start.hex() == self._start.position.states:
+            return []
+        return [f"a key, owner or setting is not what it was at {self._start}, and no later event says so"]
+
+    def position(self, store_id: str) -> Position:
+        """Return, after every row was checked, what a checkpoint records."""
+        return Position(store_id, self._seq, self._hash or "", self._states.hex())
+
+    def _take(self, states: dict[str, _State], row_id: str) -> _State | None:
+        state = self._known(states, row_id)
+        states.pop(row_id, None)
+        return state
+
+    def _known(self, states: dict[str, _State], row_id: str) -> _State | None:
+        """Return what is known of a row. After a checkpoint that is at first nothing, and no reason to think it new."""
+        if self._start is not None and row_id not in states:
+            states[row_id] = _State({}, complete=False)
+        return states.get(row_id)
+
+    def _compare(self, kind: str, row_id: str, state: _State, found: Mapping[str, Any]) -> str | None:
+        state.meet(found)
+        self._states.add(kind, row_id, found)
+        if not state.complete:
+            self._states_at_start.add(kind, row_id, state.before)
+        return _difference(state.now, found)
+
+    # ── what an event does ───────────────────────────────────────────────────────────────────────────────────────
 
     def _replay(self, event: Event) -> Iterator[str]:
         """Apply what an event set; yield where the state before it, as the event has it, is not what it should be."""
@@ -152,54 +234,94 @@ class History:
         if "settings" in event.detail:
             before = event.detail.get("was", {})
             for name in sorted(before):
-                if before[name] != self._settings.get(name):
+                if self._settings.meet({name: before[name]}):
                     yield f"the store's {name} was altered outside keyctl before event {event.seq}"
-            self._settings |= event.detail["settings"]
+            self._settings.set(event.detail["settings"])
 
     def _create_key(self, seq: int, entry: Entry, values: Mapping[str, Any]) -> Iterator[str]:
         if entry["id"] in self._keys:
             yield f"event {seq} creates key {entry['prefix']} ({entry['id']}), which existed before"
             return
-        replaced = self._keys.get(values.get("replaces") or "")
-        if replaced:
-            inherited, copied = ({name: of.get(name) for name in _INHERITED} for of in (replaced, values))
-            if altered := _difference(inherited, copied):
-                yield _altered_before(seq, "key", replaced["prefix"], altered)
-        self._keys[entry["id"]] = {**values, "prefix": entry["prefix"], "hash": entry["hash"]}
+        if values.get("replaces"):
+            replaced = self._known(self._keys, values["replaces"])
+            altered = replaced.meet({name: values.get(name) for name in _INHERITED}) if replaced else None
+            if replaced and altered:
+                yield _altered_before(seq, "key", replaced.now.get("prefix", values["replaces"]), altered)
+        self._keys[entry["id"]] = _State({**values, "prefix": entry["prefix"], "hash": entry["hash"]}, complete=True)
 
     def _change_key(self, event: Event, entry: Entry, changes: Mapping[str, Any]) -> Iterator[str]:
-        state = self._keys.get(entry["id"])
+        state = self._known(self._keys, entry["id"])
         if state is None:
             yield f"event {event.seq} changes key {entry['prefix']} ({entry['id']}), which no event created"
             return
         before = {name: entry[name] for name in ("prefix", "hash")} | entry.get("was", {})
-        after = {name: state[name] for name in ("prefix", "hash")}
-        if event.action == _REHASHED:
-            after["hash"] = entry["hash"]
-            if "was" not in entry:  # as in the first stores: the old hash is not known
-                del before["hash"]
-        if altered := _difference({name: state.get(name) for name in before}, before):
-            yield _altered_before(event.seq, "key", state["prefix"], altered)
-        state.update(changes, **after)
+        if event.action == _REHASHED and "was" not in entry:  # as in the first stores: the old hash is not known
+            del before["hash"]
+        if altered := state.meet(before):
+            yield _altered_before(event.seq, "key", state.now["prefix"], altered)
+        kept = {"prefix": state.now["prefix"], "hash": state.now["hash"]}
+        state.set({**changes, **kept, **({"hash": entry["hash"]} if event.action == _REHASHED else {})})
 
     def _replay_owner(self, event: Event, entry: Entry) -> Iterator[str]:
-        state = self._owners.get(entry["id"])
         if event.action == _OWNER_ADDED:
-            if state is None:
-                self._owners[entry["id"]] = {"handle": entry["handle"], **entry["set"]}
+            if entry["id"] in self._owners:
+                yield f"event {event.seq} creates owner {entry['handle']} ({entry['id']}), which existed before"
             else:
-                yield f"event {event.seq} creates owner {state['handle']} ({entry['id']}), which existed before"
-        elif state is None:
+                self._owners[entry["id"]] = _State({"handle": entry["handle"], **entry["set"]}, complete=True)
+            return
+        state = self._known(self._owners, entry["id"])
+        if state is None:
             yield f"event {event.seq} changes owner {entry['handle']} ({entry['id']}), which no event created"
-        else:
-            before = {"handle": entry["handle"]} | entry.get("was", {})
-            if altered := _difference({name: state.get(name) for name in before}, before):
-                yield _altered_before(event.seq, "owner", state["handle"], altered)
-            state |= entry["set"]
+            return
+        if altered := state.meet({"handle": entry["handle"]} | entry.get("was", {})):
+            yield _altered_before(event.seq, "owner", state.now["handle"], altered)
+        state.set(entry["set"])
 
     def _count(self, kind: str, row_id: object) -> None:
         if isinstance(row_id, str) and row_id.isascii() and row_id.isdecimal() and len(row_id) <= _SERIAL_DIGITS:
             self._counters[kind] = max(self._counters.get(kind, 0), int(row_id))
+
+
+class _State:
+    """What is known of one row.
+
+    `now` is what it must be. A row is complete if an event that was read created it: then `now` is all of it. Else
+    `before` is what it was at the checkpoint, as far as that was mentioned since.
+    """
+
+    def __init__(self, values: dict[str, Any], *, complete: bool) -> None:
+        self.now = values
+        self.before: dict[str, Any] = {}
+        self.complete = complete
+
+    def meet(self, found: Mapping[str, Any]) -> str | None:
+        """Compare values with what they must be, and return the difference; learn those that are mentioned first."""
+        if not self.complete:
+            first = {name: value for name, value in found.items() if name not in self.now}
+            self.now |= first
+            self.before |= first
+        return _difference({name: self.now.get(name) for name in found}, found)
+
+    def set(self, values: Mapping[str, Any]) -> None:
+        if not self.complete:
+            # What is set on many keys at once (a delivery, or its failure) was not set before, and has no "was".
+            self.before |= dict.fromkeys(values.keys() - self.now.keys())
+        self.now |= values
+
+
+class _Digest:
+    """A SHA-256 over rows in their order. What is not set is left out: a later version may have more columns."""
+
+    def __init__(self) -> None:
+        self._hash = sha256()
+
+    def add(self, kind: str, row_id: str, values: Mapping[str, Any]) -> None:
+        if present := {name: value for name, value in values.items() if value is not None}:
+            line = json.dumps([kind, row_id, present], sort_keys=True, separators=(",", ":"))
+            self._hash.update(line.encode() + b"\n")
+
+    def hex(self) -> str:
+        return self._hash.hexdigest()
 
 
 def _difference(expected: Mapping[str, Any], actual: Mapping[str, Any]) -> str | None:

@@ -63,7 +63,7 @@ HEAD = (EVENTS[-1].seq, EVENTS[-1].hash)
 
 def first_fault(events: Sequence[Event], head: tuple[int, str] = HEAD) -> str | None:
     history = History()
-    faults = [fault for event in events for fault in history.follow(event)] + history.check_head(head)
+    faults = [fault for event in events for fault in history.follow(event)] + history.check_end(head)
     return faults[0] if faults else None
 
 
@@ -436,7 +436,7 @@ def test_after_an_event_that_cannot_be_read_the_log_continues():
 
     assert history.skip(5) == []
     assert history.follow(EVENTS[5]) == []
-    assert history.check_head(HEAD) == []
+    assert history.check_end(HEAD) == []
 
 
 def test_a_gap_before_an_event_that_cannot_be_read_is_found():
@@ -482,6 +482,6 @@ def test_a_detail_that_keyctl_does_not_write_is_a_fault_and_the_replay_continues
 
     assert len(faults) == 1
     assert "event 7" in faults[0]
-    assert history.check_head((8, events[7].hash)) == []
+    assert history.check_end((8, events[7].hash)) == []
     assert history.check_key(LOCKED) == []
     assert isinstance(list(history.missing()), list)

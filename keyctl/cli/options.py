@@ -51,6 +51,28 @@ SigningKeyOption = Annotated[
         help="Signing key file. [default: in the configuration folder]",
     ),
 ]
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="FILE",
+        rich_help_panel="Checkpoints",
+        help="Verify that the log still contains the checkpoints in a file (-: standard input).",
+    ),
+]
+ResumeOption = Annotated[
+    bool,
+    typer.Option("--resume", rich_help_panel="Checkpoints", help="Read only the events since the newest checkpoint."),
+]
+CheckpointTrustOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust",
+        metavar="PUBLIC-KEY",
+        rich_help_panel="Checkpoints",
+        help="Trusted signer of checkpoints; repeatable. [default: your signing key]",
+    ),
+]
 
 
 def split_commas(values: list[str] | None) -> list[str] | None:

@@ -26,9 +26,12 @@ def append(connection: Connection, content: EventContent) -> Event:
     """
     if content.reason is not None:
         checked_text("reason", content.reason, longest=LONGEST_REASON)
-    head = connection.execute(select(audit_head).with_for_update()).one()
-    event = chain(head.hash, head.seq + 1, content)
-    execute(connection, insert(events), _encode(event))
+    end = head(connection, lock=True)
+    if end is None:
+        raise RowDamaged("its log's head is missing, or there are several")
+    seq, digest = end
+    event = chain(digest, seq + 1, content)
+    execute(connection, insert(events), encode(event))
     execute(connection, update(audit_head).values(seq=event.seq, hash=event.hash))
     note_event(connection, event.seq, event.hash)
     return event
@@ -70,21 +73,24 @@ def latest(
     return [_decode(row) for row in connection.execute(query).mappings()]
 
 
-def every_as_written(connection: Connection) -> Iterator[AsWritten[Event]]:
-    """Yield all events, oldest first, in constant memory."""
+def every_as_written(connection: Connection, *, since: int = 1) -> Iterator[AsWritten[Event]]:
+    """Yield all events, or those since that sequence number, oldest first, in constant memory."""
     query = select(events).order_by(events.c.seq).execution_options(yield_per=1000)
+    if since > 1:
+        query = query.where(events.c.seq >= since)
     with closing(connection.execute(query)) as result:  # closes the server's cursor if the caller stops early
         for row in result.mappings():
-            yield as_written(dict(row), row["seq"], f"event {row['seq']} was altered", _decode, _encode)
+            yield as_written(dict(row), row["seq"], f"event {row['seq']} was altered", _decode, encode)
 
 
-def head(connection: Connection) -> tuple[int, str] | None:
+def head(connection: Connection, *, lock: bool = False) -> tuple[int, str] | None:
     """Return the number and the hash of the last event; None if there is not exactly one record of it."""
-    rows = [(row.seq, row.hash) for row in connection.execute(select(audit_head))]
-    return rows[0] if len(rows) == 1 and isinstance(rows[0][0], int) else None
+    query = select(audit_head)
+    rows = [(row.seq, row.hash) for row in connection.execute(query.with_for_update() if lock else query)]
+    return rows[0] if len(rows) == 1 and tuple(map(type, rows[0])) == (int, str) else None
 
 
-def _encode(event: Event) -> dict[str, Any]:
+def encode(event: Event) -> dict[str, Any]:
     return {
         "seq": event.seq,
         "at": to_milliseconds(event.at),

@@ -237,8 +237,8 @@ def count_by_scheme(connection: Connection, *, now: datetime) -> dict[Scheme | N
 
 
 def every_as_written(connection: Connection) -> Iterator[AsWritten[Key]]:
-    """Yield all keys, in constant memory."""
-    with closing(connection.execute(select(keys).execution_options(yield_per=1000))) as result:
+    """Yield all keys in the order of their ids, in constant memory."""
+    with closing(connection.execute(select(keys).order_by(keys.c.id).execution_options(yield_per=1000))) as result:
         for row in result.mappings():
             altered = f"key {row['prefix']} ({row['id']}) was altered outside keyctl"
             yield as_written(dict(row), row["id"], altered, decode_key, encode_key)

@@ -75,7 +75,8 @@ def every(connection: Connection, *, kind: str | None = None, parent_id: str | N
 
 
 def every_as_written(connection: Connection) -> Iterator[AsWritten[Owner]]:
-    for row in connection.execute(select(owners)).mappings():
+    """Yield all owners in the order of their ids."""
+    for row in connection.execute(select(owners).order_by(owners.c.id)).mappings():
         altered = f"owner {row['handle']} was altered outside keyctl"
         yield as_written(dict(row), row["id"], altered, decode_owner, encode_owner)
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +20,7 @@ from keyctl.admin.token import AdminToken
 from keyctl.bundles.signing import SigningKey
 from keyctl.errors import KeyctlError, NotDelivered, StoreUnavailable
 from keyctl.hashing import Sha256
+from keyctl.history import Checkpoint
 from keyctl.models import Key, Owner
 from keyctl.store import keys, usage
 from keyctl.store.database import Store
@@ -29,24 +29,13 @@ from keyctl.store.location import StoreLocation
 from tests import postgres
 from tests.runner import Cli
 from tests.stores import ACTOR, CHEAP, Kept, Opened, new_store
+from tests.tampering import alter, fill, tamper
 
 KEY_COLUMNS = sorted(set(Key.__dataclass_fields__) - {"last_used_at"})
 OWNER_COLUMNS = sorted(Owner.__dataclass_fields__)
 EVENT_COLUMNS = ["seq", "at", "actor", "claimed_actor", "action", "reason", "detail", "previous_hash", "hash"]
 TIMES = {"at", "created_at", "delivered_at", "expires_at", "locked_at", "locked_until", "revoked_at", "disabled_at"}
 LISTS = {"scopes": '["admin"]', "allowed_ips": '["0.0.0.0/0"]', "metadata": '{"x":"y"}', "attributes": '{"x":"y"}'}
-
-
-def fill(opened: Opened) -> None:
-    """Do a bit of everything: two keys of everyday, one of them rich, and what befalls others."""
-    opened.owners.add(NewOwner("acme", name="Acme"))
-    opened.owners.add(NewOwner("below", parent="acme"))
-    opened.mint(name="plain")
-    opened.mint(name="rich", owner="below", scopes=["read"], expires="30d", metadata=["team=x"], allowed_ips=["::/64"])
-    [gone], [locked] = opened.mint(name="gone"), opened.mint(name="locked")
-    opened.admin.revoke([gone.record.key.id], reason="leaked")
-    opened.admin.lock([locked.record.key.id], duration=timedelta(hours=1))
-    opened.rotate(opened.mint(name="rotated")[0].record.key.prefix, grace=timedelta(hours=1))
 
 
 @pytest.fixture(scope="module")
@@ -62,14 +51,6 @@ def store_file(tmp_path: Path, filled: bytes) -> Path:
     path = tmp_path / "store.db"
     path.write_bytes(filled)
     return path
-
-
-def tamper(path: Path, *statements: str) -> None:
-    connection = sqlite3.connect(path)  # foreign keys are off, as in any tool that does not switch them on
-    for statement in statements:
-        assert connection.execute(statement).rowcount != 0, statement
-    connection.commit()
-    connection.close()
 
 
 def fault(cli: Cli, path: Path) -> str:
@@ -245,16 +226,6 @@ def test_whatever_is_altered_by_hand_on_postgres_is_found_as_well(postgres_schem
 
 
 # ── altered by hand, before and after an ordinary command ────────────────────────────────────────────────────────────
-
-
-def alter(opened: Opened, *statements: str) -> None:
-    """Run SQL past keyctl, on either database, as an account that may do anything."""
-    if opened.store.location.file:
-        tamper(opened.path, *statements)
-    else:
-        postgres.run(
-            opened.store.location.url, "; ".join(["set local session_replication_role = replica", *statements])
-        )
 
 
 PLAUSIBLE = {column: values[0] for column in {*KEY_COLUMNS, *OWNER_COLUMNS} if (values := other_values(column))} | {
@@ -602,6 +573,7 @@ def test_after_any_sequence_of_changes_the_store_is_intact(
     opened = open_new()
     codes: set[int] = set()
     known: list[str] = [one.record.key.prefix for one in opened.mint(count=2)]
+    checkpoints = [Checkpoint(check(opened.store).position, opened.clock())]
     for step in steps:
         try:
             OPERATIONS[step](opened, known, data)
@@ -609,7 +581,11 @@ def test_after_any_sequence_of_changes_the_store_is_intact(
             codes.add(error.exit_code)
         verdict = check(opened.store)
         assert verdict.fault is None, step
+        checkpoints.append(Checkpoint(verdict.position, opened.clock()))
     assert codes <= {3, 4, 21}  # unknown, refused, not delivered
+    start = data.draw(st.sampled_from(checkpoints))
+    resumed = check(opened.store, [start], resume=True)
+    assert (resumed.fault, resumed.start, resumed.position) == (None, start, verdict.position)
 
 
 def test_every_command_that_changes_something_leaves_an_intact_store(store: Cli):

@@ -56,6 +56,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "audit": "List changes and verify the store against them.",
         "audit list": "List changes, newest first.",
         "audit verify": "Verify the store against the audit log.",
+        "audit checkpoint": "Verify the store, and print a signed checkpoint of its log.",
     },
     "Help": {
         "help": "Show the help of a command, or a topic.",

@@ -4,4 +4,5 @@
 Examples:
   keyctl audit list --limit 20
   keyctl audit verify
+  keyctl audit checkpoint > checkpoints
 """
