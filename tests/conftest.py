@@ -6,9 +6,11 @@ PostgreSQL. `@pytest.mark.sqlite` says that it is about files, and runs once.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ import pytest
 from keyctl.profiles.files import load_profile
 from keyctl.store.location import StoreLocation
 from keyctl.store.schema import create, ddl
-from tests import postgres, stores
+from tests import fuzzing, postgres, stores
 from tests.cli.helpers import CHEAP, Filled
 from tests.runner import Cli
 
@@ -37,6 +39,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     versions = [postgres.NEWEST, postgres.OLDEST]
     parser.addoption("--postgres", choices=versions, default=versions[0], help="which PostgreSQL to start")
     parser.addoption("--torture", action="store_true", help="run only the tests marked torture, at full length")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    fuzzing.torture = config.getoption("--torture")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """With --torture, report how many examples a property was tried on."""
+    tried = 0
+    property_test = getattr(getattr(item, "obj", None), "hypothesis", None)
+    if property_test is None or not fuzzing.torture:
+        return (yield)
+    inner = property_test.inner_test
+
+    @functools.wraps(inner)
+    def counted(*args: Any, **kwargs: Any) -> None:
+        nonlocal tried
+        tried += 1
+        inner(*args, **kwargs)
+
+    property_test.inner_test = counted
+    start = time.monotonic()
+    try:
+        return (yield)
+    finally:
+        property_test.inner_test = inner
+        item.user_properties.append((f"fuzzed {item.name}", f"{tried:,} examples, {time.monotonic() - start:.0f} s"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
