@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface, ip_network
 
@@ -21,10 +22,15 @@ def contain(networks: Iterable[str], ip: str) -> bool:
 
 
 def parse_networks(values: Iterable[str]) -> tuple[str, ...]:
-    """Read addresses and networks in CIDR notation (RFC 4632), and return them as networks."""
+    """Read addresses and networks in CIDR notation (RFC 4632), and return them as networks. Raises UsageError.
+
+    One with a zone (fe80::1%eth0) is refused: an address is compared without it.
+    """
     networks = []
     for value in values:
         try:
+            if "%" in value:
+                raise ValueError
             networks.append(str(_unmapped(ip_network(value))))
         except ValueError:
             raise UsageError(f'"{brief(value)}" is not a network', hint=_network_hint(value)) from None
@@ -32,8 +38,9 @@ def parse_networks(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def address_or_none(value: str) -> str | None:
+    """Return an address in its usual spelling, without a zone, which may be any text; None if it is not one."""
     try:
-        return str(ip_address(value))
+        return str(ip_address(value)).partition("%")[0]
     except ValueError:
         return None
 
@@ -53,6 +60,6 @@ def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
 
 def _network_hint(value: str) -> str:
     try:
-        return f"its network is {ip_interface(value).network}"
+        return f"its network is {ip_interface(re.sub('%[^/]*', '', value)).network}"
     except ValueError:
         return "give an address (192.0.2.7) or a network in CIDR notation (192.0.2.0/24, 2001:db8::/32)"

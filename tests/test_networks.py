@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from keyctl.errors import UsageError
 from keyctl.networks import contain, parse_address, parse_networks
+from tests.fuzzing import examples, mutated
 
 
 @pytest.mark.parametrize(
@@ -134,3 +139,42 @@ def test_no_networks_are_none():
 def test_an_address_is_kept_in_one_form():
     assert parse_address("2001:DB8:0:0::1") == "2001:db8::1"
     assert parse_address("192.0.2.7") == "192.0.2.7"
+
+
+ADDRESSES = ["192.0.2.7", "192.0.2.0/24", "0.0.0.0/0", "192.0.2.0/255.255.255.0", "192.0.2.1/24", "2001:db8::/32"]
+ADDRESSES += ["::1", "::ffff:192.0.2.0/120", "fe80::1%eth0", "fe80::1%eth0/64", "2001:DB8:0:0::1/128", "::/0"]
+
+
+@examples(200, 10_000)
+@example("fe80::1%\x1b[31m")
+@example("fe80::%eth0/64")
+@given(mutated(st.sampled_from(ADDRESSES)) | st.text(max_size=20))
+def test_a_text_is_a_network_that_is_written_as_it_is_read_or_is_refused(text: str):
+    try:
+        [network] = parse_networks([text])
+    except UsageError as error:
+        assert error.message.isprintable()  # noqa: PT017 - most texts are refused, not all
+        if (error.hint or "").startswith("its network is "):
+            proposed = error.hint.removeprefix("its network is ")
+            assert parse_networks([proposed]) == (proposed,) or "::ffff:" in proposed
+        return
+
+    assert parse_networks([network]) == (network,)
+    assert re.fullmatch(r"[0-9a-f.:]+/[0-9]+", network)
+    assert contain([network], network.partition("/")[0])
+
+
+@examples(200, 10_000)
+@example("fe80::1%\x1b[31m")
+@example("::ffff:1.2.3.4%x")
+@given(mutated(st.sampled_from(ADDRESSES)) | st.text(max_size=20))
+def test_a_text_is_an_address_that_is_written_as_it_is_read_or_is_refused(text: str):
+    try:
+        address = parse_address(text)
+    except UsageError as error:
+        assert error.message.isprintable()  # noqa: PT017 - most texts are refused, not all
+        return
+
+    assert parse_address(address) == address
+    assert re.fullmatch(r"[0-9a-f.:]+", address)
+    assert contain(parse_networks([address]), text)
