@@ -31,7 +31,9 @@ ALPHABETS: Mapping[str, str] = {
 }
 MAX_KEY_LENGTH = 512
 MINIMUM_SECRET_BITS = 128
+_ALPHABET = re.compile(r"[!-~]{2,}")
 _FIXED = re.compile(r"[0-9A-Za-z_.:~-]+", re.ASCII)
+_MOST_LAYOUTS = 5000
 _ENOUGH = 8  # characters of a secret: fewer are of no use to anyone
 _LONGEST_WORD = 15
 _WORD = re.compile(r"[A-Za-z]?([a-z]*|[A-Z]*)[0-9]*", re.ASCII)  # or a date
@@ -64,6 +66,11 @@ class Field(NamedTuple):
     @property
     def characters(self) -> str:
         return ALPHABETS.get(self.alphabet, self.alphabet)
+
+    @property
+    def possible(self) -> bool:
+        distinct = len(set(self.characters)) == len(self.characters)
+        return distinct and bool(_ALPHABET.fullmatch(self.characters)) and 1 <= self.length <= MAX_KEY_LENGTH
 
     @property
     def bits(self) -> float:
@@ -202,8 +209,8 @@ class KeyFormat:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> KeyFormat:
-        """Read what `to_dict` wrote."""
-        return cls(
+        """Read what `to_dict` wrote. Raises AttributeError, KeyError, TypeError or ValueError for anything else."""
+        key_format = cls(
             template=data["template"],
             prefix=Field(*data["prefix"]),
             secret=Field(*data["secret"]),
@@ -212,6 +219,8 @@ class KeyFormat:
             envs=tuple(data["envs"]),
             scopes=tuple(data["scopes"]),
         )
+        key_format.check()
+        return key_format
 
     # ── checks made once, when a profile is read ─────────────────────────────────────────────────────────────────
 
@@ -232,6 +241,9 @@ class KeyFormat:
             raise FormatError("has a field other than {checksum} after {secret}")
         if ("checksum" in names) != (self.checksum is not None):
             raise FormatError("and fields.checksum go together: give both or neither")
+        for random in (self.prefix, self.secret, self.checksum):
+            if random and not random.possible:
+                raise FormatError("has a field with an impossible alphabet or length")
         if self.checksum and self._parts[-1] != ("field", "checksum"):
             raise FormatError("needs {checksum} at its end")
         if self.checksum and self.checksum.bits < 32:
@@ -244,6 +256,8 @@ class KeyFormat:
             raise FormatError("must begin with two or more fixed characters, so that a leaked key can be recognized")
         if self.secret.bits < MINIMUM_SECRET_BITS:
             raise FormatError(f"has a {{secret}} of {self.secret.bits:.0f} bits: at least {MINIMUM_SECRET_BITS}")
+        if math.prod(len(self._choices(name)) for name in _TAGGED) > _MOST_LAYOUTS:
+            raise FormatError(f"has more than {_MOST_LAYOUTS:,} combinations of its tags")
         if max(map(len, self._layouts())) > MAX_KEY_LENGTH:
             raise FormatError(f"makes keys longer than {MAX_KEY_LENGTH} characters")
         self._check_unique_decoding()

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import json
 import re
 import string
 import time
 from collections import Counter
 from dataclasses import replace
 from itertools import product
+from typing import Any
 from zlib import crc32
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keyctl.keyformat import (
@@ -20,6 +22,7 @@ from keyctl.keyformat import (
     KeyFormat,
     MalformedKey,
 )
+from tests.fuzzing import examples, mutated, mutated_document
 from tests.samples import FORMATS
 
 STANDARD = FORMATS["standard"]
@@ -72,6 +75,7 @@ def test_ten_thousand_keys_parse_to_themselves(key_format: KeyFormat):
             assert key_format.format(parsed) == made.text
 
 
+@examples(100, 2_000)
 @given(format_and_text)
 def test_what_parses_formats_back_to_the_same_text(sample: tuple[KeyFormat, str]):
     key_format, text = sample
@@ -85,11 +89,87 @@ def test_what_parses_formats_back_to_the_same_text(sample: tuple[KeyFormat, str]
             key_format.parse(text)
 
 
+@examples(100, 10_000)
 @given(st.text(max_size=80))
 def test_no_other_text_is_a_key(text: str):
     for key_format in FORMATS.values():
         with pytest.raises(MalformedKey):
             key_format.parse(text)
+
+
+@examples(150, 10_000)
+@given(st.sampled_from(list(FORMATS.values())), st.data())
+def test_a_key_that_was_edited_is_refused_or_reads_as_it_is_written(key_format: KeyFormat, data: st.DataObject):
+    env, scope = data.draw(st.sampled_from(combinations(key_format)))
+    text = data.draw(mutated(st.just(key_format.generate(1, env=env, scope=scope)[0].text)))
+
+    try:
+        parsed = key_format.parse(text)
+    except MalformedKey as error:
+        assert str(error) in {"malformed", "checksum"}  # noqa: PT017 - most edits are refused, not all
+    else:
+        assert key_format.format(parsed) == text
+
+
+PIECES = ["{brand}", "{env}", "{scope}", "{prefix}", "{secret}", "{checksum}", "{}", "{x}", "_", "-.", "kc", "é"]
+fields = st.builds(
+    Field, st.sampled_from([*ALPHABETS, "abcdefgh", "]^-\\abcd", "", "a"]), st.sampled_from([1, 6, 12, 32, 40, 256])
+)
+any_tags = st.lists(st.text("ab_-é", max_size=2), max_size=3).map(tuple)
+
+
+@examples(150, 10_000)
+@given(
+    st.builds(
+        KeyFormat,
+        st.just("{brand}_{env}_{prefix}_{secret}{checksum}")
+        | mutated(st.just("{brand}_{env}_{prefix}_{secret}{checksum}"))
+        | st.lists(st.sampled_from(PIECES), max_size=8).map("".join),
+        prefix=fields,
+        secret=fields,
+        checksum=st.none() | fields,
+        brand=st.sampled_from(["", "kc", "k", "é"]),
+        envs=any_tags,
+        scopes=any_tags,
+    )
+)
+def test_a_template_is_refused_or_makes_keys_that_read_as_they_are_written(key_format: KeyFormat):
+    try:
+        key_format.check()
+    except FormatError:
+        return
+
+    assert KeyFormat.from_dict(json.loads(json.dumps(key_format.to_dict()))) == key_format
+    for env, scope in combinations(key_format):
+        made = key_format.generate(1, env=env, scope=scope)[0]
+        parsed = key_format.parse(made.text)
+        assert (parsed.prefix, parsed.env, parsed.scope) == (made.prefix, env, scope)
+        assert key_format.format(parsed) == made.text
+
+
+@examples(150, 10_000)
+@example({**STANDARD.to_dict(), "prefix": ["", 12]})
+@example({**STANDARD.to_dict(), "secret": ["hex", 10**9]})
+@given(mutated_document(st.sampled_from([one.to_dict() for one in FORMATS.values()])))
+def test_a_stored_format_that_was_altered_cannot_be_read_or_is_a_format(data: Any):
+    try:
+        key_format = KeyFormat.from_dict(data)
+    except (AttributeError, KeyError, TypeError, ValueError):  # what those who read stored formats expect
+        return
+
+    assert KeyFormat.from_dict(key_format.to_dict()) == key_format
+    for env, scope in combinations(key_format):
+        made = key_format.generate(1, env=env, scope=scope)[0]
+        assert key_format.parse(made.text).prefix == made.prefix
+
+
+def test_a_format_with_a_million_combinations_of_tags_is_refused_at_once():
+    thousand = tuple(f"t{i:03}" for i in range(1000))
+    key_format = replace(STANDARD, template="kc_{env}_{scope}_{prefix}{secret}", checksum=None, envs=thousand)
+
+    replace(key_format, scopes=("a", "b")).check()
+    with pytest.raises(FormatError, match="more than 5,000 combinations of its tags"):
+        replace(key_format, scopes=thousand).check()
 
 
 def test_a_key_comes_apart_by_position():
