@@ -11,6 +11,7 @@ from keyctl.errors import ConfigurationInvalid, UsageError, suggestion
 from keyctl.regular_files import open_regular
 from keyctl.store.location import StoreLocation, refuse_password
 from keyctl.text import brief
+from keyctl.toml_text import LARGEST, parse_toml
 
 DEFAULT_STORE = "default"  # the origin of the store if nothing names one
 SETTINGS = ("store", "wait", "stores")
@@ -29,24 +30,23 @@ class Config:
 def read_config(given: str | None) -> Config:
     """Read the requested file, or the user's own if it exists. Raises ConfigurationInvalid."""
     asked = given or os.environ.get("KEYCTL_CONFIG")
-    path = Path(asked).expanduser() if asked else default_folder("config") / "config.toml"
+    try:
+        path = Path(asked).expanduser() if asked else default_folder("config") / "config.toml"
+    except RuntimeError:  # for a user without a home folder
+        raise ConfigurationInvalid(f'there is no home folder for "{brief(asked or "")}"') from None
     try:
         with open_regular(path) as file:
-            raw = file.read()
+            raw = file.read(LARGEST + 1)
     except FileNotFoundError:
         if asked:
             raise ConfigurationInvalid(f"the configuration file {path} does not exist") from None
         return Config(path)
     except OSError as error:
         raise ConfigurationInvalid(f"cannot read the configuration file {path}: {error.strerror}") from None
-    import tomllib
-
     try:
-        data = tomllib.loads(raw.decode())
-    except ValueError as error:  # not TOML, not UTF-8, or a number of thousands of digits
-        raise ConfigurationInvalid(f"{path} is not valid TOML: {error}") from None
-    except RecursionError:
-        raise ConfigurationInvalid(f"{path} is nested too deeply") from None
+        data = parse_toml(raw)
+    except ValueError as error:
+        raise ConfigurationInvalid(f"{path} is not a valid configuration: {error}") from None
     for key, value in data.items():
         if key not in SETTINGS:
             raise ConfigurationInvalid(

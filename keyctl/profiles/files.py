@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from keyctl.errors import NotFound, ProfileInvalid, suggestion
@@ -10,8 +9,7 @@ from keyctl.profiles.builtin import PRESETS, preset_names
 from keyctl.profiles.http import read_http
 from keyctl.profiles.model import Profile, read_profile
 from keyctl.text import brief
-
-_MAX_BYTES = 1024 * 1024
+from keyctl.toml_text import LARGEST, parse_toml
 
 
 def load_profile(name: str) -> Profile:
@@ -34,12 +32,10 @@ def preset_document(name: str) -> dict[str, object]:
 def _parse(path: Path) -> dict[str, object]:
     try:
         with path.open("rb") as file:
-            raw = file.read(_MAX_BYTES + 1)
+            raw = file.read(LARGEST + 1)
     except OSError as error:
         raise NotFound(f"cannot read the profile {path}: {error.strerror}", hint="see: keyctl profile list") from None
-    if len(raw) > _MAX_BYTES:
-        raise ProfileInvalid(str(path), ["it is larger than 1 MiB"])
     try:
-        return tomllib.loads(raw.decode())
-    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or a number of thousands of digits
-        raise ProfileInvalid(str(path), [f"it is not TOML: {error}"]) from None
+        return parse_toml(raw)
+    except ValueError as error:
+        raise ProfileInvalid(str(path), [str(error)]) from None

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from keyctl.errors import ProfileInvalid, UsageError, suggestion
+from keyctl.errors import ProfileInvalid, UsageError
 from keyctl.keyformat import ALPHABETS, Field, FormatError, KeyFormat
 from keyctl.profiles.reader import Table
 from keyctl.text import brief
@@ -23,6 +23,8 @@ from keyctl.times import NEVER, parse_duration
 _SCOPE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._/-]{0,99}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:-]{0,199}", re.ASCII)  # of an owner
+_MOST_SCOPES = 1000  # each glob of `implies` is compared with all of them
+_LONGEST_GLOB = 100  # as scopes' names are
 _LONGEST_REFRESH = 86400  # seconds that a verifier may not notice a change
 _LIMIT = re.compile(r"([1-9][0-9]{0,11})/(.+)", re.ASCII)
 # `limits` is a list of rate limits as people write them: 5000/1h
@@ -339,11 +341,16 @@ def _read_scopes(root: Table, owners: OwnerRules, plans: Mapping[str, Plan]) -> 
         entry.finish()
     for matrix in table.array("matrix"):
         catalogue |= _read_matrix(matrix, catalogue)
+    if len(catalogue) > _MOST_SCOPES:
+        table.fault("", f"has {len(catalogue):,} scopes: at most {_MOST_SCOPES:,}")
+        return ScopeRules({})
     for name, scope in catalogue.items():
         if not _SCOPE_NAME.fullmatch(name):
             table.fault(("list", name[:40]), "a scope's name may hold only letters, digits and : . _ / -")
         for glob in scope.implies:
-            if not any(fnmatchcase(other, glob) for other in catalogue if other != name):
+            if len(glob) > _LONGEST_GLOB:
+                table.fault(("list", name, "implies"), f"has a glob of more than {_LONGEST_GLOB} characters")
+            elif not any(fnmatchcase(other, glob) for other in catalogue if other != name):
                 table.fault(("list", name, "implies"), f'"{glob}" matches no other scope')
     tags = [scope.tag for scope in catalogue.values() if scope.tag]
     if len(set(tags)) < len(tags):
@@ -446,5 +453,4 @@ def _check_owners_limits(root: Table, profile: Profile) -> None:
 def _check_known(table: Table, key: str, names: tuple[str, ...], known: Mapping[str, object]) -> None:
     for name in names:
         if name not in known:
-            hint = suggestion(name, known)
-            table.fault(key, f'"{name}" is not known{": " + hint if hint else ""}')
+            table.fault(key, f'"{name[:40]}" is not known{table.suggest(name, known)}')

@@ -17,28 +17,14 @@ _STRING_OR_PLACEHOLDER = re.compile(r'"(?:[^"\\]|\\.)*"|\$\{[^}]*\}', re.DOTALL)
 _SPACED = re.compile(r"[:,]\s")
 _ATTRIBUTE = re.compile(r"owner\.attributes\.[A-Za-z0-9_-]+")
 _PRINTABLE = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # besides letters and digits; not %
-# What a placeholder may name, with an example of its value. `key.text` exists only in `minted`.
-SAMPLE: Mapping[str, Any] = {
-    "code": "VALID",
-    "key.id": "key_1",
-    "key.text": "key",
-    "key.prefix": "prefix",
-    "key.name": "name",
-    "key.environment": "live",
-    "key.scopes": ["read"],
-    "key.primary_scope": "read",
-    "key.created_at": "2026-04-02T10:00:00Z",
-    "key.expires_at": "2026-04-02T10:00:00Z",
-    "owner.id": "own_1",
-    "owner.handle": "acme",
-    "owner.name": "Acme",
-    "owner.kind": "account",
-    "owner.plan": "free",
-    "scopes": ["read"],
-    "missing_scope": "write",
-    "limit.requests": 1000,
-    "limit.seconds": 3600,
-}
+# What a placeholder may name. `key.text` exists only in `minted`.
+NAMES = (
+    "code",
+    *("key.id", "key.text", "key.prefix", "key.name", "key.environment", "key.scopes", "key.primary_scope"),
+    *("key.created_at", "key.expires_at"),
+    *("owner.id", "owner.handle", "owner.name", "owner.kind", "owner.plan"),
+    *("scopes", "missing_scope", "limit.requests", "limit.seconds"),
+)
 
 
 class PlaceholderError(ValueError):
@@ -48,8 +34,8 @@ class PlaceholderError(ValueError):
 def check_names(template: str) -> None:
     """Raise PlaceholderError for an unknown name."""
     for name in _PLACEHOLDER.findall(template):
-        if name not in SAMPLE and not _ATTRIBUTE.fullmatch(name):
-            raise PlaceholderError(f"${{{name}}} is not known: {', '.join(SAMPLE)}, owner.attributes.NAME")
+        if name not in NAMES and not _ATTRIBUTE.fullmatch(name):
+            raise PlaceholderError(f"${{{name}}} is not known: {', '.join(NAMES)}, owner.attributes.NAME")
 
 
 def fill_json(template: str, facts: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from keyctl.errors import UsageError, suggestion
 from keyctl.times import NEVER, parse_duration
 
 _MISSING: Any = object()
+_ENOUGH_FAULTS = 20  # after which none gets a suggestion: each takes milliseconds in a large profile
 _LARGEST = 2**63 - 1  # TOML's integers have 64 bits, and Python's none: some are too long to be printed
 
 
@@ -48,7 +49,7 @@ class Table:
         value: str = self._typed(key, str, "text", default)
         allowed = list(choices)
         if allowed and len(self._faults) == faults and value not in (None, *allowed):
-            self.fault(key, f'"{value}" is not one of {", ".join(allowed)}{_did_you_mean(value, allowed)}')
+            self.fault(key, f'"{value[:40]}" is not one of {", ".join(allowed)}{self.suggest(value, allowed)}')
             return allowed[0]
         return value
 
@@ -114,7 +115,12 @@ class Table:
     def finish(self) -> None:
         for key in self._data:
             if key not in self._read:
-                self.fault(key, f"unknown key{_did_you_mean(key, self._read)}")
+                self.fault(key, f"unknown key{self.suggest(key, self._read)}")
+
+    def suggest(self, word: str, known: Iterable[str]) -> str:
+        """Return the end of a fault's text: the known word that is most like `word`, if one is."""
+        hint = suggestion(word, known) if len(self._faults) < _ENOUGH_FAULTS else None
+        return f": {hint}" if hint else ""
 
     def _below(self, key: str) -> str:
         return f"{self.path}.{_quoted(key)}" if self.path else _quoted(key)
@@ -137,7 +143,8 @@ class Table:
 
 
 def _quoted(key: str) -> str:
-    return key if not key or all(c.isalnum() or c in "_-" for c in key) else f'"{key}"'
+    shown = key if len(key) <= 100 else f"{key[:100]}…"
+    return shown if not key or all(c.isalnum() or c in "_-" for c in shown) else f'"{shown}"'
 
 
 def _describe(value: object) -> str:
@@ -150,8 +157,3 @@ def _describe(value: object) -> str:
     if isinstance(value, int | float):
         return str(value)
     return "a list" if isinstance(value, list) else "a table" if isinstance(value, Mapping) else "a date"
-
-
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    hint = suggestion(word, known)
-    return f": {hint}" if hint else ""

@@ -34,14 +34,14 @@ def test_show_needs_neither_store_nor_file(cli: Cli):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("store = ", "is not valid TOML"),
+        ("store = ", "is not a valid configuration: it is not TOML"),
         ("stroe = 'x'", ['unknown key "stroe"', 'did you mean "store']),
         ("store = 1", "store must be a string"),
         ("wait = 5", "wait must be a string"),
         ("stores = 'x'", "stores must be a table of strings"),
         ("[stores]\na = 1", "stores must be a table of strings"),
         ("[store]\na = 'x'", "store must be a string"),
-        ("\x00", "is not valid TOML"),
+        ("\x00", "it is not TOML"),
     ],
 )
 def test_a_broken_configuration_stops_every_command(store: Cli, content: str, says: list[str] | str):

@@ -73,7 +73,7 @@ def test_every_type_of_an_attribute_is_in_the_reference():
 def test_every_placeholder_is_in_the_reference():
     documented = [name for _, names in table("Placeholders") for name in re.findall(r"`([\w.]+)`", names)]
 
-    assert sorted(documented) == sorted(["minted", "owner.attributes.NAME", *placeholders.SAMPLE])
+    assert sorted(documented) == sorted(["minted", "owner.attributes.NAME", *placeholders.NAMES])
 
 
 def test_the_limits_of_a_key_are_in_the_reference():

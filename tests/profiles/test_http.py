@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from keyctl.errors import ProfileInvalid
 from keyctl.profiles.http import Cors, Credential, HttpRules, Response, Route, read_http, rules_of
 from keyctl.profiles.model import read_profile
+from keyctl.profiles.placeholders import NAMES, fill_json
+from tests.fuzzing import JSON, examples, mutated
 from tests.samples import document, profile
 
 SCOPES = {"list": {"read": {}, "write": {}, "see:x": {}}}
@@ -236,3 +241,49 @@ def test_faults_of_http_are_reported_together_with_all_others():
     assert [told.partition(":")[0] for told in error.value.faults] == [
         *("ids.key", "http.unmatched", "http.routes[0].match"),
     ]
+
+
+BODIES = [
+    '{"error": {"code": "${code}", "scope": ${missing_scope}}, "left": [${limit.requests}, 1]}',
+    "${scopes}",
+    '"${key.name}"',
+]
+FACTS = st.dictionaries(st.sampled_from(NAMES), JSON | st.text(), max_size=4)
+
+
+@examples(150, 10_000)
+@example(body="[1${limit.requests}]", facts={})
+@example(body="{${key.name}: 1}", facts={})
+@given(body=mutated(st.sampled_from(BODIES)), facts=FACTS)
+def test_a_body_is_refused_or_is_json_whatever_it_is_filled_with(body: str, facts: dict[str, Any]):
+    try:
+        read = rules(responses={"VALID": {"body": body}}).responses["VALID"].body
+    except ProfileInvalid:
+        return
+
+    assert read == body
+    if body:
+        json.loads(fill_json(body, facts))
+
+
+@examples(150, 10_000)
+@given(
+    mutated(st.sampled_from(["GET /v1/{a}/b/**", "* /", "POST /v1/x.y/", "GET /{a}{b}"])),
+    st.text("a{}|bxyz", max_size=6),
+)
+def test_a_route_is_refused_or_matches_a_path_of_its_own_shape(match: str, scope: str):
+    try:
+        [read] = rules(routes=[{"match": match, "scopes": [scope]}]).routes
+    except ProfileInvalid:
+        return
+
+    segments = tuple("x" if one == "**" or one.startswith("{") else one for one in read.segments)
+    assert read.match("GET" if read.method == "*" else read.method, segments) is not None
+    assert f"{read.method} /{'/'.join(read.segments)}" == match
+
+
+def test_bodies_and_identity_headers_that_would_take_minutes_are_refused():
+    assert faults({"responses": {"VALID": {"body": "[" * 100_000}}}) == (
+        "http.responses.VALID.body: is not JSON after it is filled in",
+    )
+    assert faults({"identity": {"X" + "-a" * 40: "x"}}) == (f"http.identity.X{'-a' * 40}: has more than 8 hyphens",)

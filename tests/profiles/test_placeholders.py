@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyctl.profiles.placeholders import SAMPLE, PlaceholderError, check_names, fill_header, fill_json
+from keyctl.profiles.placeholders import NAMES, PlaceholderError, check_names, fill_header, fill_json
+from tests.fuzzing import examples
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -37,6 +38,7 @@ def test_a_placeholder_is_a_whole_value_or_part_of_a_string(template: str, facts
     assert fill_json(template, facts) == filled
 
 
+@examples(100, 10_000)
 @given(TEXTS)
 def test_no_text_breaks_out_of_json(text: str):
     filled = json.loads(fill_json('{"a": "<${key.name}>", "b": ${key.name}, "c": 1}', {"key.name": text}))
@@ -63,6 +65,7 @@ def test_a_header_is_printable_ascii(value: object, filled: str):
     assert fill_header("${key.name}", {"key.name": value}) == filled
 
 
+@examples(100, 10_000)
 @given(TEXTS)
 def test_no_text_breaks_out_of_a_header(text: str):
     filled = fill_header("a ${key.name} b", {"key.name": text})
@@ -78,7 +81,7 @@ def test_a_header_that_names_something_absent_is_left_out():
     assert fill_header("x", {}) == "x"
 
 
-@pytest.mark.parametrize("name", [*SAMPLE, "owner.attributes.x", "owner.attributes.allowed-origins_2"])
+@pytest.mark.parametrize("name", [*NAMES, "owner.attributes.x", "owner.attributes.allowed-origins_2"])
 def test_known_names_are_accepted(name: str):
     check_names(f"a ${{{name}}} b")
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import tempfile
+import time
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -12,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyctl.errors import NotFound, ProfileInvalid
-from keyctl.keyformat import Field
-from keyctl.profiles.builtin import preset_names
+from keyctl.keyformat import Field, known_formats
+from keyctl.profiles.builtin import PRESETS, preset_names
 from keyctl.profiles.files import load_profile, preset_document
+from keyctl.profiles.http import read_http, rules_of
 from keyctl.profiles.model import Attribute, Limit, Plan, Profile, Scope, read_profile
+from tests.fuzzing import JSON, examples, mutated, mutated_document
 from tests.samples import document, profile
 
 # A made-up platform that uses everything a profile can say, and looks like no other.
@@ -414,23 +418,89 @@ def test_an_empty_profile_reports_what_is_missing_each_thing_once():
     ]
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.dates(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=5,
-)
+SECTIONS = ["key", "ids", "defaults", "scopes", "owners", "plans", "lifetime", "services", "http"]
 
 
-@given(st.sampled_from(["key", "ids", "defaults", "scopes", "owners", "plans", "lifetime", "services"]), json_values)
+@examples(100, 10_000)
+@given(st.sampled_from(SECTIONS), JSON | st.dates())
 def test_a_section_of_any_content_is_read_or_has_faults_and_never_breaks_the_reader(section: str, value: object):
     data = document(**{section: value})
 
     try:
-        read = read_profile(data, source="any.toml")
+        read = read_profile(data, source="any.toml", also=read_http)
     except ProfileInvalid as error:
         assert error.faults  # noqa: PT017 - whether it is raised depends on the example
     else:
         assert read_profile(json.loads(read.to_json()), source="the store") == read
+
+
+DOCUMENTS = st.sampled_from([everything(), *map(preset_document, preset_names())])
+
+
+@examples(150, 10_000)
+@given(mutated_document(DOCUMENTS))
+def test_a_profile_that_was_edited_is_refused_or_reads_as_it_is_stored(data: dict[str, Any]):
+    if not isinstance(data, dict):
+        return
+    try:
+        read = read_profile(data, source="any.toml", also=read_http)
+    except ProfileInvalid as error:
+        assert all(len(fault) < 1000 for fault in error.faults)  # noqa: PT017 - most edits are refused, not all
+        return
+
+    stored = read_profile(json.loads(read.to_json()), source="the store")
+    assert stored == read
+    assert stored.to_json() == read.to_json()
+    assert rules_of(stored) == rules_of(read)
+    known_formats(stored.key_format, json.dumps([stored.key_format.to_dict()]))
+
+
+@examples(100, 10_000)
+@given(
+    mutated(
+        st.sampled_from([EVERYTHING.encode(), *((PRESETS / f"{name}.toml").read_bytes() for name in preset_names())])
+    )
+)
+def test_a_file_of_any_content_is_a_profile_or_has_faults(raw: bytes):
+    with tempfile.NamedTemporaryFile(suffix=".toml") as file:
+        file.write(raw)
+        file.flush()
+        try:
+            load_profile(file.name)
+        except ProfileInvalid as error:
+            assert error.faults  # noqa: PT017 - whether it is raised depends on the example
+
+
+def scopes(count: int, line: str = "") -> str:
+    return "".join(f"list.s{i} = {{{line}}}\n" for i in range(count)) + "list.read"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "a" + ".a" * 50_000 + " = 1\nname"},
+        {"name": "".join(f"nmae{i} = 1\n" for i in range(8_000)) + "name"},
+        {"scopes = []": "scopes = " + json.dumps([f"s{i}y" for i in range(10_000)]), "list.read": scopes(900)},
+        {"list.read": scopes(4_000, 'implies = ["x*"]')},
+        {"list.read": scopes(900, 'implies = ["x*"]')},
+        {"list.read": scopes(1, 'implies = ["' + "[" * 100_000 + '"]')},
+        {"list.read": scopes(1, 'implies = ["' + "*a" * 50_000 + '"]')},
+        {"name": f"services = [{'{}, ' * 25_000}]\nname"},
+    ],
+    ids=["parts", "unknown keys", "unknown scopes", "scopes", "implied scopes", "brackets", "stars", "services"],
+)
+def test_a_file_of_100_kb_is_read_in_a_second_or_two(tmp_path: Path, changes: dict[str, str]):
+    text = (PRESETS / "standard.toml").read_text()
+    for old, new in changes.items():
+        text = text.replace(old, new, 1)
+    path = tmp_path / "large.toml"
+    path.write_text(text)
+    begin = time.process_time()
+
+    with pytest.raises(ProfileInvalid):
+        load_profile(str(path))
+
+    assert time.process_time() - begin < 5  # without limits, some took minutes
 
 
 # ── files and presets ────────────────────────────────────────────────────────────────────────────────────────────────
