@@ -16,6 +16,7 @@ SQLITE = "sqlite:///"
 POSTGRES = "postgresql://"
 _LOOPBACK = re.compile(r"127(\.\d+){3}|::1", re.ASCII)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*", re.ASCII)
+_LONGEST = 4096  # characters: no path is longer, and patterns take time by the square of it
 _HINT = (
     "give a file (./keys.db) or a URL (sqlite:////var/lib/keyctl/keys.db, postgresql://user@host/database, "
     "postgresql:///?service=NAME)"
@@ -44,6 +45,8 @@ class StoreLocation:
             raise UsageError(
                 f'the path "{brief(str(path))}" is not UTF-8, which SQLite requires', hint="rename the file"
             )
+        if "\0" in str(path):
+            raise UsageError(f'the path "{brief(str(path))}" holds a NUL character', hint=_HINT)
         try:
             return cls(SQLITE + str(path.expanduser().absolute()))
         except RuntimeError:  # from expanduser, for a user without a home folder
@@ -56,13 +59,14 @@ class StoreLocation:
         A text that seems to hold a password, and is neither a URL of PostgreSQL nor a file that exists, is refused: as
         the path of a file it would be in many messages.
         """
+        _refuse_long(text)
         scheme, separator, rest = text.partition("://")
         if separator and scheme in {"postgresql", "postgres"}:
             return cls(POSTGRES + rest)
         if separator and scheme != "sqlite":
             shown = brief(scheme) if _SCHEME.fullmatch(scheme) else ""
             raise UsageError(f'unsupported store URL scheme "{shown}://"', hint=_HINT)
-        refuse_password(text, path=rest[1:] if separator else text)
+        refuse_password(rest or text, path=rest[1:] if separator else text)
         if not separator:
             return cls.of_file(Path(text))
         if not rest.startswith("/"):
@@ -131,9 +135,15 @@ class StoreLocation:
 
 def refuse_password(text: str, *, path: str = "") -> None:
     """Raise UsageError, without `text`, if it seems to hold a password, and no file is at `path`."""
+    _refuse_long(text)
     decoded = unquote(text)
     if (_PASSWORD.search(decoded) or _CREDENTIALS.search(decoded)) and not (path and _exists(path)):
         raise UsageError("the store seems to hold a password, and is not a URL of PostgreSQL", hint=_HINT)
+
+
+def _refuse_long(text: str) -> None:
+    if len(text) > _LONGEST:
+        raise UsageError(f"the store has {len(text):,} characters: at most {_LONGEST:,}", hint=_HINT)
 
 
 def _exists(path: str) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from keyctl.errors import UsageError
 from keyctl.store.location import StoreLocation
+from tests.fuzzing import examples, mutated
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +112,7 @@ def test_a_password_is_never_shown(url: str):
 TEXT = st.text("ab:@/?&=%,[]#;+ 0123456789", max_size=12)
 
 
+@examples(100, 10_000)
 @given(user=TEXT, password=st.from_regex(r"S3[a-z@/:?&=%]{0,4}cret", fullmatch=True), host=TEXT, query=TEXT)
 def test_what_libpq_takes_for_a_password_is_never_shown(user: str, password: str, host: str, query: str):
     for url in (
@@ -129,6 +132,46 @@ def test_what_libpq_takes_for_a_password_is_never_shown(user: str, password: str
         for name in ("password", "sslpassword"):
             secret = str(read.get(name) or password)
             assert len(secret) < 4 or (secret not in str(location) and quote(secret, safe="") not in str(location))
+
+
+LOCATIONS = ["keys.db", "sqlite:////srv/keys.db", "~/keys.db", "postgresql://jane:s3cret@db.example:5432/keys?host=x"]
+LOCATIONS += ["postgresql:///?service=keys&sslmode=require", "postgres://%6aane@[::1],db2/k?options=-csearch_path%3Dx"]
+
+
+@examples(200, 10_000)
+@given(mutated(st.sampled_from(LOCATIONS)) | st.text(max_size=40))
+def test_a_text_is_a_location_that_is_written_as_it_is_read_or_is_refused(text: str):
+    try:
+        location = StoreLocation.parse(text)
+    except UsageError as error:
+        assert error.message.isprintable()  # noqa: PT017 - whether it is raised depends on the example
+        return
+
+    assert StoreLocation.parse(location.url) == location
+    assert location.file is None or StoreLocation.of_file(location.file) == location
+    assert ":s3cret@" not in text or "s3cret" not in f"{location} {location!r}"
+    assert isinstance(location.may_be_overheard, bool)
+
+
+@pytest.mark.parametrize("part", [":", "pass", "a", "%3a", "a=&", "a:b@", "/", "@"])
+def test_a_text_longer_than_any_path_is_refused_at_once(part: str):
+    for text in (part * 50_000, f"postgresql://{part * 50_000}", f"sqlite:///{part * 50_000}"):
+        begin = time.process_time()
+        with pytest.raises(UsageError, match=r"has [0-9,]+ characters: at most 4,096"):
+            StoreLocation.parse(text)
+        assert time.process_time() - begin < 1
+
+
+def test_the_url_of_a_file_in_a_folder_with_an_at_sign_is_not_taken_for_a_password(tmp_path: Path):
+    url = f"sqlite:///{tmp_path}/jane@example.com/keys.db"
+
+    assert StoreLocation.parse(url).url == url
+
+
+@pytest.mark.parametrize("text", ["a\0.db", "sqlite:///a\0.db", "sqlite:////\0"])
+def test_a_path_with_a_nul_is_refused(text: str):
+    with pytest.raises(UsageError, match="holds a NUL character"):
+        StoreLocation.parse(text)
 
 
 @pytest.mark.parametrize(
