@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 from sqlalchemy import Connection, Pool, Select, column, select, table
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from keyctl.errors import ConfigurationInvalid, StoreBusy, StoreUnavailable, UsageError
@@ -146,6 +146,8 @@ class Database:
             if self.location.file is not None:
                 raise sqlite_file.explain(self.location.file, error.orig) from error
             postgres.forget_detail(error)
+            if isinstance(error, DataError) and "NUL" in str(error.orig):
+                raise UsageError("an argument holds a NUL character: no name in a store can match it") from None
             raise postgres.explain(self.location, error.orig) from error
 
 

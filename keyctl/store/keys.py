@@ -34,7 +34,7 @@ from keyctl.store import owners
 from keyctl.store.chunks import chunks
 from keyctl.store.tables import keys
 from keyctl.store.transaction import check_count, execute
-from keyctl.text import brief
+from keyctl.text import brief, is_utf8
 from keyctl.times import to_milliseconds
 
 _END_OF_TIME = 2**62
@@ -322,15 +322,21 @@ def _write_cursor(sort: str, value: Any, key_id: str) -> str:
 
 
 def _read_cursor(cursor: str, sort: str) -> tuple[Any, str]:
+    """Return the sort value and the id of the row that a page ended with. Raises UsageError."""
+    kind = SORTS[sort][0].type.python_type
     try:
-        made_for, value, key_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        _, value, key_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        valid = type(value) is kind and _is_storable(value) and type(key_id) is str and _is_storable(key_id)
     except (ValueError, TypeError, RecursionError):
-        made_for = value = key_id = None
-    if isinstance(value, int) and abs(value) > _END_OF_TIME:
-        value = None
-    if made_for != sort or not isinstance(value, int | str) or not isinstance(key_id, str):
+        valid, value, key_id = False, None, ""
+    if not valid or _write_cursor(sort, value, key_id) != cursor:
         raise UsageError(
             f'"{brief(cursor)}" is not a valid cursor for this list',
             hint=f"use the last one that keyctl list --sort {sort} printed",
         )
     return value, key_id
+
+
+def _is_storable(value: int | str) -> bool:
+    """Return whether a column of either database can hold a value: PostgreSQL has no NUL in texts."""
+    return abs(value) <= _END_OF_TIME if isinstance(value, int) else "\0" not in value and is_utf8(value)

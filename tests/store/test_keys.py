@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from keyctl.errors import NotFound, UsageError
@@ -25,6 +25,7 @@ from keyctl.store.location import StoreLocation
 from keyctl.store.schema import ddl
 from keyctl.times import to_milliseconds
 from tests import postgres
+from tests.fuzzing import JSON, examples, mutated
 from tests.stores import CHEAP, NOW, Opened, new_store
 
 SECOND = timedelta(seconds=1)
@@ -186,7 +187,8 @@ def test_pages_hold_what_filtering_in_python_finds_each_once_and_in_order(
     [
         *("x", "é", "5", "="),
         *(5, [], [1], {}, None, ["created", 1, 2], ["name", "a", "b"], ["created", None, "x"]),
-        *(["created", 10**30, "x"], ["created", -(10**30), "x"]),
+        *(["created", 10**30, "x"], ["created", -(10**30), "x"], ["created", "a", "x"], ["created", True, "x"]),
+        *(["created", 1.0, "x"], ["created", 1, "\0"], ["created", 1, "\ud800"], ["created", 1, "x", "y"]),
         "W1tb" * 40_000,  # brackets, more than the recursion allows
     ],
     ids=lambda cursor: str(cursor)[:30],
@@ -199,6 +201,49 @@ def test_a_text_that_is_no_cursor_of_this_list_is_a_usage_error(opened: Opened, 
         keys.page(connection, Filters(), now=NOW, after=cursor)
 
     assert error.value.hint == "use the last one that keyctl list --sort created printed"
+
+
+@pytest.mark.parametrize("value", ["\0", "\ud800", 1, None])
+def test_a_cursor_holds_nothing_that_a_column_cannot(opened: Opened, value: object):
+    cursor = keys._write_cursor("name", value, "x")
+
+    with opened.store.read() as connection, pytest.raises(UsageError, match="not a valid cursor"):
+        keys.page(connection, Filters(), now=NOW, sort="name", after=cursor)
+
+
+cursors = mutated(
+    st.sampled_from([keys._write_cursor("created", 1782907200000, "key_1"), keys._write_cursor("name", "é", "x")])
+) | st.lists(st.sampled_from(sorted(keys.SORTS)) | JSON, max_size=4).map(
+    lambda content: base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
+)
+
+
+@examples(100, 10_000)
+@given(cursor=cursors, sort=st.sampled_from(sorted(keys.SORTS)))
+def test_a_cursor_is_refused_or_reads_as_it_is_written(shared: Opened, cursor: str, sort: str):
+    with shared.store.read() as connection:
+        try:
+            keys.page(connection, Filters(), now=NOW, sort=sort, after=cursor or None)
+        except UsageError:
+            return
+    assert not cursor or keys._write_cursor(sort, *keys._read_cursor(cursor, sort)) == cursor
+
+
+@examples(100, 10_000)
+@example(selector="\0")
+@example(selector="\ud800")
+@given(selector=mutated(st.sampled_from(["kc_live_0123456789ab", "key_01JZ2Q3V4W5X6Y7Z8A9B0C1D2E", "%", "acme"])))
+def test_a_selector_of_any_text_finds_nothing_and_says_so(shared: Opened, selector: str):
+    for find in (
+        lambda connection: keys.get(connection, selector, beginning=1),
+        lambda connection: keys.select_for_change(connection, [selector]),
+        lambda connection: owners.get(connection, selector),
+    ):
+        with pytest.raises((NotFound, UsageError)) as error:
+            shared.store.write(find, dry_run=True)
+        assert error.value.message.isprintable()
+    with shared.store.read() as connection:
+        assert keys.find(connection, "kc") is None
 
 
 def test_a_cursor_stays_good_when_its_key_is_gone_from_the_list(opened: Opened):
