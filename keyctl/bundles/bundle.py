@@ -25,6 +25,7 @@ from keyctl.bundles.format import (
     read_references,
     signed_bytes,
     to_base64url,
+    to_json,
 )
 from keyctl.bundles.signing import Trust, is_signed_by
 from keyctl.errors import BundleUntrusted, ProfileInvalid
@@ -87,7 +88,7 @@ class Header:
                 rules=read_references([data["rules"]])[0],
                 tables={name: read_references(data[name]) for name in TABLES},
             )
-            if not isinstance(data["store_id"], str) or {**data, **header.to_dict()} != data:
+            if not isinstance(data["store_id"], str) or to_json({**data, **header.to_dict()}) != to_json(data):
                 raise BundleDamaged("its header is not as keyctl writes it")
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             if isinstance(error, BundleDamaged):

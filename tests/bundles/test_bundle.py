@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import json
 import logging
 import os
@@ -17,12 +18,15 @@ from typing import Any
 
 import pytest
 from cryptography.exceptions import InvalidSignature
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keyctl.admin import bundle_export
 from keyctl.admin.bundle_export import BundleExporter
 from keyctl.admin.owners import NewOwner
 from keyctl.admin.profile import ProfileAdmin
 from keyctl.bundles.bundle import Bundle, Seen
+from keyctl.bundles.format import TABLES, TableWriter, to_json
 from keyctl.bundles.reload import FollowedBundle
 from keyctl.bundles.rollback import BundleState
 from keyctl.bundles.signing import SigningKey, Trust, parse_trust
@@ -35,6 +39,7 @@ from keyctl.store.keys import Filters
 from keyctl.store.sqlite_reader import SqliteReader
 from keyctl.verifier import Keyring, Verifier
 from tests.bundle_files import HOURS, export, forge, read_all, sign, split, trusting
+from tests.fuzzing import examples, mutated_document
 from tests.samples import document
 from tests.second_reader import SecondReader
 from tests.stores import ACTOR, NOW, Clock, Opened, names, new_store
@@ -1015,3 +1020,46 @@ def test_the_second_reader_is_not_fooled(made: SimpleNamespace, tmp_path: Path):
     path.write_bytes(line + b"\n" + body.replace(b'["' + prefix, b'["' + prefix[::-1]))
     with pytest.raises(ValueError, match="altered"):
         SecondReader(path, trusted, made.now).find("keys", made.prefixes["plain"])
+
+
+# ── anything that a trusted signer might sign ────────────────────────────────────────────────────────────────────────
+
+
+def written(path: Path, key: SigningKey, header: Any, rules: Any, rows: Any) -> Path:
+    """Write a bundle of these parts, with every reference, digest and signature right."""
+    body = io.BytesIO()
+    writer = TableWriter(body)
+    references: dict[str, Any] = {name: writer.write_table(rows[name]) for name in TABLES}
+    references["rules"] = writer.write_block("", to_json(rules))
+    return sign(path, key, to_json({**header, **references}), body.getvalue())
+
+
+@pytest.fixture(scope="module")
+def parts(made: SimpleNamespace) -> dict[str, Any]:
+    """The parts of a bundle as JSON values: header, rules, and the rows of its tables."""
+    header, body = split(made.path)
+    _, offset, length, _ = json.loads(header)["rules"]
+    with closing(Bundle(made.path, trust=trusting(made.key))) as bundle:
+        rows = {name: [list(row) for row in bundle._tables[name].every()] for name in TABLES}
+    return {"header": json.loads(header), "rules": json.loads(body[offset : offset + length]), "rows": rows}
+
+
+@examples(100, 10_000)
+@given(data=st.data(), part=st.sampled_from(["header", "rules", "rows"]))
+def test_what_a_trusted_signer_signs_is_read_or_is_untrusted(
+    made: SimpleNamespace, parts: dict[str, Any], tmp_path: Path, data: st.DataObject, part: str
+):
+    altered = parts | {part: data.draw(mutated_document(st.just(parts[part])))}
+    path = tmp_path / "altered.bundle"
+    try:
+        written(path, made.key, **altered)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return  # no writer could
+
+    try:
+        read_all(path, made.key)
+        verifier = Verifier(FollowedBundle(path, trust=trusting(made.key), clock=lambda: made.now))
+        codes = {str(verifier.verify(text, ip="192.0.2.1", resource_owner="acme").code) for text in made.texts.values()}
+    except BundleUntrusted:
+        return
+    assert codes <= set(Code)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import keyctl
 from keyctl.bundles.format import (
@@ -29,6 +31,7 @@ from keyctl.bundles.format import (
     to_json,
     write_first_line,
 )
+from tests.fuzzing import examples, mutated
 
 SPECIFICATION = Path(keyctl.__file__).parent / "help/bundle-format.md"
 SIGNER, SIGNATURE = bytes(range(32)), bytes(range(64))
@@ -270,3 +273,14 @@ def test_a_pipe_is_refused_and_not_waited_for():
         first = read_first_line(file)
         with pytest.raises(BundleDamaged, match="cannot be read"):
             read_block(file, first.length, Reference("", 0, 1, DIGEST))
+
+
+@examples(100, 10_000)
+@given(mutated(st.just(LINE)))
+def test_a_first_line_is_refused_or_reads_as_it_is_written(raw: bytes):
+    try:
+        line = read_first_line(io.BytesIO(raw))
+    except BundleDamaged:
+        return
+
+    assert write_first_line(line.signer, line.signature, line.header) == raw[: line.length]
