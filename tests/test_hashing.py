@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keyctl import hashing
 from keyctl.hashing import (
@@ -18,6 +21,7 @@ from keyctl.hashing import (
     parse_parameters,
     verify,
 )
+from tests.fuzzing import examples, mutated
 from tests.samples import CHEAP, FORMATS
 
 KEY = "kc_live_0123456789AB_CDEFGHIJKLMNOPQRSTUVWXYZabcdefg01BMLu1"
@@ -321,3 +325,26 @@ def test_a_store_may_use_parameters_that_cost_more(monkeypatch: pytest.MonkeyPat
     for costlier in (Argon2id(65, 1, 1), Argon2id(64, 4, 1)):
         with pytest.raises(HashInvalid):
             verify(KEY, costlier.hash(KEY), own=own)
+
+
+PHC_STRINGS = [PHC, Sha256().decoy(), CHEAP.decoy()]
+
+
+@examples(150, 10_000)
+@given(mutated(st.sampled_from(PHC_STRINGS)) | st.text(max_size=60))
+def test_a_stored_hash_of_any_text_fits_or_does_not_or_is_invalid(phc: str):
+    for check in (lambda: verify(KEY, phc, own=CHEAP), lambda: needs_rehash(phc, DEFAULT)):
+        with contextlib.suppress(HashInvalid):
+            assert check() in (True, False)
+
+
+@examples(100, 10_000)
+@given(mutated(st.sampled_from(["m=19456,t=2,p=1", "m=8,t=1,p=1", "m=1048576,t=4,p=64"])) | st.text(max_size=20))
+def test_parameters_are_refused_or_read_as_they_are_written(text: str):
+    try:
+        parameters = parse_parameters(text)
+    except ValueError:
+        return
+
+    assert parse_parameters(str(parameters).removeprefix("argon2id ")) == parameters
+    assert parameters_from_dict(parameters.to_dict()) == parameters

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keyctl.errors import UsageError
@@ -19,6 +19,7 @@ from keyctl.times import (
     truncate,
     utc_now,
 )
+from tests.fuzzing import examples, mutated
 from tests.samples import NOW
 
 NAIVE = datetime(2026, 7, 1, 12, 0, 0)  # noqa: DTZ001 - it must be refused
@@ -402,3 +403,45 @@ def test_how_far_away_a_time_is_said_within_a_twentieth(seconds: int):
     parts = re.findall(r"(\d+)([ydhms])", described)
     assert len(parts) <= 2
     assert abs(sum(int(count) * sizes[unit] for count, unit in parts) - seconds) <= seconds / 20
+
+
+# ── anything ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+TIMES = ["30d", "24h", "0", "90s", "36500d", "315360000", "999999999999w", "never", "2027-01-31T00:00:00Z"]
+TIMES += ["9999-12-31T23:59:59.999999999+00:00", "0001-01-01t00:00:00-23:59", "2028-02-29 23:59:59.5Z"]
+
+
+@examples(200, 10_000)
+@given(mutated(st.sampled_from(TIMES)) | st.text(max_size=30))
+def test_a_text_is_a_duration_that_is_written_as_it_is_read_or_is_refused(text: str):
+    try:
+        duration = parse_duration(text)
+    except UsageError as error:
+        assert error.message.isprintable()  # noqa: PT017 - most texts are refused, not all
+        return
+
+    assert timedelta(0) <= duration <= timedelta(days=36500)
+    assert parse_duration(format_duration(duration)) == duration
+
+
+@examples(200, 10_000)
+@example("９999-12-31T23:59:59Z")
+@example("0001-01-01T00:00:00+23:59")
+@given(mutated(st.sampled_from(TIMES)) | st.text(max_size=30))
+def test_a_text_is_a_time_that_is_written_as_it_is_read_or_is_refused(text: str):
+    try:
+        moment = parse_when(text, now=NOW)
+    except UsageError as error:
+        assert error.message.isprintable()  # noqa: PT017 - most texts are refused, not all
+        return
+
+    assert moment is None or moment > NOW
+    assert parse_when(format_time(moment) if moment else "never", now=NOW) == moment
+
+
+@pytest.mark.parametrize("text", ["9" * 100_000, "1" * 99_999 + "d", "2027-01-31T00:00:00." + "0" * 100_000 + "Z"])
+def test_a_long_text_is_refused_and_not_repeated(text: str):
+    for parse in (parse_duration, lambda text: parse_when(text, now=NOW)):
+        with pytest.raises(UsageError) as error:
+            parse(text)
+        assert len(error.value.message) < 150

@@ -9,9 +9,14 @@ from hypothesis import strategies as st
 
 from keyctl.codes import Code
 from keyctl.decision import Decision
+from keyctl.errors import UsageError
 from keyctl.http.admission import Admitted, Connection, Preflight, admit, client_address, headers_to_drop, is_secure
-from keyctl.http.request import HttpRequest
+from keyctl.http.request import HttpRequest, parse_head
+from keyctl.networks import address_or_none
+from keyctl.profiles.builtin import preset_names
+from keyctl.profiles.files import load_profile
 from keyctl.profiles.http import HttpRules, rules_of
+from tests.fuzzing import examples, mutated
 from tests.samples import profile
 
 SCOPES = {"list": {"a": {}, "b": {}, "view:x": {}, "view:y": {}}}
@@ -359,3 +364,38 @@ def test_copies_of_injected_headers_are_dropped_in_every_spelling_that_becomes_o
 
     assert sorted(dropped) == sorted(["X-Who-Is", "X_Who_Is", "X-Who_Is", "X_Who-Is", "Plain"])
     assert headers_to_drop(FIRST) == ()
+
+
+PRESETS = {name: load_profile(name) for name in preset_names()}
+SENT = f"""GET /v1/calls/x?a=%6b HTTP/1.1
+Host: api.example
+Authorization: Bearer {KEY}
+X-API-Key: {KEY}
+Origin: https://app.example
+X-Forwarded-For: 192.0.2.1, 10.0.0.1
+X-Forwarded-Proto: https
+
+""".encode()
+
+
+@examples(150, 10_000)
+@given(
+    name=st.sampled_from(sorted(PRESETS)),
+    raw=mutated(st.just(SENT)),
+    peer=st.none() | mutated(st.sampled_from(["10.0.0.1", "::1", "fe80::1%eth0"])),
+)
+def test_every_request_is_admitted_or_refused(name: str, raw: bytes, peer: str | None):
+    try:
+        sent = parse_head(raw)
+    except UsageError:
+        return
+    connection = Connection("https", peer, TRUSTED)
+
+    found = admit(rules_of(PRESETS[name]), sent, connection, [PRESETS[name].key_format])
+
+    assert isinstance(found, Admitted | Preflight | Decision)
+    if isinstance(found, Admitted):
+        assert found.text
+        assert found.text in raw.decode("latin-1")
+    address = client_address(sent, connection)
+    assert address in (None, peer) or address_or_none(address) == address

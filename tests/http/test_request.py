@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from keyctl.errors import UsageError
 from keyctl.http.request import MAX_HEAD_BYTES, HttpRequest, PathRefused, parse_head
+from tests.fuzzing import examples, mutated
 
 TOKEN = st.text("abcXYZ019-_!#$%&'*+.^`|~", min_size=1)
 VALUE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=20)
@@ -92,6 +93,23 @@ def test_the_limit_is_of_the_head_and_not_of_the_body():
     parse_head(b"GET / HTTP/1.1\r\n\r\n" + b"x" * MAX_HEAD_BYTES * 2)
 
 
+HEADS = [b"GET / HTTP/1.1\r\n\r\n", b"POST /v1/a?b=%20c HTTP/1.0\nHost: x\nA:\t b \xe9 c \r\nA: d\r\n\r\nbody"]
+
+
+@examples(200, 10_000)
+@given(mutated(st.sampled_from(HEADS)))
+def test_a_head_that_was_edited_is_refused_or_reads_as_it_is_written(raw: bytes):
+    try:
+        head = parse_head(raw)
+    except UsageError as error:
+        assert error.message.isprintable()  # noqa: PT017 - most edits are refused, not all
+        return
+
+    lines = [f"{head.method} {head.target} HTTP/1.1", *(f"{name}: {value}" for name, value in head.headers)]
+    assert parse_head("\r\n".join([*lines, "", ""]).encode("latin-1")) == head
+
+
+@examples(100, 10_000)
 @given(st.binary(max_size=200))
 def test_whatever_is_sent_is_a_request_or_a_usage_error(raw: bytes):
     for candidate in (raw, b"GET / HTTP/1.1\r\n" + raw):
@@ -144,6 +162,7 @@ def test_what_two_servers_could_read_in_two_ways_is_refused(target: str):
     assert target not in str(error.value) or len(target) < 2
 
 
+@examples(100, 10_000)
 @given(st.lists(st.text("ab.%2eEfF/\\;c0", max_size=6), min_size=1))
 def test_no_path_that_is_accepted_means_another_one_once_it_is_decoded(parts: list[str]):
     from posixpath import normpath
