@@ -33,6 +33,7 @@ _PHC = re.compile(
     r"\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})",
     re.ASCII,
 )
+_KEYID = re.compile(rf"[,$]keyid=({_PEPPER_ID})\$")
 # 16 and 32 bytes, in base64 without padding
 _SHA256 = re.compile(rf"\$sha256(?:\$keyid=({_PEPPER_ID}))?\$([A-Za-z0-9+/]{{22}})\$([A-Za-z0-9+/]{{43}})", re.ASCII)
 # A stored hash names its own cost. These bounds keep a hostile or damaged row from exhausting the machine.
@@ -77,7 +78,7 @@ class Argon2id:
 
     def hash(self, key: str, peppers: Peppers | None = None) -> str:
         """Return a PHC string over `key` under a new random salt. The key is not kept. Raises PepperMissing."""
-        secret, salt = _mix(key, self.pepper, peppers), os.urandom(_SALT_BYTES)
+        secret, salt = mix(key, self.pepper, peppers), os.urandom(_SALT_BYTES)
         phc = hash_secret(secret, salt, self.passes, self.memory_kib, self.lanes, _HASH_BYTES, Type.ID).decode()
         return self._head + phc[phc.index("$", len("$argon2id$v=19$")) :]
 
@@ -105,7 +106,7 @@ class Sha256:
 
     def hash(self, key: str, peppers: Peppers | None = None) -> str:
         """Return a PHC string over `key` under a new random salt. The key is not kept. Raises PepperMissing."""
-        secret, salt = _mix(key, self.pepper, peppers), os.urandom(_SALT_BYTES)
+        secret, salt = mix(key, self.pepper, peppers), os.urandom(_SALT_BYTES)
         return f"$sha256{_keyid('$', self.pepper)}${_base64(salt)}${_base64(sha256(salt + secret).digest())}"
 
     def decoy(self) -> str:
@@ -154,11 +155,11 @@ def verify(key: str, phc: str, *, own: Scheme | None = None, peppers: Peppers | 
     """
     if match := _SHA256.fullmatch(phc):
         salt, digest = (base64.b64decode(part + "=" * (-len(part) % 4)) for part in match.groups()[1:])
-        return hmac.compare_digest(sha256(salt + _mix(key, match[1], peppers)).digest(), digest)
+        return hmac.compare_digest(sha256(salt + mix(key, match[1], peppers)).digest(), digest)
     present = scheme_of(phc)
     if own is not None and isinstance(present, Argon2id) and _costs_too_much(present, own):
         raise HashInvalid("the stored hash costs more than the store's parameters")
-    secret = _mix(key, present.pepper, peppers)
+    secret = mix(key, present.pepper, peppers)
     try:
         # The library does not know `keyid`.
         return verify_secret(phc.replace(_keyid(",", present.pepper), "", 1).encode(), secret, Type.ID)
@@ -166,6 +167,18 @@ def verify(key: str, phc: str, *, own: Scheme | None = None, peppers: Peppers | 
         return False
     except Argon2Error as error:
         raise HashInvalid(f"the stored hash cannot be checked: {error}") from None
+
+
+def mix(key: str, pepper_id: str | None, peppers: Peppers | None) -> bytes:
+    """Return what is hashed: the key, or its HMAC under a pepper. Raises PepperMissing."""
+    if peppers is not None:
+        return peppers.mix(key, pepper_id)
+    if pepper_id is not None:
+        raise PepperMissing(
+            f'the pepper "{pepper_id}" is required, and no pepper file is given',
+            hint="set KEYCTL_PEPPER_FILE, or give --pepper-file FILE; in an application: Verifier's pepper_file",
+        )
+    return key.encode()
 
 
 def needs_rehash(phc: str, wanted: Scheme) -> bool:
@@ -180,6 +193,12 @@ def needs_rehash(phc: str, wanted: Scheme) -> bool:
     if isinstance(wanted, Sha256):
         return False
     return isinstance(present, Sha256) or present.memory_kib < wanted.memory_kib or present.passes < wanted.passes
+
+
+def pepper_of(phc: str) -> str | None:
+    """Return the id of the pepper that a PHC string names, if any."""
+    match = _KEYID.search(phc)
+    return match[1] if match else None
 
 
 def scheme_of(phc: str) -> Scheme:
@@ -200,18 +219,6 @@ def _costs_too_much(present: Argon2id, own: Scheme) -> bool:
     return present.memory_kib > max(memory, _FREE_MEMORY_KIB) or (
         present.memory_kib * present.passes > max(work, _FREE_WORK)
     )
-
-
-def _mix(key: str, pepper_id: str | None, peppers: Peppers | None) -> bytes:
-    """Return what is hashed: the key, or its HMAC under a pepper. Raises PepperMissing."""
-    if peppers is not None:
-        return peppers.mix(key, pepper_id)
-    if pepper_id is not None:
-        raise PepperMissing(
-            f'the pepper "{pepper_id}" is required, and no pepper file is given',
-            hint="set KEYCTL_PEPPER_FILE, or give --pepper-file FILE; in an application: Verifier's pepper_file",
-        )
-    return key.encode()
 
 
 def _keyid(separator: str, pepper_id: str | None) -> str:

@@ -11,6 +11,7 @@ import hmac
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date
 from itertools import count
 from pathlib import Path
@@ -31,7 +32,7 @@ class Peppers:
     """The peppers of a file, by id.
 
     The file is read once, and again when a hash needs what was not in it: a pepper that is added to the file is found
-    without a restart, and one that is removed stays in use until then.
+    without a restart, and one that is removed may stay in use until a restart.
 
     Raises ConfigurationInvalid for a file that is missing or malformed, or that other users may read or change.
     """
@@ -107,7 +108,7 @@ def add(path: Path, pepper_id: str | None, *, today: date) -> str:
         )
     if not private_files.is_replaceable(path):
         raise UsageError(f"cannot write {path}: it is not a regular file, and is never replaced")
-    known = Peppers(path).ids if path.exists() else ()
+    known = Peppers(path).ids if os.path.lexists(path) else ()
     if pepper_id in known:
         raise Refused(f'{path} already has a pepper "{pepper_id}"', hint="choose another --id")
     names = (f"{today:%Y-%m-%d}{f'-{number}' if number > 1 else ''}" for number in count(1))
@@ -118,9 +119,10 @@ def add(path: Path, pepper_id: str | None, *, today: date) -> str:
             _replace(path, line)
         else:
             private_files.write_new(path, [line])
-        private_files.sync_folder(path.parent)  # a lost pepper is the loss of every key that it was used for
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
+    with suppress(OSError):  # the pepper is there; to report a failure would ask for another one
+        private_files.sync_folder(path.parent)
     return chosen
 
 

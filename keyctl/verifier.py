@@ -45,6 +45,7 @@ from keyctl.times import utc_now
 if TYPE_CHECKING:
     from typing import TypedDict, Unpack
 
+    from keyctl.pepper import Peppers
     from keyctl.profiles.http import HttpRules
 
     class _Options(TypedDict, total=False):
@@ -121,6 +122,7 @@ class Verifier:
         max_wait: Seconds that a call waits for a free core to hash on, before it raises VerifierBusy.
         wait: Seconds that a call waits for the keyring. Private: an argument of `from_store`.
         opened: When the keyring was opened, in seconds of `timer`; None is now. Private.
+        peppers: The peppers of the keys. Private: `pepper_file` of `from_store` and `from_bundle`.
     """
 
     def __init__(
@@ -133,8 +135,10 @@ class Verifier:
         max_wait: float = 2.0,
         wait: float = 5.0,
         opened: float | None = None,
+        peppers: Peppers | None = None,
     ) -> None:
         self._keyring = keyring
+        self._peppers = peppers
         self._clock = clock
         self._timer = timer
         self._cache_size = cache_size
@@ -153,13 +157,17 @@ class Verifier:
         _verifiers.add(self)
 
     @classmethod
-    def from_store(cls, url: str, *, wait: float = 5.0, **options: Unpack[_Options]) -> Verifier:
+    def from_store(
+        cls, url: str, *, wait: float = 5.0, pepper_file: str | Path | None = None, **options: Unpack[_Options]
+    ) -> Verifier:
         """Return a verifier that looks keys up in a store. A file that was replaced is opened again.
 
         Args:
             url: The path or URL of a SQLite file (`./keys.db`, `sqlite:///keys.db`), or `postgresql://…`.
             wait: Seconds that a call waits for a store that another process is writing to, or a server that does not
                 answer. Computing a hash is not part of it.
+            pepper_file: The file with the peppers of the keys. It is read again when a key has a pepper that was not
+                in it. Required where keys have a pepper; the environment is not read.
             options: `clock`, `timer`, `cache_size` and `max_wait` of the class.
 
         Returns:
@@ -167,22 +175,29 @@ class Verifier:
 
         Raises:
             StoreUnavailable: There is no store there, or it cannot be read.
-            ConfigurationInvalid: The store's schema is of another version of keyctl.
+            ConfigurationInvalid: The store's schema is of another version of keyctl, or the pepper file cannot be used.
             UsageError: `url` has an unknown scheme.
         """
-        location = StoreLocation.parse(url)
+        location, peppers = StoreLocation.parse(url), _read_peppers(pepper_file)
         opened = options.get("timer", time.monotonic)()
         if location.file is not None:
             from keyctl.store.sqlite_reader import SqliteReader  # noqa: PLC0415 - each keyring loads its own library
 
-            return cls(SqliteReader(location.file, wait=wait), wait=wait, opened=opened, **options)
+            reader = SqliteReader(location.file, wait=wait)
+            return cls(reader, wait=wait, opened=opened, peppers=peppers, **options)
         from keyctl.store.database import Store  # noqa: PLC0415 - SQLAlchemy, only for PostgreSQL
 
-        return cls(Store(location, wait=wait), wait=wait, opened=opened, **options)
+        return cls(Store(location, wait=wait), wait=wait, opened=opened, peppers=peppers, **options)
 
     @classmethod
     def from_bundle(
-        cls, path: str | Path, trust: Iterable[str], *, max_age: timedelta | None = None, **options: Unpack[_Options]
+        cls,
+        path: str | Path,
+        trust: Iterable[str],
+        *,
+        max_age: timedelta | None = None,
+        pepper_file: str | Path | None = None,
+        **options: Unpack[_Options],
     ) -> Verifier:
         """Return a verifier that looks keys up in a bundle. A file that was replaced is read again.
 
@@ -193,6 +208,7 @@ class Verifier:
             path: The bundle.
             trust: Public keys of trusted signers: `PUBLIC-KEY`, or `STORE-ID:PUBLIC-KEY` for one store alone.
             max_age: The greatest age of the bundle; None is what its signer allows.
+            pepper_file: As in `from_store`.
             options: `clock`, `timer`, `cache_size` and `max_wait` of the class.
 
         Returns:
@@ -200,15 +216,16 @@ class Verifier:
 
         Raises:
             BundleUntrusted: The bundle cannot be read or trusted, or is too old.
+            ConfigurationInvalid: The pepper file cannot be used.
             UsageError: An entry of `trust` is not a public key.
         """
         from keyctl.bundles.reload import FollowedBundle  # noqa: PLC0415 - needs cryptography
         from keyctl.bundles.signing import parse_trust  # noqa: PLC0415
 
         clock = options.get("clock", utc_now)
-        opened = options.get("timer", time.monotonic)()
+        opened, peppers = options.get("timer", time.monotonic)(), _read_peppers(pepper_file)
         bundle = FollowedBundle(Path(path), trust=map(parse_trust, trust), max_age=max_age, clock=clock)
-        return cls(bundle, opened=opened, **options)
+        return cls(bundle, opened=opened, peppers=peppers, **options)
 
     def verify(
         self,
@@ -235,6 +252,7 @@ class Verifier:
 
         Raises:
             StoreUnavailable: The store cannot be read, or a stored hash is damaged. Answer 503, not 401.
+            PepperMissing: The key's hash needs a pepper that was not given. A StoreUnavailable: 503, not 401.
             VerifierBusy: No core was free for `max_wait` seconds. Answer 503, not 401.
         """
         return self.judge(key, Request(tuple(scopes), env, ip, resource_owner))
@@ -251,6 +269,7 @@ class Verifier:
 
         Raises:
             StoreUnavailable: The store cannot be read, or a stored hash is damaged. Answer 503, not 401.
+            PepperMissing: The key's hash needs a pepper that was not given. A StoreUnavailable: 503, not 401.
             VerifierBusy: No core was free for `max_wait` seconds. Answer 503, not 401.
         """
         return self._judge(key, request, time.monotonic() + self._wait)
@@ -347,7 +366,7 @@ class Verifier:
                 f"no core was free to check a key for {self._max_wait:g} s", hint="answer 503, try again"
             )
         try:
-            return hashing.verify(key, phc, own=self._keyring.hash_parameters)
+            return hashing.verify(key, phc, own=self._keyring.hash_parameters, peppers=self._peppers)
         finally:
             self._cores.release()
 
@@ -442,6 +461,7 @@ class Verifier:
 
         Raises:
             StoreUnavailable: The store cannot be read, or a stored hash is damaged. Answer 503, not 401.
+            PepperMissing: The key's hash needs a pepper that was not given. A StoreUnavailable: 503, not 401.
             VerifierBusy: No core was free for `max_wait` seconds. Answer 503, not 401.
             ProfileInvalid: The store's profile has faults in its rules for HTTP.
         """
@@ -491,6 +511,14 @@ class Verifier:
         if self._rules is None or self._rules[0] is not profile:
             self._rules = profile, rules_of(profile)
         return self._rules[1]
+
+
+def _read_peppers(path: str | Path | None) -> Peppers | None:
+    if path is None:
+        return None
+    from keyctl.pepper import Peppers  # noqa: PLC0415 - few stores have any
+
+    return Peppers(Path(path))
 
 
 _verifiers: WeakSet[Verifier] = WeakSet()

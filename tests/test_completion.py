@@ -164,6 +164,14 @@ def test_of_many_keys_some_are_offered_and_share_no_more_than_all_do(store: Cli)
     assert narrower.keys() == {prefix for prefix in made if prefix.startswith(most)}
 
 
+def test_peppers_of_the_file_are_offered_by_their_ids(cli: Cli):
+    cli("db", "pepper", "pepper.key", "--id", "old", check=0)
+    cli("db", "pepper", "pepper.key", "--id", "new", check=0)
+
+    assert offered(cli, "keyctl db hash --pepper-file pepper.key --pepper ") == {"new": "", "old": ""}
+    assert offered(cli, "keyctl list --pepper ") == {}
+
+
 def test_what_the_profile_names_is_offered(store: Cli):
     for line in ("mint --scope ", "scope KEY --add ", "scope KEY --remove ", "scope KEY --set ", "verify --scope "):
         assert offered(store, f"keyctl {line}").keys() == {"read", "write", "admin"}

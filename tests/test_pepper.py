@@ -7,15 +7,32 @@ import hmac
 import os
 import pickle
 import traceback
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from keyctl import hashing, pepper
-from keyctl.errors import ConfigurationInvalid, PepperMissing, Refused, UsageError
+from keyctl.admin.hash_scheme import set_scheme
+from keyctl.admin.keys import KeyAdmin, NewKey
+from keyctl.bundles.signing import SigningKey
+from keyctl.errors import (
+    BundleUntrusted,
+    ConfigurationInvalid,
+    PepperMissing,
+    Refused,
+    StoreUnavailable,
+    UsageError,
+)
 from keyctl.hashing import Argon2id, Scheme, Sha256, needs_rehash, parameters_from_dict, scheme_of, verify
 from keyctl.pepper import Peppers
+from keyctl.verifier import Verifier
+from tests.bundle_files import export, forge
+from tests.samples import FORMATS
+from tests.stores import ACTOR, CHEAP, Kept, new_store
 
 KEY = "kc_live_0123456789AB_CDEFGHIJKLMNOPQRSTUVWXYZabcdefg01BMLu1"
 DAY = date(2026, 1, 31)
@@ -156,6 +173,18 @@ def test_a_pepper_that_is_added_later_is_found(file: Path):
     write(file, OLD + NEW)
 
     assert peppers.mix(KEY, "new") == Peppers(file).mix(KEY, "new")
+
+
+def test_a_file_is_read_again_only_if_it_was_replaced(file: Path, monkeypatch: pytest.MonkeyPatch):
+    peppers = Peppers(file)
+    write(file, OLD)
+    read: list[Path] = []
+    monkeypatch.setattr(pepper, "_read", lambda path, reader=pepper._read: read.append(path) or reader(path))
+
+    accepted = [peppers.accepts(name) for name in ("old", "new", None, "other", None)]
+
+    assert accepted == [True, True, False, False, False]
+    assert read == [file]
 
 
 @pytest.mark.parametrize("change", ["malformed", "open to all", "removed"])
@@ -334,3 +363,124 @@ def test_a_hash_is_replaced_where_the_store_uses_another_pepper(
     assert (
         needs_rehash(Argon2id(64, 1, 1, pepper=present).hash(KEY, peppers), Argon2id(8, 1, 1, pepper=wanted)) is needed
     )
+
+
+# ── verifiers ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Peppered:
+    """A store whose new keys have the pepper `old`, and what changes it."""
+
+    def __init__(self, folder: Path, file: Path) -> None:
+        self.opened = new_store(folder / "store.db")
+        self.file = file
+        self.use("old")
+
+    def use(self, name: str) -> None:
+        set_scheme(self.opened.store, ACTOR, replace(CHEAP, pepper=name))
+
+    def mint(self) -> str:
+        kept = Kept()
+        KeyAdmin(self.opened.store, ACTOR, peppers=Peppers(self.file), clock=self.opened.clock).mint(NewKey(), kept)
+        return kept.minted[0].text
+
+    def verifier(self, pepper_file: Path | None) -> Verifier:
+        return Verifier.from_store(str(self.opened.path), pepper_file=pepper_file, clock=self.opened.clock)
+
+
+@pytest.fixture
+def store(tmp_path: Path, file: Path) -> Iterator[Peppered]:
+    peppered = Peppered(tmp_path, file)
+    yield peppered
+    peppered.opened.store.close()
+
+
+def wrong_secret(key: str) -> str:
+    """Return a key with another secret, and a right checksum."""
+    other = FORMATS["standard"].generate(1, env="live")[0].text
+    mixed = key[:21] + other[21:]
+    return FORMATS["standard"].format(FORMATS["standard"].parse_unchecked(mixed))
+
+
+@pytest.mark.parametrize("given", [None, NEW])
+def test_a_verifier_without_the_pepper_refuses_no_key(store: Peppered, given: str | None):
+    key = store.mint()
+    unknown = FORMATS["standard"].generate(1, env="live")[0].text
+    only_new = write(store.file.with_name("given"), given) if given else None
+
+    with closing(store.verifier(only_new)) as verifier:
+        for text in (key, wrong_secret(key), unknown):
+            with pytest.raises(PepperMissing, match='the pepper "old" is required') as error:
+                verifier.verify(text)
+            assert (error.value.code, error.value.exit_code) == ("PEPPER_MISSING", 5)
+            assert isinstance(error.value, StoreUnavailable)
+        assert verifier.verify(key[:-1]).code == "INVALID_API_KEY"
+        assert verifier.wrong_secrets() == {}
+
+
+def test_an_unknown_prefix_costs_what_a_wrong_secret_costs(store: Peppered, monkeypatch: pytest.MonkeyPatch):
+    key = store.mint()
+    unknown = FORMATS["standard"].generate(1, env="live")[0].text
+    costs: list[object] = []
+    mix, compute = Peppers.mix, hashing.verify_secret
+    monkeypatch.setattr(Peppers, "mix", lambda *args: costs.append(args[2]) or mix(*args))
+    monkeypatch.setattr(hashing, "verify_secret", lambda *args: costs.append(args[0].split(b"$")[3]) or compute(*args))
+
+    with closing(store.verifier(store.file)) as verifier:
+        reasons, spent = [], []
+        for text in (unknown, wrong_secret(key)):
+            costs.clear()
+            reasons.append(verifier.verify(text).reason)
+            spent.append(list(costs))
+
+    assert reasons == ["unknown prefix", "wrong secret"]
+    assert spent == [["old", b"m=8,t=1,p=1"]] * 2
+
+
+def test_a_pepper_is_replaced_without_a_restart(store: Peppered):
+    write(store.file, OLD)
+    keys = [store.mint()]
+
+    with closing(store.verifier(store.file)) as verifier:
+        assert verifier.verify(keys[0])
+        write(store.file, NEW + OLD)
+        store.use("new")
+        keys.append(store.mint())
+        assert [verifier.verify(key).code for key in keys] == ["VALID", "VALID"]
+        assert verifier.verify(wrong_secret(keys[1])).reason == "wrong secret"
+        assert not [secret for secret in SECRETS.values() if secret[:12] in repr(vars(verifier))]
+
+
+def test_a_verifier_is_not_made_of_a_pepper_file_that_cannot_be_used(store: Peppered):
+    store.file.chmod(0o644)
+
+    with pytest.raises(ConfigurationInvalid, match="other users may read"):
+        store.verifier(store.file)
+    with pytest.raises(ConfigurationInvalid, match="does not exist"):
+        Verifier.from_bundle("no.bundle", [], pepper_file=store.file.with_name("missing"))
+
+
+def test_a_bundle_needs_the_pepper_of_its_keys(store: Peppered, tmp_path: Path):
+    key, signer = store.mint(), SigningKey.create(tmp_path / "signer")
+    header = export(store.opened, tmp_path / "keys.bundle", signer)
+
+    def verifier(pepper_file: Path | None) -> Verifier:
+        trust = [signer.public_text]
+        clock = store.opened.clock
+        return Verifier.from_bundle(tmp_path / "keys.bundle", trust, pepper_file=pepper_file, clock=clock)
+
+    assert header.peppers == ("old",)
+    with closing(verifier(store.file)) as opened:
+        assert opened.verify(key)
+    with closing(verifier(None)) as opened, pytest.raises(PepperMissing, match='"old" is required'):
+        opened.verify(key)
+
+
+@pytest.mark.parametrize("peppers", ["old", [1], [["old"]], {"old": 1}, None, 1])
+def test_a_header_with_malformed_peppers_is_refused(store: Peppered, tmp_path: Path, peppers: object):
+    signer = SigningKey.create(tmp_path / "signer")
+    export(store.opened, tmp_path / "keys.bundle", signer)
+    forge(tmp_path / "keys.bundle", signer, peppers=peppers)
+
+    with pytest.raises(BundleUntrusted):
+        Verifier.from_bundle(tmp_path / "keys.bundle", [signer.public_text], clock=store.opened.clock)

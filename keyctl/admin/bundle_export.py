@@ -15,6 +15,7 @@ from keyctl.bundles.bundle import Header, key_row, owner_row
 from keyctl.bundles.format import Reference, TableWriter, signed_bytes, to_json, write_first_line
 from keyctl.bundles.signing import SigningKey
 from keyctl.errors import UsageError
+from keyctl.hashing import pepper_of
 from keyctl.models import Actor, EventContent, Key, Owner
 from keyctl.store import events, keys, owners, settings
 from keyctl.store.database import Connection, Store
@@ -122,12 +123,13 @@ class BundleExporter:
         with body_path.open("wb") as body:
             writer = TableWriter(body)
             only = None if filters == keys.Filters() else set[str]()
-            tables = {"keys": writer.write_table(self._key_rows(filters, header, only))}
+            peppers = {self._store.hash_parameters.pepper}  # an unknown prefix costs a hash with it
+            tables = {"keys": writer.write_table(self._key_rows(filters, header, only, peppers))}
             with_ancestors = self._with_ancestors(only) if only is not None else None
             tables["owners"] = writer.write_table(self._owner_rows(header, with_ancestors))
             tables["handles"] = writer.write_table(self._handle_rows(with_ancestors) if header.with_names else ())
             rules = writer.write_block("", to_json(self._rules()))
-        header = replace(header, rules=rules, tables=tables)
+        header = replace(header, rules=rules, tables=tables, peppers=_lines(peppers))
         signed = to_json(header.to_dict())
         signature = self._signing_key.sign(signed_bytes(signed))
         line = write_first_line(self._signing_key.public_bytes, signature, signed)
@@ -147,7 +149,7 @@ class BundleExporter:
         }
 
     def _key_rows(
-        self, filters: keys.Filters, header: Header, owner_ids: set[str] | None
+        self, filters: keys.Filters, header: Header, owner_ids: set[str] | None, peppers: set[str | None]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         def page(connection: Connection, after: str) -> list[Key]:
             return keys.by_prefix(connection, filters, now=header.made_at, after=after, limit=_PAGE)
@@ -155,6 +157,7 @@ class BundleExporter:
         for key in self._paged(page, lambda key: key.prefix):
             if owner_ids is not None and key.owner_id:
                 owner_ids.add(key.owner_id)
+            peppers.add(pepper_of(key.phc))
             yield key.prefix, key_row(key, with_names=header.with_names)
             self._on_key()
 
@@ -188,6 +191,12 @@ class BundleExporter:
     def _with_ancestors(self, owner_ids: set[str]) -> set[str]:
         with self._store.read() as connection:
             return owners.ids_with_ancestors(connection, owner_ids)
+
+
+def _lines(peppers: set[str | None]) -> tuple[str, ...]:
+    """Return the ids that a reader's pepper file must have, and `none` if some keys have a pepper and others none."""
+    ids = sorted(one for one in peppers if one is not None)
+    return (*ids, "none") if ids and None in peppers else tuple(ids)
 
 
 def _body_of(temporary: Path) -> Path:

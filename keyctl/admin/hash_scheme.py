@@ -1,11 +1,13 @@
-"""Changes how new keys of a store are hashed."""
+"""Changes how new keys of a store are hashed: the scheme, its parameters and the pepper."""
 
 from __future__ import annotations
 
 import json
 
-from keyctl.hashing import Scheme
+from keyctl.errors import PepperMissing
+from keyctl.hashing import Scheme, mix
 from keyctl.models import Actor, EventContent
+from keyctl.pepper import Peppers
 from keyctl.store import events, settings
 from keyctl.store.database import Connection, Store
 from keyctl.store.setting_names import SettingName
@@ -25,3 +27,13 @@ def set_scheme(store: Store, actor: Actor, scheme: Scheme, *, reason: str | None
     store.write(work, dry_run=dry_run)
     store.reload()
     return True
+
+
+def check_pepper(scheme: Scheme, peppers: Peppers | None) -> None:
+    """Raise PepperMissing unless new keys can be hashed, and verified with the same file."""
+    if scheme.pepper is None and peppers is not None and not peppers.accepts(None):
+        raise PepperMissing(
+            f"the store uses no pepper, and {peppers.path} does not accept that",
+            hint=f"keyctl db hash --pepper {peppers.newest} --pepper-file {peppers.path}",
+        )
+    mix("", scheme.pepper, peppers)

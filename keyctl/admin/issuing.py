@@ -9,12 +9,14 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from keyctl.admin.delivery import Delivery
+from keyctl.admin.hash_scheme import check_pepper
 from keyctl.audit import Entry, key_entry, key_state
 from keyctl.errors import KeyctlError, NotDelivered, Refused
 from keyctl.hashing import Sha256
 from keyctl.keyformat import GeneratedKey
 from keyctl.lifecycle import UNDELIVERED
 from keyctl.models import Actor, Key, KeyRecord
+from keyctl.pepper import Peppers
 from keyctl.rows import json_value
 from keyctl.store import events, keys
 from keyctl.store.database import Connection, Store
@@ -28,15 +30,26 @@ class Issuer:
     """The steps that minting and rotation share. `on_hashed` is called after each hash, from any thread."""
 
     def __init__(
-        self, store: Store, actor: Actor, *, clock: Callable[[], datetime], on_hashed: Callable[[], None]
+        self,
+        store: Store,
+        actor: Actor,
+        peppers: Peppers | None,
+        *,
+        clock: Callable[[], datetime],
+        on_hashed: Callable[[], None],
     ) -> None:
         self._store = store
         self._actor = actor
+        self._peppers = peppers
         self._clock = clock
         self._on_hashed = on_hashed
 
     def draw(self, like: Key, count: int) -> list[GeneratedKey]:
-        """Generate keys with unused prefixes. Raises Refused if the format has too few."""
+        """Generate keys with unused prefixes.
+
+        Raises Refused if the format has too few, and PepperMissing if they could not be hashed.
+        """
+        check_pepper(self._store.hash_parameters, self._peppers)
         profile = self._store.profile
         key_format = profile.key_format
         env = profile.tag_of_environment(like.environment)
@@ -65,7 +78,7 @@ class Issuer:
         parameters = self._store.hash_parameters
 
         def hash_one(one: GeneratedKey) -> tuple[str, str]:
-            phc = parameters.hash(one.text)
+            phc = parameters.hash(one.text, self._peppers)
             self._on_hashed()
             return one.prefix, phc
 

@@ -15,6 +15,7 @@ from keyctl.audit import Entry, key_entry
 from keyctl.errors import Refused, UsageError
 from keyctl.models import Actor, Key, KeyRecord, Owner
 from keyctl.networks import parse_networks
+from keyctl.pepper import Peppers
 from keyctl.store import counters, events, keys, owners, usage
 from keyctl.store.database import Connection, Store
 from keyctl.text import checked_text
@@ -86,7 +87,8 @@ class _PrefixTaken(Exception):
 class KeyAdmin:
     """Mints, rotates, revokes, locks and changes keys.
 
-    `clock` returns the current time, aware and in UTC; `on_hashed` is called after each hash, from any thread.
+    `peppers` are needed to mint and rotate where the store uses one. `clock` returns the current time, aware and in
+    UTC; `on_hashed` is called after each hash, from any thread.
 
     A selector is a key's id or whole prefix. Every method that takes several changes all of these keys or none, and
     returns one Change for each key, in their order. `reason` is written to the audit log: at most 500 characters on one
@@ -101,13 +103,14 @@ class KeyAdmin:
         store: Store,
         actor: Actor,
         *,
+        peppers: Peppers | None = None,
         clock: Callable[[], datetime] = utc_now,
         on_hashed: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._actor = actor
         self._clock = clock
-        self._issuer = Issuer(store, actor, clock=clock, on_hashed=on_hashed)
+        self._issuer = Issuer(store, actor, peppers, clock=clock, on_hashed=on_hashed)
 
     # ── new keys ─────────────────────────────────────────────────────────────────────────────────────────────────
 

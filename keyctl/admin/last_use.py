@@ -1,4 +1,4 @@
-"""What `verify --record` writes: the last use, and a new hash where the store's scheme has become stronger."""
+"""What `verify --record` writes: the last use, and a new hash where the store's scheme or its pepper has changed."""
 
 from __future__ import annotations
 
@@ -6,23 +6,33 @@ from datetime import datetime
 
 from keyctl import hashing
 from keyctl.audit import rehashed_entry
+from keyctl.errors import PepperMissing
 from keyctl.models import Actor, KeyRecord
+from keyctl.pepper import Peppers
 from keyctl.store import events, keys, usage
 from keyctl.store.database import Connection, Store
 
 
-def record_use(store: Store, actor: Actor, record: KeyRecord, text: str, *, now: datetime) -> None:
+def record_use(
+    store: Store, actor: Actor, record: KeyRecord, text: str, *, now: datetime, peppers: Peppers | None = None
+) -> PepperMissing | None:
     """Record that a key was used at `now`. `text` is the key that was just verified; it is not stored.
 
-    A new hash is a change with an audit event; a use is not.
+    A new hash is a change with an audit event; a use is not. Returns why a hash that should be replaced was not.
     """
-    key = record.key
-    stronger = store.hash_parameters.hash(text) if hashing.needs_rehash(key.phc, store.hash_parameters) else None
+    key, wanted = record.key, store.hash_parameters
+    replacement, missing = None, None
+    if hashing.needs_rehash(key.phc, wanted):
+        try:
+            replacement = wanted.hash(text, peppers)
+        except PepperMissing as error:  # the key is valid all the same
+            missing = error
 
     def work(connection: Connection) -> None:
         usage.record(connection, key.id, at=now)
-        if stronger is not None and keys.replace_hash(connection, key.id, old=key.phc, new=stronger):
-            entries = [rehashed_entry(key, stronger)]
-            events.append_for_keys(connection, entries, {}, at=now, actor=actor, action="key.rehashed", reason=None)
+        if replacement is not None and keys.replace_hash(connection, key.id, old=key.phc, new=replacement):
+            entry = rehashed_entry(key, replacement) | ({"pepper": wanted.pepper} if wanted.pepper else {})
+            events.append_for_keys(connection, [entry], {}, at=now, actor=actor, action="key.rehashed", reason=None)
 
     store.write(work)
+    return missing

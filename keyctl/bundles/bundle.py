@@ -48,7 +48,10 @@ _EMPTY_OWNER = {"handle": "", "name": None, "created_at": 0, "created_by": ""}
 
 @dataclass(frozen=True)
 class Header:
-    """The header of a bundle. `filter` holds the filters of the export."""
+    """The header of a bundle. `filter` holds the filters of the export.
+
+    `peppers` are what a reader's pepper file must have: ids, and `none` if some keys have a pepper and others none.
+    """
 
     store_id: str
     sequence: int
@@ -58,6 +61,7 @@ class Header:
     with_names: bool
     rules: Reference
     tables: Mapping[str, Sequence[Reference]]
+    peppers: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -70,6 +74,7 @@ class Header:
             "with_names": self.with_names,
             "rules": list(self.rules),
             **{name: [list(reference) for reference in self.tables[name]] for name in TABLES},
+            **({"peppers": list(self.peppers)} if self.peppers else {}),
         }
 
     @classmethod
@@ -87,6 +92,7 @@ class Header:
                 with_names=bool(data["with_names"]),
                 rules=read_references([data["rules"]])[0],
                 tables={name: read_references(data[name]) for name in TABLES},
+                peppers=tuple(map(str, data.get("peppers", ()))),
             )
             if not isinstance(data["store_id"], str) or to_json({**data, **header.to_dict()}) != to_json(data):
                 raise BundleDamaged("its header is not as keyctl writes it")
@@ -317,4 +323,5 @@ def bundle_facts(bundle: Bundle, *, now: datetime) -> dict[str, Any]:
         "age_seconds": max(0, int((now - header.made_at).total_seconds())),
         "signer": to_base64url(bundle.signer),
         "filter": dict(header.filter),
+        "peppers": list(header.peppers),
     }

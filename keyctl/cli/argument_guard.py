@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 _SUSPICIOUS = re.compile(r"[0-9A-Za-z_.:~-]{12}", re.ASCII)
 _MAY_BE_SECRET = re.compile(r"[!-~]{20,}", re.ASCII)  # none is shorter, since it has 128 bits
 _BASE64 = re.compile(r"[0-9A-Za-z+/_-]{16,}", re.ASCII)
-_VARIABLES = ("KEYCTL_STORE", "KEYCTL_CONFIG", "KEYCTL_WAIT", "KEYCTL_ACTOR", "KEYCTL_ADMIN_TOKEN_FILE")
+_VARIABLES = (
+    "KEYCTL_STORE",
+    "KEYCTL_CONFIG",
+    "KEYCTL_WAIT",
+    "KEYCTL_ACTOR",
+    "KEYCTL_ADMIN_TOKEN_FILE",
+    "KEYCTL_PEPPER_FILE",
+)
 _RANDOM = ("--after", "--trust")  # options whose values look like secrets
 _LAYERS = 3  # of encodings
 

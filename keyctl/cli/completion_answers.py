@@ -209,6 +209,10 @@ def _shells(_context: CommandContext, _: str) -> Iterable[Item]:
     return [Item(shell) for shell in SHELLS]
 
 
+def _peppers(context: CommandContext, _: str) -> Iterable[Item]:
+    return [Item(pepper) for pepper in context.peppers.ids] if context.peppers else []
+
+
 def _stores(context: CommandContext, _: str) -> Iterable[Item]:
     from keyctl.store.location import StoreLocation
 
@@ -226,6 +230,7 @@ VALUES: Mapping[str, Callable[[CommandContext, str], Iterable[Item]]] = {
     "NAME|FILE": _profiles,
     "STATUS": _statuses,
     "COLUMN": _sorts,
+    "PEPPER": _peppers,
     "URL|NAME": _stores,
     "COMMAND|TOPIC": _commands_and_topics,
     "SHELL": _shells,

@@ -14,7 +14,7 @@ from keyctl.text import brief
 from keyctl.toml_text import LARGEST, parse_toml
 
 DEFAULT_STORE = "default"  # the origin of the store if nothing names one
-SETTINGS = ("store", "wait", "stores")
+SETTINGS = ("store", "wait", "pepper_file", "stores")
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Config:
     path: Path
     store: str | None = None
     wait: str | None = None
+    pepper_file: str | None = None
     stores: Mapping[str, str] = field(default_factory=dict)
 
 

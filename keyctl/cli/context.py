@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from keyctl.cli.output import Output
-from keyctl.errors import StoreUnavailable, UsageError
+from keyctl.errors import ConfigurationInvalid, StoreUnavailable, UsageError
 from keyctl.text import checked_text
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from keyctl.cli.configuration import Config
     from keyctl.hashing import Scheme
     from keyctl.models import Actor
+    from keyctl.pepper import Peppers
     from keyctl.reader_group import ReaderGroup
     from keyctl.store.database import Database, Store
     from keyctl.store.location import StoreLocation
@@ -51,6 +52,7 @@ class Settings:
     quiet: bool = False
     no_color: bool = False
     admin_token_file: str | None = None
+    pepper_file: str | None = None
 
 
 class CommandContext:
@@ -131,6 +133,24 @@ class CommandContext:
         claimed = os.environ.get("KEYCTL_ACTOR")
         return Actor(f"{user}@{socket.gethostname()}", checked_text("KEYCTL_ACTOR", claimed) if claimed else None)
 
+    @property
+    def pepper_file(self) -> Path | None:
+        """The file that is given, in the environment or in the configuration. Raises ConfigurationInvalid."""
+        given = self.settings.pepper_file or os.environ.get("KEYCTL_PEPPER_FILE") or self.config.pepper_file
+        try:
+            return Path(given).expanduser() if given else None
+        except RuntimeError:
+            raise ConfigurationInvalid(f"the pepper file {given} is in the home folder of an unknown user") from None
+
+    @cached_property
+    def peppers(self) -> Peppers | None:
+        """The peppers of the file in use, if there is one. Raises ConfigurationInvalid."""
+        if self.pepper_file is None:
+            return None
+        from keyctl.pepper import Peppers
+
+        return Peppers(self.pepper_file)
+
     @cached_property
     def store(self) -> Store:
         from keyctl.store.database import Store
@@ -173,13 +193,18 @@ class CommandContext:
 
     @property
     def admin(self) -> KeyAdmin:
-        return self.admin_with(lambda: None)
-
-    def admin_with(self, on_hashed: Callable[[], None]) -> KeyAdmin:
+        """What changes keys. It has no peppers: a fault in their file must not prevent a revocation."""
         from keyctl.admin.keys import KeyAdmin
 
         self.authorise()
-        return KeyAdmin(self.store, self.actor, on_hashed=on_hashed)
+        return KeyAdmin(self.store, self.actor)
+
+    def issuing_admin(self, on_hashed: Callable[[], None] = lambda: None) -> KeyAdmin:
+        """The same, for commands that hash new keys."""
+        from keyctl.admin.keys import KeyAdmin
+
+        self.authorise()
+        return KeyAdmin(self.store, self.actor, peppers=self.peppers, on_hashed=on_hashed)
 
     @property
     def owner_admin(self) -> OwnerAdmin:
@@ -236,8 +261,10 @@ class CommandContext:
     ) -> bool:
         """Create the store, or open an existing one; return whether it was created.
 
-        A new one requires the admin token that is given, if any.
+        A new one requires the admin token that is given, if any, and uses the first pepper of the pepper file.
         """
+        from dataclasses import replace
+
         from keyctl.admin.token import hashed
         from keyctl.hashing import DEFAULT
         from keyctl.profiles.files import load_profile
@@ -252,7 +279,7 @@ class CommandContext:
         self.store, created = create(
             self.location,
             profile,
-            scheme or DEFAULT,
+            replace(scheme or DEFAULT, pepper=self.peppers.newest if self.peppers else None),
             actor=self.actor,
             now=utc_now(),
             wait=self.wait,

@@ -26,6 +26,7 @@ def read_filters(
     expires_within: str | None = None,
     older_than: str | None = None,
     unused_for: str | None = None,
+    pepper: str | None = None,
 ) -> tuple[Filters, dict[str, str]]:
     """Return the filters, and those that were given as they were typed. Raises UsageError and NotFound."""
     from keyctl.store import owners
@@ -45,6 +46,7 @@ def read_filters(
         expires_within=parse_duration(expires_within) if expires_within is not None else None,
         older_than=parse_duration(older_than) if older_than is not None else None,
         unused_for=parse_duration(unused_for) if unused_for is not None else None,
+        pepper=pepper,
     )
     given = {
         "status": status,
@@ -55,6 +57,7 @@ def read_filters(
         "expires_within": expires_within,
         "older_than": older_than,
         "unused_for": unused_for,
+        "pepper": pepper,
     }
     return filters, {key: value for key, value in given.items() if value is not None}
 

@@ -11,7 +11,7 @@ def test_a_store_hashes_with_what_it_was_made_for(cli: Cli):
 
     key = cli("mint", check=0).out.strip()
 
-    assert cli("db", "hash", "--json", check=0).json == {"hash": "sha256"}
+    assert cli("db", "hash", "--json", check=0).json == {"hash": "sha256", "pepper": None}
     assert "$sha256$" in str(dump(cli))
     assert cli("verify", stdin=key, check=0).out.startswith("VALID ")
     assert cli("verify", stdin=key[:-7] + "x" + key[-6:], check=11).out.startswith("INVALID_API_KEY")

@@ -22,6 +22,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "db status": "Show the schema of the store and the one this keyctl needs.",
         "db upgrade": "Upgrade the schema in one transaction.",
         "db hash": "Show or set the hash scheme for new keys.",
+        "db pepper": "Add a new pepper to a file, and print its id.",
     },
     "Keys": {
         "mint": "Create a key and print it once.",

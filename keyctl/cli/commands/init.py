@@ -35,7 +35,7 @@ def init(
       keyctl init --store /var/lib/keyctl/keys.db --reader-group www-data
 
     The profile is kept in the store, so that all users of a store share its rules. If an admin token is given, the new
-    store requires it for every change. An existing store is not changed.
+    store requires it for every change; with a pepper file, it uses the first pepper. An existing store is not changed.
     """
     context = context_of(ctx)
     created = context.create_store(profile, hash_scheme(scheme, argon2), reader_group=reader_group)
@@ -49,6 +49,7 @@ def init(
                 "store_id": store.settings[SettingName.STORE_ID],
                 "profile": store.profile.name,
                 "hash": str(store.hash_parameters),
+                "pepper": store.hash_parameters.pepper,
                 "reader_group": store.settings.get(SettingName.READER_GROUP),
                 "admin_token": "set" if context.admin_token.is_set else None,
                 "created": created,

@@ -65,6 +65,10 @@ def list_keys(
     unused_for: Annotated[
         str | None, typer.Option(metavar="TIME", rich_help_panel="Filters", help="Keys not used for TIME.")
     ] = None,
+    pepper: Annotated[
+        str | None,
+        typer.Option(metavar="PEPPER", rich_help_panel="Filters", help="Keys whose hash needs this pepper, or none."),
+    ] = None,
     sort: Annotated[
         str,
         typer.Option(
@@ -117,6 +121,7 @@ def list_keys(
         expires_within=expires_within,
         older_than=older_than,
         unused_for=unused_for,
+        pepper=pepper,
     )
     with context.store.read() as connection:
         page = keys.page(

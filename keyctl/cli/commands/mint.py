@@ -137,7 +137,7 @@ def mint(
         metadata=meta or [],
     )
     with _progress(count, output) as advance:
-        records = context.admin_with(advance).mint(new, delivery, count=count, reason=reason, dry_run=dry_run)
+        records = context.issuing_admin(advance).mint(new, delivery, count=count, reason=reason, dry_run=dry_run)
     if dry_run:
         output.note(f"would mint {count:,} {'keys' if many else 'key'} like {_masked(records[0])}: nothing was changed")
         return

@@ -66,7 +66,7 @@ def rotate(
     if out:
         output.warn_of_leftovers(out)
     delivery = FileDelivery(out, replace=force) if out else StreamDelivery(output.deliver, render)
-    rotation = context.admin.rotate(
+    rotation = context.issuing_admin().rotate(
         selector,
         delivery,
         grace=parse_duration(grace) if grace is not None else None,

@@ -133,7 +133,7 @@ def verify(
         ip=_address(ip) if ip is not None else None,
         resource_owner=resource_owner,
     )
-    verifier = Verifier(keyring, wait=context.wait)
+    verifier = Verifier(keyring, wait=context.wait, peppers=context.peppers)
     if head is None:
         decision = verifier.judge(text, asked)
     else:
@@ -211,5 +211,8 @@ def _line(decision: Decision, bundle: dict[str, Any] | None) -> str:
 def _record_use(context: CommandContext, decision: Decision, text: str) -> None:
     from keyctl.admin.last_use import record_use
 
-    if decision.record is not None:
-        record_use(context.store, context.actor, decision.record, text, now=utc_now())
+    if decision.record is None:
+        return
+    missing = record_use(context.store, context.actor, decision.record, text, now=utc_now(), peppers=context.peppers)
+    if missing:
+        context.output.warn(f"the use was recorded, and the key keeps its hash: {missing.message}")

@@ -83,9 +83,12 @@ def export(
     def export_to(path: Path) -> "Header":
         with _progress(context.output) as advance:
             exporter = BundleExporter(context.store, context.actor, signing_key, on_key=advance)
-            return exporter.export(
+            header = exporter.export(
                 path, filters=filters, described=described, valid_for=lifetime, with_names=with_names, reason=reason
             )
+        if header.peppers:
+            context.output.note(f"readers of this bundle need a pepper file with {', '.join(header.peppers)}")
+        return header
 
     if _is_stdout(file):
         if context.output.json:
@@ -98,7 +101,7 @@ def export(
     if context.output.json:
         facts = {"file": str(file), "sequence": header.sequence, "signer": signing_key.public_text}
         times = {"made_at": format_time(header.made_at), "valid_until": format_time(header.valid_until)}
-        context.output.answer_json(facts | times | {"store_id": header.store_id})
+        context.output.answer_json(facts | times | {"store_id": header.store_id, "peppers": list(header.peppers)})
     else:
         context.output.answer(str(file))
         context.output.aside(

@@ -67,6 +67,7 @@ def show(
             ("made", f"{format_time(header.made_at)} ({describe_relative(header.made_at, now=now)})"),
             ("valid until", f"{format_time(header.valid_until)} ({describe_relative(header.valid_until, now=now)})"),
             ("filter", narrowed or "none"),
+            *([("peppers", ", ".join(header.peppers))] if header.peppers else []),
             *((f"keys {name}", f"{number:,}") for name, number in counts.items()),
             ("owners", f"{facts['owners']:,}"),
             (

@@ -25,6 +25,7 @@ def show(ctx: typer.Context) -> None:
         "store_from": context.store_origin,
         "config": str(path) if path.exists() else None,
         "wait_seconds": context.wait,
+        "pepper_file": str(context.pepper_file) if context.pepper_file else None,
         "actor": str(context.actor),
         "stores": {name: str(StoreLocation.parse(url)) for name, url in context.config.stores.items()},
     }
@@ -36,6 +37,7 @@ def show(ctx: typer.Context) -> None:
             ("store", f"{facts['store']} ({facts['store_from']})"),
             ("configuration", str(path) if path.exists() else f"{path} (does not exist)"),
             ("wait", f"{context.wait:g}s"),
+            *([("pepper file", str(context.pepper_file))] if context.pepper_file else []),
             ("actor", str(context.actor)),
             *((f"store {name}", str(StoreLocation.parse(url))) for name, url in context.config.stores.items()),
         ]
