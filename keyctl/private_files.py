@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{16}(?:\.body)?", re.DOTALL)
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}  # from file systems without hard links
 
 
@@ -57,10 +58,18 @@ def is_replaceable(path: Path) -> bool:
 
 def leftovers(path: Path) -> list[Path]:
     """Return the temporary files of commands that were killed while they wrote this file, or are still running."""
-    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}(\.body)?")
     with suppress(OSError):
-        return sorted(one for one in path.parent.iterdir() if name.fullmatch(one.name))
+        return [one for one, name in temporary_files(path.parent) if name == path.name]
     return []
+
+
+def temporary_files(folder: Path) -> list[tuple[Path, str]]:
+    """Return the temporary files in a folder, each with the name of the file that it is for. Raises OSError."""
+    with os.scandir(folder) as entries:
+        found = [
+            (Path(one.path), _TEMPORARY.fullmatch(one.name)) for one in entries if one.is_file(follow_symlinks=False)
+        ]
+    return sorted((path, match[1]) for path, match in found if match)
 
 
 def move_without_replacing(temporary: Path, path: Path) -> None:

@@ -24,11 +24,11 @@ def open_bundle(path: Path, trust: list[str], *, max_age: str | None, keep_state
     oldest = parse_duration(max_age) if max_age is not None else None
     if oldest == timedelta(0):
         raise UsageError("--max-age must be greater than zero", hint="for example: --max-age 1h")
-    state = BundleState(_state_file()) if keep_state else None
+    state = BundleState(state_file()) if keep_state else None
     return FollowedBundle(path, trust=[parse_trust(one) for one in trust], max_age=oldest, state=state)
 
 
-def _state_file() -> Path:
+def state_file() -> Path:
     from platformdirs import user_state_path
 
     return user_state_path("keyctl") / "bundles.json"

@@ -38,6 +38,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "list --all --json": "export dump",
         "audit list": "log logs history events",
         "config show": "whoami settings status",
+        "doctor": "diagnose health healthcheck fsck",
         "db status": "status",
         "db upgrade": "migrate upgrade",
         "profile show": "scopes permissions",

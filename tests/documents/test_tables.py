@@ -18,6 +18,7 @@ from keyctl import decision, verifier
 from keyctl.cli import app, configuration
 from keyctl.cli.commands import SECTIONS, below
 from keyctl.cli.context import DEFAULT_WAIT
+from keyctl.cli.doctor_checks import CHECKS
 from keyctl.cli.global_options import global_options
 from keyctl.decision import Code
 from keyctl.errors import KeyctlError
@@ -53,6 +54,10 @@ def test_the_messages_that_the_readme_explains_are_printed(cli: Cli):
 
     for message, printed in zip(explained, [busy, missing, bug], strict=True):
         assert re.search(".*".join(map(re.escape, message.split("…"))), printed), f"{message}\n{printed}"
+
+
+def test_every_check_of_doctor_is_in_the_table():
+    assert [plain(cells[0]) for cells in table("Checks")] == list(CHECKS)
 
 
 def test_every_exit_code_of_a_command_is_in_the_table():
@@ -197,6 +202,7 @@ def test_the_fields_of_json_objects_are_in_the_table(store: Cli):
     objects["bundle export"] = store("bundle", "export", "keys.bundle", "--json").json
     objects["bundle show"] = store("bundle", "show", "keys.bundle", "--json").json
     objects["admin-token"] = store("admin-token", "clear", "--json").json
+    objects["doctor"] = store("doctor", "--json").json
     objects["help"] = store("help", "--json").json
     objects["help NAME"] = store("help", "audit", "--json").json
     objects["version"] = store("version", "--json").json

@@ -14,6 +14,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "profile apply": "Replace the profile of an existing store.",
         "config": "Show the store and the settings in use.",
         "config show": "Show the settings in use and where each comes from.",
+        "doctor": "Check the store, its files and this machine.",
         "admin-token": "Require a token for every change.",
         "admin-token set": "Set the token that every change then requires.",
         "admin-token rotate": "Replace the token; requires the current one.",
