@@ -15,12 +15,14 @@ from keyctl.cli.configuration import default_folder
 from keyctl.cli.context import CommandContext
 from keyctl.doctor import files, keys, machine
 from keyctl.doctor.finding import Finding
-from keyctl.errors import KeyctlError, ProfileInvalid, StoreBusy, StoreUnavailable
+from keyctl.errors import KeyctlError, ProfileInvalid, StoreBusy, StoreUnavailable, UsageError
+from keyctl.reader_group import FILE_MODE, FOLDER_MODE
 from keyctl.store import integrity
 from keyctl.store.database import Store
 from keyctl.store.examination import has_interrupted_write, touch
 from keyctl.store.location import StoreLocation
 from keyctl.store.opening import check_revision
+from keyctl.store.setting_names import SettingName
 
 _PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700
 _FIXED = 0o755  # other users may read it, and change nothing
@@ -70,14 +72,20 @@ def examine(examined: Examined) -> Iterator[Result]:
             examined.failed.add(name)
             findings = [Finding(error.message, None, error.hint)] if error.message not in reported else None
             reported.add(error.message)
-            if isinstance(error, StoreUnavailable) and _stays(error, examined):
+            if isinstance(error, StoreUnavailable) and _is_lost(error, examined):
                 examined.failed |= {one for one, other in CHECKS.items() if other.after}
         yield Result(name, findings)
 
 
-def _stays(error: StoreUnavailable, examined: Examined) -> bool:
-    """Return whether the next check would only wait for the same error."""
-    return isinstance(error, StoreBusy) or examined.store_file is None
+def _is_lost(error: StoreUnavailable, examined: Examined) -> bool:
+    """Return whether every later check of the store would only wait for the same error."""
+    if isinstance(error, StoreBusy):
+        return True
+    try:
+        _store(examined)
+    except StoreUnavailable:
+        return True
+    return False
 
 
 # ── the checks ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -126,13 +134,11 @@ def _profile(examined: Examined) -> Iterator[Finding]:
 
 
 def _modes(examined: Examined) -> Iterator[Finding]:
-    with suppress(KeyctlError):
+    if "configuration" not in examined.failed:
         config = examined.context.config
-        urls = [url for url in (config.store, *config.stores.values()) if url and "://" in url]
-        if any(StoreLocation.parse(url).has_password for url in urls):
-            yield from files.exposed(config.path, "the configuration file, which has a password", _PRIVATE)
-        else:
-            yield from files.exposed(config.path, "the configuration file", _FIXED)
+        secret = any(map(_has_password, (config.store, *config.stores.values())))
+        what = "the configuration file, which has a password" if secret else "the configuration file"
+        yield from files.exposed(config.path, what, _PRIVATE if secret else _FIXED)
     yield from files.exposed(default_folder("config"), "the configuration folder", _FIXED)
     yield from files.exposed(default_signing_key(), "the key that signs bundles", _PRIVATE)
     yield from files.exposed(state_file().parent, "the folder of the accepted bundles", _PRIVATE_FOLDER)
@@ -140,37 +146,53 @@ def _modes(examined: Examined) -> Iterator[Finding]:
     yield from _modes_of_store(examined)
 
 
+def _has_password(store: str | None) -> bool:
+    with suppress(UsageError):  # a store that is not in use
+        return store is not None and StoreLocation.parse(store).has_password
+    return False
+
+
 def _modes_of_store(examined: Examined) -> Iterator[Finding]:
     file = examined.store_file
     own = file is not None and file.parent == default_folder("data")
     if file is None or not (own or "schema" not in examined.failed):
         return  # what was named may be any file or folder: its mode is no business of keyctl's
-    # What the settings say is unknown if they cannot be read.
-    group = "profile" in examined.failed or "reader_group" in examined.context.store.settings
-    yield from files.exposed(file, "the store", 0o640 if group else _PRIVATE)
+    # Whether a group may read it is unknown if the settings cannot be read.
+    readable = "profile" in examined.failed or _has_readers(file, examined.context.store)
+    yield from files.exposed(file, "the store", FILE_MODE if readable else _PRIVATE)
     if own:
-        yield from files.exposed(file.parent, "the folder of the store", 0o750 if group else _PRIVATE_FOLDER)
+        yield from files.exposed(file.parent, "the folder of the store", FOLDER_MODE if readable else _PRIVATE_FOLDER)
     else:
         yield from files.exposed(file.parent, "the folder of the store", _FIXED, repairable=False)
+
+
+def _has_readers(file: Path, store: Store) -> bool:
+    group = store.settings.get(SettingName.READER_GROUP)
+    return group is not None and files.belongs_to(file, group)
 
 
 def _key_files(examined: Examined) -> Iterator[Finding]:
     token = examined.context.settings.admin_token_file
     named = [(file, "the key file") for file in examined.key_files]
     for file, what in [*named, *([(Path(token), "the file of the admin token")] if token else [])]:
-        yield from files.missing(file, what)
-        yield from files.exposed(file, what, _PRIVATE)
+        yield from files.exposed(file, what, _PRIVATE, required=True)
 
 
 def _leftovers(examined: Examined) -> Iterator[Finding]:
-    folders = [default_folder("data"), default_folder("config"), state_file().parent, Path()]
-    folders += [file.parent for file in (examined.store_file, *examined.key_files) if file]
-    return files.leftovers(folder.absolute() for folder in folders)
+    folders = [default_folder("data"), default_folder("config"), state_file().parent]
+    if file := examined.store_file:
+        folders.append(file.parent)
+    with suppress(FileNotFoundError):  # the working directory was removed
+        folders += [Path.cwd(), *(file.absolute().parent for file in examined.key_files)]
+    return files.leftovers(folders)
 
 
 def _log(examined: Examined) -> Iterator[Finding]:
-    if fault := integrity.check(examined.context.database).fault:
+    verdict = integrity.check(examined.context.database)
+    for fault in verdict.faults:
         yield Finding("the database was changed outside keyctl", fault, "see: keyctl audit list")
+    if more := verdict.fault_count - len(verdict.faults):
+        yield Finding(f"there are {more:,} more such faults", None, "see: keyctl audit list")
 
 
 def _clock(examined: Examined) -> Iterator[Finding]:
@@ -210,7 +232,7 @@ CHECKS: dict[str, Check] = {
     "modes": Check(_modes),
     "key-file": Check(_key_files),
     "leftovers": Check(_leftovers),
-    "log": Check(_log, after="schema"),
+    "log": Check(_log, after="store"),
     "clock": Check(_clock),
     "undelivered": Check(_undelivered, after="schema"),
     "owners": Check(_owners, after="profile"),

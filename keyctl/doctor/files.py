@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import grp
 import os
 import shlex
 import stat
@@ -17,14 +18,15 @@ from keyctl.doctor.finding import Finding
 SETTLED = 600  # seconds after which a file that is still being written would have changed
 
 
-def exposed(path: Path, what: str, allowed: int, *, repairable: bool = True) -> Iterator[Finding]:
+def exposed(
+    path: Path, what: str, allowed: int, *, required: bool = False, repairable: bool = True
+) -> Iterator[Finding]:
     """Check that a file or folder gives its group and other users only what the mode `allowed` does."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
-    except FileNotFoundError:
-        return
     except OSError as error:
-        yield Finding(f"the mode of {what} cannot be read: {error.strerror}", str(path), None)
+        if required or not isinstance(error, FileNotFoundError):
+            yield Finding(f"the mode of {what} cannot be read: {error.strerror}", str(path), None)
         return
     if extra := mode & 0o077 & ~allowed:
         who = "every user" if extra & 0o007 else "its group"
@@ -37,10 +39,12 @@ def exposed(path: Path, what: str, allowed: int, *, repairable: bool = True) -> 
             yield Finding(*found, "move it into a folder that only you may write to")
 
 
-def missing(path: Path, what: str) -> Iterator[Finding]:
-    """Check that a file that was named is there."""
-    if not path.exists():
-        yield Finding(f"{what} does not exist", str(path), None)
+def belongs_to(path: Path, group: str) -> bool:
+    """Return whether a file is the group's of this name."""
+    try:
+        return path.stat().st_gid == grp.getgrnam(group).gr_gid
+    except (OSError, KeyError):
+        return False
 
 
 def leftovers(folders: Iterable[Path]) -> Iterator[Finding]:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterator
 from datetime import datetime
 
 from keyctl.doctor.finding import Finding
-from keyctl.hashing import DEFAULT, Argon2id
-from keyctl.store import examination
+from keyctl.hashing import DEFAULT, Argon2id, Scheme
+from keyctl.store import examination, keys
 from keyctl.store.database import Database, Store
 from keyctl.store.examination import Found
 from keyctl.times import format_duration, format_time, from_milliseconds
 
 # OWASP's Password Storage Cheat Sheet: KiB of memory and passes, each pair as strong as the others.
 FLOOR = ((47104, 1), (19456, 2), (12288, 3), (9216, 4), (7168, 5))
-_ARGON2 = re.compile(r"\$argon2id\$v=19\$m=(?P<memory>\d{1,8}),t=(?P<passes>\d{1,4}),p=", re.ASCII)
 
 
 def undelivered(database: Database, *, now: datetime) -> Iterator[Finding]:
@@ -58,11 +56,9 @@ def expiry(store: Store, *, now: datetime) -> Iterator[Finding]:
         fix = f"keyctl rotate {_typed(prefix)}"
         if born is not None and born + maximum > now:
             fix = f"keyctl expire {_typed(prefix)} --to {format_time(born + maximum)}"
-        yield Finding(
-            f"a key lives longer than {format_duration(maximum)}, the profile's maximum",
-            f"{prefix}, which expires {f'at {_time(expires)}' if expires is not None else 'never'}",
-            fix,
-        )
+        end = "never expires" if expires is None else f"expires at {_time(expires)}"
+        what = f"a key {end}, and lives longer than {format_duration(maximum)}, the profile's maximum"
+        yield Finding(what, str(prefix), fix)
     yield from _more(found)
 
 
@@ -74,35 +70,36 @@ def rotation(store: Store, *, now: datetime) -> Iterator[Finding]:
     with store.read() as connection:
         found = examination.older_than(connection, every, now=now)
     for prefix, created in found.rows:
-        yield Finding(
-            f"a key was not rotated within {format_duration(every)}, as the profile wants",
-            f"{prefix}, created at {_time(created)}",
-            f"keyctl rotate {_typed(prefix)}",
-        )
+        what = f"a key of {_time(created)} was not rotated within {format_duration(every)}, as the profile wants"
+        yield Finding(what, str(prefix), f"keyctl rotate {_typed(prefix)}")
     yield from _more(found)
 
 
 def hashes(store: Store, *, now: datetime) -> Iterator[Finding]:
     """Look for Argon2id below OWASP's minimum, in the store's settings and in the hashes of valid keys."""
     own = store.hash_parameters
-    below = "Argon2id below OWASP's minimum"
-    if isinstance(own, Argon2id) and _is_weak(own.memory_kib, own.passes):
-        raise_it = f"keyctl db hash --argon2 m={DEFAULT.memory_kib},t={DEFAULT.passes},p={DEFAULT.lanes}"
-        yield Finding(f"new keys are hashed with {below}", str(own), raise_it)
+    if _is_weak(own):
+        stronger = f"m={DEFAULT.memory_kib},t={DEFAULT.passes},p={DEFAULT.lanes}"
+        what = "new keys are hashed with Argon2id below OWASP's minimum"
+        yield Finding(what, str(own), f"keyctl db hash --argon2 {stronger}")
     with store.read() as connection:
-        schemes = examination.hash_schemes(connection, now=now)
-    for scheme, count, prefix in schemes:
-        match = _ARGON2.match(scheme)
-        if match and _is_weak(int(match["memory"]), int(match["passes"])):
-            yield Finding(
-                f"{'a key is' if count == 1 else f'{count:,} keys are'} hashed with {below}",
-                f"{scheme.rpartition('$')[2]}: {prefix}{'' if count == 1 else ' and others'}",
-                f"keyctl rotate {_typed(prefix)}; or use keyctl verify --record, which replaces a hash weaker than new ones",
-            )
+        for scheme in keys.count_by_scheme(connection, now=now):
+            if isinstance(scheme, Argon2id) and _is_weak(scheme):
+                yield from _weakly_hashed(examination.hashed_with(connection, scheme, now=now), scheme)
 
 
-def _is_weak(memory_kib: int, passes: int) -> bool:
-    return not any(memory_kib >= memory and passes >= least for memory, least in FLOOR)
+def _weakly_hashed(found: Found, scheme: Argon2id) -> Iterator[Finding]:
+    replace = "keyctl verify --record --key-file FILE, if new keys have a stronger hash"
+    for (prefix,) in found.rows:
+        what = f"a key is hashed with Argon2id below OWASP's minimum: {scheme}"
+        yield Finding(what, str(prefix), f"keyctl rotate {_typed(prefix)}; or {replace}")
+    yield from _more(found)
+
+
+def _is_weak(scheme: Scheme) -> bool:
+    return isinstance(scheme, Argon2id) and not any(
+        scheme.memory_kib >= memory and scheme.passes >= passes for memory, passes in FLOOR
+    )
 
 
 def _more(found: Found) -> Iterator[Finding]:

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from keyctl.errors import StoreUnavailable
+from keyctl.hashing import Argon2id
 from keyctl.store.sqlite_file import file_uri, is_interrupted_write
 from keyctl.store.tables import events, keys
 from keyctl.times import from_milliseconds, to_milliseconds
 
 LARGEST = 1000  # rows of one kind
-_SALT_AND_HASH = len("$") + 22 + len("$") + 43  # characters, at the end of a PHC string that keyctl writes
 
 
 class Found(NamedTuple):
@@ -97,16 +97,11 @@ def older_than(connection: Connection, age: timedelta, *, now: datetime) -> Foun
     return _found(connection, query)
 
 
-def hash_schemes(connection: Connection, *, now: datetime) -> list[tuple[str, int, str]]:
-    """Return how valid keys are hashed: the PHC string up to its salt, how many keys, and the prefix of one."""
-    scheme = func.substr(keys.c.phc, 1, func.length(keys.c.phc) - _SALT_AND_HASH)
-    query = (
-        select(scheme, func.count(), func.min(keys.c.prefix))
-        .where(func.length(keys.c.phc) > _SALT_AND_HASH, *_valid(keys, now))
-        .group_by(scheme)
-        .limit(LARGEST)
-    )
-    return [(str(row[0]), row[1], str(row[2])) for row in connection.execute(query)]
+def hashed_with(connection: Connection, scheme: Argon2id, *, now: datetime) -> Found:
+    """Find valid keys whose hash has these parameters and pepper. Each row: prefix."""
+    begin = scheme.decoy().rsplit("$", 2)[0] + "$"  # all but its salt and digest
+    query = select(keys.c.prefix).where(keys.c.phc.startswith(begin, autoescape=True), *_valid(keys, now))
+    return _found(connection, query)
 
 
 def _valid(table: Any, now: datetime) -> list[ColumnElement[bool]]:

@@ -280,7 +280,7 @@ def _live(now: datetime) -> list[ColumnElement[bool]]:
 def _scheme_or_none(phc: str) -> Scheme | None:
     try:
         return scheme_of(phc)
-    except HashInvalid:
+    except (HashInvalid, TypeError):  # SQLite keeps a value of any type in a column
         return None
 
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from keyctl.hashing import Argon2id
 from keyctl.store import examination
-from tests.stores import Opened
+from tests.stores import CHEAP, Opened
 
 DAY = timedelta(days=1)
 
@@ -31,10 +32,20 @@ def test_keys_that_have_ended_or_are_replaced_are_not_counted(opened: Opened):
 
     with opened.store.read() as connection:
         found = examination.without_owner(connection, now=opened.clock())
-        schemes = examination.hash_schemes(connection, now=opened.clock())
+        hashed = examination.hashed_with(connection, CHEAP, now=opened.clock())
 
     assert [prefix for (prefix,) in found.rows] == sorted([valid, successor])
-    assert schemes == [("$argon2id$v=19$m=8,t=1,p=1", 3, min(valid, successor, replaced))]
+    assert [prefix for (prefix,) in hashed.rows] == sorted([valid, successor, replaced])
+
+
+def test_keys_are_found_by_exactly_the_parameters_and_the_pepper_of_their_hash(opened: Opened):
+    prefix = opened.mint()[0].record.key.prefix
+    others = [Argon2id(80, 1, 1), Argon2id(8, 1, 1, pepper="a")]
+
+    with opened.store.read() as connection:
+        found = [examination.hashed_with(connection, one, now=opened.clock()) for one in (CHEAP, *others)]
+
+    assert found == [([(prefix,)], 1), ([], 0), ([], 0)]
 
 
 def test_a_lifetime_of_exactly_the_maximum_is_allowed(opened: Opened):
