@@ -25,7 +25,7 @@ from keyctl.store.opening import check_revision
 from keyctl.store.setting_names import SettingName
 
 _PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700
-_FIXED = 0o755  # other users may read it, and change nothing
+_READABLE = 0o755  # by other users, who may change nothing
 
 
 @dataclass
@@ -138,8 +138,8 @@ def _modes(examined: Examined) -> Iterator[Finding]:
         config = examined.context.config
         secret = any(map(_has_password, (config.store, *config.stores.values())))
         what = "the configuration file, which has a password" if secret else "the configuration file"
-        yield from files.exposed(config.path, what, _PRIVATE if secret else _FIXED)
-    yield from files.exposed(default_folder("config"), "the configuration folder", _FIXED)
+        yield from files.exposed(config.path, what, _PRIVATE if secret else _READABLE)
+    yield from files.exposed(default_folder("config"), "the configuration folder", _READABLE)
     yield from files.exposed(default_signing_key(), "the key that signs bundles", _PRIVATE)
     yield from files.exposed(state_file().parent, "the folder of the accepted bundles", _PRIVATE_FOLDER)
     yield from files.exposed(state_file(), "the list of accepted bundles", _PRIVATE)
@@ -163,7 +163,7 @@ def _modes_of_store(examined: Examined) -> Iterator[Finding]:
     if own:
         yield from files.exposed(file.parent, "the folder of the store", FOLDER_MODE if readable else _PRIVATE_FOLDER)
     else:
-        yield from files.exposed(file.parent, "the folder of the store", _FIXED, repairable=False)
+        yield from files.exposed(file.parent, "the folder of the store", _READABLE, repairable=False)
 
 
 def _has_readers(file: Path, store: Store) -> bool:

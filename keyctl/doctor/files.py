@@ -43,7 +43,7 @@ def belongs_to(path: Path, group: str) -> bool:
     """Return whether a file is the group's of this name."""
     try:
         return path.stat().st_gid == grp.getgrnam(group).gr_gid
-    except (OSError, KeyError):
+    except (OSError, KeyError, ValueError):  # the last one for a name that the system cannot have
         return False
 
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from keyctl.doctor.finding import Finding
+from keyctl.regular_files import open_regular
 from keyctl.store import examination
 from keyctl.store.database import Database
 from keyctl.times import format_duration, format_time, utc_now
@@ -66,7 +67,7 @@ def _length(difference: timedelta) -> str:
 def _is_ours(path: Path) -> bool:
     """Return whether a program is a script of this one, as installers write them, or a wrapper around it."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(4096)
     except OSError:
         return False

@@ -422,7 +422,7 @@ def test_the_group_that_a_store_is_for_may_read_it_and_no_other_group(store: Cli
     store_file(store).chmod(0o640)
     store_file(store).parent.chmod(0o2750)
 
-    for group, flagged in ((own, False), ("no-such-group", True)):
+    for group, flagged in ((own, False), ("no-such-group", True), ("\x00", True)):
         execute(store, "delete from settings where name = 'reader_group'")
         execute(store, "insert into settings values ('reader_group', :name)", name=group)
         assert ("modes" in wrong(store)) is flagged, group

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,6 +49,13 @@ def test_without_a_second_name_the_module_is_what_to_type(tmp_path: Path, monkey
     [finding] = machine.program()
 
     assert finding.fix == "'/opt/my venv/bin/python' -m keyctl --help"
+
+
+def test_a_pipe_of_that_name_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    os.mkfifo(tmp_path / "keyctl", 0o755)
+    monkeypatch.setattr("shutil.which", lambda _: str(tmp_path / "keyctl"))
+
+    assert len(list(machine.program())) == 1
 
 
 @pytest.mark.parametrize("first", ["own", "none"])
