@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -172,7 +173,7 @@ def _has_readers(file: Path, store: Store) -> bool:
 
 
 def _key_files(examined: Examined) -> Iterator[Finding]:
-    token = examined.context.settings.admin_token_file
+    token = examined.context.settings.admin_token_file or os.environ.get("KEYCTL_ADMIN_TOKEN_FILE")
     named = [(file, "the key file") for file in examined.key_files]
     for file, what in [*named, *([(Path(token), "the file of the admin token")] if token else [])]:
         yield from files.exposed(file, what, _PRIVATE, required=True)

@@ -442,6 +442,8 @@ def test_a_key_file_that_others_may_read_is_found(store: Cli):
     ]
     store("doctor", *args, "--fix", check=9)
     assert [one["value"] for one in found(store, "key-file", *args)] == ["missing"]
+    [finding] = found(store, "key-file", env={"KEYCTL_ADMIN_TOKEN_FILE": "gone"})
+    assert finding["value"] == "gone"
 
 
 # ── leftovers ────────────────────────────────────────────────────────────────────────────────────────────────────────
