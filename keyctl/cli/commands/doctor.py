@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-_MOST = 10  # findings of one check that a terminal shows
+_MOST = 5  # findings of one check that a terminal shows
 _INDENT = " " * 9
 
 
@@ -107,7 +107,7 @@ def _print(result: "Result", fixed: "list[Finding]", output: Output, *, dry_run:
         else:
             output.answer("\t".join(fields))
     if more := len(result.findings) - len(shown):
-        output.answer(f"{_INDENT}… and {more:,} more: keyctl doctor --json")
+        output.answer(f"{_INDENT}… and {more:,} more: keyctl doctor | grep {result.name}")
 
 
 def _print_lines(fields: list[str], output: Output) -> None:
