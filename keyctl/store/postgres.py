@@ -29,6 +29,7 @@ _LOCK_DELAY = 1  # seconds in which the server reports that a lock was not avail
 _LOCK_NOT_AVAILABLE = "55P03"
 _QUERY_CANCELED = "57014"
 _READ_ONLY = "25006"
+_NOT_PERMITTED = "42501"
 # Serialisation failure, deadlock, unique violation, existing table: another transaction was first, and a second run
 # sees its changes.
 _RETRYABLE = {"40001", "40P01", "23505", "42P07"}
@@ -143,6 +144,11 @@ def explain(location: StoreLocation, error: BaseException | None) -> StoreUnavai
             f"the store {location} cannot be written to: the server is read-only", hint="name the primary server"
         )
     message = _reason(location, str(error))
+    if state == _NOT_PERMITTED:
+        return StoreUnavailable(
+            f"the role of this connection to {location} lacks a privilege: {message}",
+            hint="connect as an administrator: keyctl help postgres",
+        )
     if "does not exist" in message and "database" in message:
         return StoreUnavailable(f"there is no store {location}: {message}", hint="createdb, then keyctl init")
     if any(sign in message for sign in ("password", "pg_hba.conf", "role")):

@@ -24,6 +24,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "db upgrade": "Upgrade the schema in one transaction.",
         "db hash": "Show or set the hash scheme for new keys.",
         "db pepper": "Add a new pepper to a file, and print its id.",
+        "db roles": "Print SQL for PostgreSQL roles that administer, or only verify.",
     },
     "Keys": {
         "mint": "Create a key and print it once.",

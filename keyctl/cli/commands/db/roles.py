@@ -1,0 +1,30 @@
+"""`keyctl db roles`."""
+
+from typing import Annotated
+
+import typer
+
+from keyctl.cli.context import context_of
+from keyctl.cli.help_layout import Command
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(cls=Command)
+def roles(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Option(metavar="NAME", help="Start of the names of the roles.")] = "keyctl",
+) -> None:
+    """Print SQL for PostgreSQL roles that administer, or only verify.
+
+    \b
+    Examples:
+      keyctl db roles
+      keyctl db roles --name billing
+
+    The roles are NAME_admin and NAME_verify. No store is opened. Grant one of them to each login that uses the store.
+    """
+    from keyctl.store.postgres_roles import role_statements
+
+    sql = role_statements(name)
+    context_of(ctx).output.result(sql, {"sql": sql})

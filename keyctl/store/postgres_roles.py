@@ -1,0 +1,43 @@
+"""The SQL for two roles of PostgreSQL: one administers a store, the other one only verifies keys."""
+
+from __future__ import annotations
+
+import re
+
+from keyctl.errors import UsageError
+from keyctl.text import brief
+
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,49}", re.ASCII)
+
+# Revoked first, so that a second run leaves the same as the first: after an upgrade the tables may be others.
+_SQL = """\
+-- Run as the owner of the tables, and again after each `keyctl db upgrade`.
+begin;
+do $$ begin
+  if not exists (select from pg_roles where rolname = '{name}_admin') then create role {name}_admin nologin; end if;
+  if not exists (select from pg_roles where rolname = '{name}_verify') then create role {name}_verify nologin; end if;
+  execute format('grant usage on schema %I to {name}_admin, {name}_verify', current_schema());
+end $$;
+revoke all on alembic_version, audit_head, counters, events, keys, owners, settings from {name}_admin, {name}_verify;
+
+-- Administration: no key and no owner can be deleted, and no event changed or deleted.
+grant select on alembic_version, audit_head, counters, events, keys, owners, settings to {name}_admin;
+grant insert on counters, events, keys, owners, settings to {name}_admin;
+grant update on audit_head, counters, keys, owners, settings to {name}_admin;
+grant delete on settings to {name}_admin;
+
+-- Verification: nothing can be changed, and the audit log cannot be read.
+grant select on alembic_version, keys, owners, settings to {name}_verify;
+commit;"""
+
+
+def role_statements(name: str) -> str:
+    """Return the statements that make the roles NAME_admin and NAME_verify. Raises UsageError for an unsuitable name.
+
+    They are for the schema that is first in the search path.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f'"{brief(name)}" cannot begin the name of a role', hint="use a-z, 0-9 and _, at most 50, such as keyctl"
+        )
+    return _SQL.format(name=name)
