@@ -127,13 +127,17 @@ class Cli:
         """Run `keyctl ARGS` to its end."""
         return self.spawn(*args, **how).wait(timeout).expect(check)
 
-    def spawn(self, *args: Arg, **how: Any) -> Process:
-        """Start `keyctl ARGS`."""
-        return self._start(_fork, args, **how)
+    def spawn(self, *args: Arg, held: bool = False, **how: Any) -> Process:
+        """Start `keyctl ARGS`. With `held`, it is stopped before its first line, for tests.kills to take over."""
+        return self._start(functools.partial(_fork, held=held), args, **how)
+
+    def spawn_python(self, *args: Arg, **how: Any) -> Process:
+        """Start `python -P ARGS`."""
+        return self._start(_exec, [sys.executable, "-P", *args], **how)
 
     def cold(self, *args: Arg, check: int | None = None, timeout: float = TIMEOUT, **how: Any) -> Result:
         """Run `python -P -m keyctl ARGS` from scratch: ten times slower, start-up included."""
-        return self._start(_exec, [sys.executable, "-P", "-m", "keyctl", *args], **how).wait(timeout).expect(check)
+        return self.spawn_python("-m", "keyctl", *args, **how).wait(timeout).expect(check)
 
     def shell(self, script: str, check: int | None = 0, timeout: float = TIMEOUT, **how: Any) -> Result:
         """Run a bash script, in which `keyctl` is the installed command."""
@@ -214,11 +218,11 @@ def _exec(args: list[str], env: dict[str, str], cwd: str, fds: list[int]) -> tup
     return popen.pid, wait
 
 
-def _fork(args: list[str], env: dict[str, str], cwd: str, fds: list[int]) -> tuple[int, Wait]:
+def _fork(args: list[str], env: dict[str, str], cwd: str, fds: list[int], *, held: bool = False) -> tuple[int, Wait]:
     ours, theirs = socket.socketpair()
     with theirs:
         socket.send_fds(_zygote(), [b"!"], [theirs.fileno(), *fds])
-    ours.sendall(json.dumps({"args": args, "env": env, "cwd": cwd}).encode())
+    ours.sendall(json.dumps({"args": args, "env": env, "cwd": cwd, "held": held}).encode())
     ours.shutdown(socket.SHUT_WR)
     answers = ours.makefile("rb")
     pid = int(answers.readline())

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
-from tests.runner import Cli
+import pytest
+
+from keyctl.models import Event, Key
+from keyctl.store import events, keys
+from keyctl.store.database import Store
+from keyctl.store.location import StoreLocation
+from tests import postgres
+from tests.cli.helpers import CHEAP, location, mint_many
+from tests.runner import TIMEOUT, Cli
 
 PATIENT = ("--wait", "60s")
 
@@ -80,15 +93,17 @@ def test_use_is_recorded_without_undoing_any_other_change(store: Cli):
     store("audit", "verify", check=0)
 
 
-def test_of_rotations_at_once_one_wins_and_the_key_of_every_other_is_dead(store: Cli):
+@pytest.mark.torture
+def test_of_rotations_at_once_one_wins_and_the_key_of_every_other_is_dead(store: Cli, rounds):
     for _ in range(3):
         text = store("mint", check=0).out
         prefix = text.rpartition("_")[0]
-        processes = [store.spawn("rotate", prefix, "--grace", "0", *PATIENT) for _ in range(4)]
+        processes = [store.spawn("rotate", prefix, "--grace", "0", *PATIENT) for _ in range(rounds(4, 16))]
 
         results = [process.wait() for process in processes]
 
-        assert sorted(result.code for result in results) == [0, 4, 4, 4], [str(result) for result in results]
+        codes = Counter(result.code for result in results)
+        assert codes == {0: 1, 4: len(results) - 1}, [str(result) for result in results]
         [winner] = [result for result in results if result.code == 0]
         old = store("show", prefix, "--json", check=0).json
         new = store("show", winner.out.rpartition("_")[0], "--json", check=0).json
@@ -137,3 +152,97 @@ def test_an_owner_asked_for_by_several_mints_at_once_is_made_once(store: Cli):
 
     assert len(store("owner", "list", "--json", check=0).json["owners"]) == 1
     assert store("audit", "verify", check=0).out == "intact: 14 events, 6 keys, 1 owner\n"
+
+
+# ── many changes at once, through KeyAdmin ───────────────────────────────────────────────────────────────────────────
+
+OWNERS = ["acme", "globex", "initech"]
+
+
+def fill(cli: Cli) -> list[str]:
+    """Mint the keys that all processes change; return their texts."""
+    return [
+        key["key"]
+        for owner in OWNERS
+        for key in mint_many(cli, 5, "--owner", owner, "--create-owner", "--scope", "read")
+    ]
+
+
+def work(cli: Cli, texts: list[str], processes: int, operations: int) -> list[dict[str, Any]]:
+    """Let several processes make random changes; return their reports."""
+    given = {"store": location(cli), "keys": texts, "owners": OWNERS, "operations": operations}
+    program = ["-c", "import runpy; runpy.run_module('tests.workload', run_name='__main__')"]
+    env = {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    running = [
+        cli.spawn_python(*program, stdin=json.dumps(given | {"number": number}), env=env) for number in range(processes)
+    ]
+    return [process.wait(TIMEOUT + operations).expect(0).json for process in running]
+
+
+def everything(cli: Cli) -> tuple[list[Event], dict[str, Key]]:
+    """Return all events, and all keys by their ids."""
+    with closing(Store(StoreLocation.parse(location(cli)))) as store, store.read() as connection:
+        return list(events.as_written(connection)), {key.id: key for key in keys.as_written(connection)}
+
+
+def content(event: Event) -> tuple[str, tuple[str, ...]]:
+    concerned = event.detail.get("keys") or [event.detail.get("owner", {})]
+    return event.action, tuple(sorted(one["id"] for one in concerned if one))
+
+
+@pytest.mark.torture
+def test_of_many_changes_at_once_none_is_lost_and_each_has_its_event(store: Cli, database: str, rounds, figure):
+    texts = fill(store)
+    before, _ = everything(store)
+    processes, operations = rounds(4, 8), rounds(25, 200)
+
+    reports = work(store, texts, processes, operations)
+
+    assert store("audit", "verify", check=0).out.startswith("intact: ")
+    after, rows = everything(store)
+    new = after[len(before) :]
+    # A report has no ids of the overtaken successors that it revoked: these are compared by their number.
+    overtaken = [event for event in new if (event.action, event.reason) == ("key.revoked", "undelivered")]
+    reported = Counter((action, tuple(ids)) for report in reports for action, ids in report["events"])
+    assert Counter(content(event) for event in new if event not in overtaken) == reported
+    assert len(overtaken) == sum(report["overtaken"] for report in reports)
+    minted = [one for (action, ids), count in reported.items() if action == "key.minted" for one in ids * count]
+    assert len(rows) == len(texts) + len(minted) == len(texts) + len(set(minted))
+    for report in reports:
+        for key_id, names in report["metadata"].items():
+            assert set(names) <= rows[key_id].metadata.keys()
+    used = {key_id for report in reports for key_id in report["used"]}
+    for key_id in used:
+        last = rows[key_id].last_used_at
+        assert last
+        assert round(last.timestamp() * 1000) == max(report["used"].get(key_id, 0) for report in reports)
+    assert len(reported) > processes * operations / 4
+    refused = sum(report["refused"] for report in reports)
+    figure(
+        f"concurrency: {database}, {processes} processes with {operations} changes each",
+        f"{len(new)} events, {refused} refused, {len(overtaken)} rotations overtaken",
+    )
+
+
+@pytest.fixture
+def durable(cli: Cli, database: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cli]:
+    """keyctl with an empty store that survives a power failure: on PostgreSQL, a server with its own settings."""
+    with ExitStack() as stack:
+        if database == "postgres":
+            version = request.config.getoption("--postgres")
+            server = stack.enter_context(postgres.shared_server(tmp_path, version, settings=()))
+            cli.env["KEYCTL_STORE"] = stack.enter_context(postgres.schema(server))
+        cli("init", *CHEAP, check=0)
+        yield cli
+
+
+@pytest.mark.torture(only=True)
+def test_the_throughput_does_not_collapse_with_the_number_of_processes(durable: Cli, database: str, figure):
+    texts = fill(durable)
+    rates = {}
+    for processes in (1, 2, 4, 8):
+        reports = work(durable, texts, processes, 400 // processes)
+        rates[processes] = 400 / max(report["seconds"] for report in reports)
+        figure(f"throughput: {database}, {processes} processes", f"{rates[processes]:.0f} changes a second")
+
+    assert min(rates.values()) > rates[1] / 4

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import fcntl
 import gc
 import importlib
@@ -43,6 +44,7 @@ PRELOADED = [
     "typer._click.decorators",
     "typer.main",
 ]
+_ALLOW_TRACING = 0x59616D61  # PR_SET_PTRACER: some systems let only an ancestor trace a process
 
 
 def preload() -> None:
@@ -114,7 +116,13 @@ def become_child(fds: list[int]) -> None:
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
 
 
-def become_keyctl(args: list[str], env: dict[str, str], cwd: str) -> None:
+def hold() -> None:
+    """Stop this process until it is continued, and let any process trace it."""
+    ctypes.CDLL(None).prctl(_ALLOW_TRACING, ctypes.c_ulong(-1), 0, 0, 0)  # an error where any process may anyway
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def become_keyctl(args: list[str], env: dict[str, str], cwd: str, *, held: bool) -> None:
     """Set up the process as Python's own start would, and run keyctl."""
     os.setsid()
     for number in (0, 1, 2):
@@ -141,6 +149,8 @@ def become_keyctl(args: list[str], env: dict[str, str], cwd: str) -> None:
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     sys.argv = ["keyctl", *args]
+    if held:
+        hold()
     try:
         runpy.run_module("keyctl", run_name="__main__", alter_sys=True)
     except SystemExit as end:
