@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from keyctl.errors import Refused, UsageError, suggestion
-from keyctl.models import Owner
+from keyctl.models import Key, Owner
 from keyctl.profiles.model import ATTRIBUTE_TYPES, HANDLE, OwnerKind, Profile, parse_limit
 from keyctl.text import brief, checked_text
 from keyctl.times import format_duration, parse_when
@@ -103,6 +103,23 @@ def check_scopes(profile: Profile, chosen: Sequence[str], owner: Owner | None) -
     if profile.key_format.has("scope") and not (first and first.tag):
         raise Refused(
             "the first scope is part of the key's text, and this one has no tag", hint="see: keyctl profile show"
+        )
+
+
+def check_successor(profile: Profile, key: Key) -> None:
+    """Raise Refused if the text of a successor cannot be made: the profile has changed since, and the key was expired.
+
+    What a live key has is never removed from a profile.
+    """
+    missing = None
+    if key.environment not in profile.environments.values():
+        missing = f'environment "{key.environment}"'
+    elif profile.key_format.has("scope") and (not key.scopes or key.scopes[0] not in profile.scopes.catalogue):
+        missing = f'primary scope "{key.scopes[0]}"' if key.scopes else "key without a primary scope"
+    if missing:
+        raise Refused(
+            f'{key.prefix} cannot be rotated: profile "{profile.name}" has no {missing}',
+            hint=f"keyctl mint, and then: keyctl revoke {key.prefix}",
         )
 
 

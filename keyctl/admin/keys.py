@@ -209,6 +209,7 @@ class KeyAdmin:
         with self._store.read() as connection:
             before = keys.get(connection, selector)
         lifecycle.refuse_unrotatable(before, now)
+        policy.check_successor(self._store.profile, before.key)
         [text] = self._issuer.draw(before.key, 1)
         phc = "" if dry_run else self._issuer.hash([text])[text.prefix]
 

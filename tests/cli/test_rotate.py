@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.cli.helpers import (
+    CHEAP,
     KEY_FIELDS,
     ago,
     changes_nothing,
@@ -28,6 +29,7 @@ from tests.cli.helpers import (
     show,
     verify,
     with_profile,
+    write_profile,
 )
 from tests.runner import Cli, Process
 
@@ -184,6 +186,32 @@ def test_a_key_that_is_not_in_force_is_not_rotated(store: Cli, state: str, says:
 
     refused(store, "rotate", prefix, code=4, says=says)
     refused(store, "rotate", prefix, "--dry-run", code=4, says=says)
+
+
+def test_a_key_whose_environment_the_profile_no_longer_has_is_refused(cli: Cli):
+    prefix = mint(with_profile(cli), "--env", "test")["prefix"]
+    set_key(cli, prefix, expires_at=ago(seconds=1))
+    file = write_profile(cli)
+    file.write_text(file.read_text().replace(', test = "test"', ""))
+    cli("profile", "apply", file, check=0)
+    cli("expire", prefix, "--to", "30d", check=0)
+
+    result = refused(
+        cli, "rotate", prefix, code=4, says=f'{prefix} cannot be rotated: profile "acme" has no environment'
+    )
+
+    assert f"hint: keyctl mint, and then: keyctl revoke {prefix}\n" in result.err
+
+
+@pytest.mark.parametrize("scopes", ["[]", '["gone"]'])
+def test_a_key_whose_primary_scope_the_profile_does_not_have_is_refused(cli: Cli, scopes: str):
+    cli("init", "--profile", "vexa", *CHEAP, check=0)
+    prefix = mint(cli, "--owner", "acme", "--create-owner")["prefix"]
+    set_key(cli, prefix, scopes=scopes)
+
+    refused(
+        cli, "rotate", prefix, code=4, says=[f'{prefix} cannot be rotated: profile "vexa" has no ', "primary scope"]
+    )
 
 
 def test_a_key_whose_lock_has_ended_is_rotated(store: Cli):
