@@ -127,10 +127,10 @@ def explain(path: Path, error: BaseException | None) -> StoreUnavailable:
         return StoreUnavailable(
             f"the store {path} cannot be written to: its disk is full", hint="free some space, then try again"
         )
-    if "disk I/O" in message:
+    if "disk I/O" in message:  # also for a quota or a limit on the size of files, which SQLite does not distinguish
         return StoreUnavailable(
-            f"the store {path} cannot be used: {message}",
-            hint="check its disk: free space, quota, limits on the size of files, and the system's log",
+            f"the store {path} cannot be read or written: {message}",
+            hint="check the disk, its quota and ulimit -f, and then: keyctl audit verify",
         )
     if "readonly" in message:
         return StoreUnavailable(f"the store {path} cannot be written to: it is read-only for this user")

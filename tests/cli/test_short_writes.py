@@ -19,6 +19,7 @@ import pytest
 from keyctl.cli import streams
 from tests.cli.helpers import dump, full_disk, mint, mint_many, show, verify
 from tests.runner import Cli
+from tests.stores import names
 
 LIMIT = 4 << 20  # bytes: more than any of these stores
 BUFFERS = pytest.mark.parametrize("env", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"])
@@ -108,6 +109,22 @@ def test_a_key_file_that_fits_in_part_is_not_there_and_no_key_is(store: Cli, env
     assert "cannot write keys.txt: File too large" in result.err
     assert list(store.cwd.iterdir()) == []
     assert dump(store) == before
+
+
+@pytest.mark.sqlite
+def test_a_store_that_cannot_grow_is_not_called_damaged_and_has_no_new_key(store: Cli):
+    old = mint(store)
+    before = dump(store)
+
+    for command in ("mint --count 200 | cat", "mint --count 200 --out k.txt", f"rotate {old['prefix']} | cat"):
+        result = store.shell(f"ulimit -f 8; keyctl {command}", check=5)
+
+        assert result.out == ""
+        assert "cannot be read or written: disk I/O error" in result.err
+        assert "hint: check the disk, its quota and ulimit -f, and then: keyctl audit verify" in result.err
+        assert names(store.cwd) == []
+        assert dump(store) == before
+        assert verify(store, old["key"]) == "VALID"
 
 
 # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
