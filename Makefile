@@ -90,7 +90,7 @@ test: $(VENV)/.ready-dev ## run all tests
 	@$(PYTHON) -m pytest
 
 torture: $(VENV)/.ready-dev ## run the long tests: crashes, concurrency, faults, fuzzing (about an hour; prints figures)
-	@$(PYTHON) -m pytest --torture
+	@$(PYTHON) -m pytest --torture -o faulthandler_timeout=1200
 
 lint: $(VENV)/.ready-dev ## check style, types, imports and workflows
 	@$(PYTHON) -m ruff check .

@@ -57,7 +57,8 @@ class _WholeWrites(io.RawIOBase):
             try:
                 rest = rest[os.write(self._descriptor, rest) :]
             except BlockingIOError:
-                # Another program made the pipe non-blocking. Its reader is waited for, as at any other pipe.
+                # Another program made the pipe non-blocking. Its reader is waited for as at any other pipe: without a
+                # deadline, as a pager may take its time. No transaction is open meanwhile, and a signal ends the wait.
                 select.select([], [self._descriptor], [])
         return len(data)
 

@@ -7,8 +7,11 @@ A limit on the size of a file stands for a full disk: what fits is written, and 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
+import sys
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -216,6 +219,33 @@ def test_an_error_longer_than_a_pipe_that_does_not_block_is_printed_whole(cli: C
     assert process.wait().code == 6
     assert [number for number in range(5000) if f"  unknown{number}:" not in seen] == []
     assert "keyctl: hint: " in seen.splitlines()[-1]
+
+
+# ── a reader that does not read ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "command", ["mint --count 3000", "list --all --json", "list --all --jsonl", "audit list --json"]
+)
+def test_a_reader_that_does_not_read_keeps_no_one_from_the_store(store: Cli, command: str):
+    mint_many(store, 1000)
+    reader, writer = os.pipe()
+    process = store.spawn(*command.split(), stdout=writer)
+    os.close(writer)
+    end = time.monotonic() + 30
+    while waiting_in(reader) < 40_000:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+    store("mint", "--wait", "1s", check=0)
+
+    os.close(reader)
+    assert process.wait().code in {21, 141}
+
+
+def waiting_in(pipe: int) -> int:
+    """Return how many bytes wait in a pipe."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 # ── the rest ─────────────────────────────────────────────────────────────────────────────────────────────────────────
