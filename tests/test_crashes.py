@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,20 @@ class Crash:
         with closing(Verifier.from_store(location(self.cli))) as verifier:
             return str(verifier.verify(text).code)
 
+    @cached_property
     def added(self) -> list[dict[str, Any]]:
-        """Return the keys of the store that were not there before."""
+        """The keys of the store that were not there before."""
         before = {prefix_of(text) for text in (self.base.old, *self.base.pair, self.base.owned)}
         keys = self.cli("list", "--all", "--json", check=0).json["keys"]
         return [key for key in keys if key["prefix"] not in before]
+
+    def undelivered(self) -> set[str]:
+        """Return the prefixes of the keys whose delivery was not recorded."""
+        return {key["prefix"] for key in self.added if not key["delivered_at"] and key["status"] != "revoked"}
+
+    def leftovers(self) -> set[Path]:
+        """Return the temporary files that the command has left."""
+        return {one for name in ("keys.txt", "b") for one in private_files.leftovers(self.cli.cwd / name)}
 
 
 def prefix_of(text: str) -> str:
@@ -89,15 +99,15 @@ def check_any(crash: Crash) -> None:
     assert crash.cli("audit", "verify", check=0).out.startswith("intact: ")
     printed = crash.printed()
     assert {text: crash.code(text) for text in printed} == dict.fromkeys(printed, "VALID")
-    lost = {key["prefix"] for key in crash.added()} - {prefix_of(text) for text in printed}
-    assert lost <= undelivered(crash.cli)
-    for temporary in set(crash.cli.cwd.iterdir()) - {crash.cli.cwd / name for name in ("keys.txt", "b", "new.toml")}:
-        assert temporary in leftovers(crash.cli)
+    lost = {key["prefix"] for key in crash.added} - {prefix_of(text) for text in printed}
+    assert lost <= crash.undelivered()
+    expected = {crash.cli.cwd / name for name in ("keys.txt", "b", "new.toml")}
+    assert set(crash.cli.cwd.iterdir()) - expected == crash.leftovers()
 
 
 def check_mint(crash: Crash) -> None:
     """All of the keys are there, or none; so it is with what was printed."""
-    assert len(crash.added()) in {0, 3}
+    assert len(crash.added) in {0, 3}
     assert len(crash.printed()) in {0, 3}
 
     again = crash.cli("mint", "--count", "3", "--out", "again.txt", check=0)
@@ -109,7 +119,7 @@ def check_mint(crash: Crash) -> None:
 def check_rotation(crash: Crash) -> None:
     """The owner has a valid key: the old one, or the new one."""
     assert crash.code(crash.base.old) == "VALID" or crash.printed()
-    assert len(crash.added()) in {0, 1}
+    assert len(crash.added) in {0, 1}
 
     again = crash.cli("rotate", prefix_of(crash.base.old), "--grace", "0", "--yes", "--out", "again.txt")
 
@@ -175,17 +185,6 @@ COMMANDS: dict[str, Callable[[Crash], None]] = {
     "profile apply ./new.toml": check_profile,
     "bundle export b": check_export,
 }
-
-
-def undelivered(cli: Cli) -> set[str]:
-    """Return the prefixes of the keys whose delivery was not recorded."""
-    keys = cli("list", "--all", "--json", check=0).json["keys"]
-    return {key["prefix"] for key in keys if not key["delivered_at"] and key["status"] != "revoked"}
-
-
-def leftovers(cli: Cli) -> set[Path]:
-    """Return the temporary files that killed commands have left."""
-    return {one for name in ("keys.txt", "b") for one in private_files.leftovers(cli.cwd / name)}
 
 
 def store_files(cli: Cli) -> set[str]:
