@@ -82,7 +82,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what the tests measured, sorted by name."""
+    """With --torture, print what the tests measured, sorted by name: short forms have nothing to quote."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     figures = {
         name: value
@@ -90,7 +90,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if getattr(report, "when", None) == "call"
         for name, value in report.user_properties
     }
-    if figures:
+    if figures and terminalreporter.config.getoption("--torture"):
         terminalreporter.section("figures")
         for name in sorted(figures):
             terminalreporter.line(f"{name}: {figures[name]}")

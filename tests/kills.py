@@ -55,11 +55,14 @@ def killed_at(call: Call, start: Callable[[], Process]) -> Result:
     return _traced(start(), "-o", "/dev/null", "-e", f"trace={call.name}", "-e", inject)
 
 
-def spread(found: Sequence[Call], count: int) -> list[Call]:
-    """Return `count` of them, evenly spaced: all of them, if there are no more."""
+def choose(found: Sequence[Call], count: int) -> list[Call]:
+    """Return `count` of the calls: half of them of the rarest names, which mark the turning points; the rest spread."""
     if count >= len(found):
         return list(found)
-    return [found[int((i + 0.5) * len(found) / count)] for i in range(count)]
+    frequency = Counter(call.name for call in found)
+    rare = sorted(found, key=lambda call: frequency[call.name])[: (count + 1) // 2]
+    others, more = [call for call in found if call not in rare], count - len(rare)
+    return rare + [others[int((i + 0.5) * len(others) / more)] for i in range(more)]
 
 
 def _traced(process: Process, *options: str) -> Result:

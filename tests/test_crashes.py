@@ -26,7 +26,7 @@ from keyctl.store.opening import SCHEMA_REVISION
 from keyctl.verifier import Verifier
 from tests import postgres
 from tests.cli.helpers import CHEAP, Filled, execute, location, mint, mint_many
-from tests.kills import Snapshot, calls, killed_at, settle, spread
+from tests.kills import Snapshot, calls, choose, killed_at, settle
 from tests.runner import Cli, Process, Result
 
 KEY = re.compile(r"^([a-z]+_live_[0-9A-Za-z]{12}_[0-9A-Za-z]{38})\n", re.MULTILINE)
@@ -220,7 +220,7 @@ def test_a_command_killed_at_a_system_call_leaves_nothing_half_done(
         return store.spawn(*arguments(command, base), held=True)
 
     found = calls(start, tmp_path / "log")
-    chosen = spread(found, rounds(3, len(found)))
+    chosen = choose(found, rounds(3, len(found)))
     killed = 0
     for call in chosen:
         killed += examine(Crash(store, base, killed_at(call, start)), command, call)
@@ -326,7 +326,7 @@ def test_a_creation_that_is_killed_leaves_no_store_or_a_whole_one(
 
     with fresh():
         found = calls(start, tmp_path / "log")
-    chosen = spread(found, rounds(2, len(found)))
+    chosen = choose(found, rounds(2, len(found)))
     for call in chosen:
         with fresh():
             result = killed_at(call, start)
@@ -362,7 +362,7 @@ def test_an_upgrade_that_is_killed_was_made_completely_or_not_at_all(
 
     with fresh():
         found = calls(start, tmp_path / "log")
-    chosen = spread(found, rounds(2, len(found)))
+    chosen = choose(found, rounds(2, len(found)))
     for call in chosen:
         with fresh():
             result = killed_at(call, start)
