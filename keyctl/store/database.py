@@ -6,7 +6,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -19,6 +19,7 @@ from keyctl.errors import ConfigurationInvalid, StoreBusy, StoreUnavailable, Usa
 from keyctl.models import KeyRecord, Owner
 from keyctl.rows import RowDamaged
 from keyctl.store import catalog, keys, owners, postgres, settings, sqlite_file, tables
+from keyctl.store.fork_guard import no_fork
 from keyctl.store.location import StoreLocation
 from keyctl.store.opening import check_revision, damaged, read_rules
 from keyctl.store.sqlite_engine import sqlite_engine
@@ -45,8 +46,10 @@ class Database:
         self._read_options: dict[str, Any] = {}
         if location.file is not None:
             self._engine = sqlite_engine(location.file, wait=wait)
+            self._guard: Callable[[], AbstractContextManager[None]] = no_fork
         else:
             self._engine = postgres.postgres_engine(location, wait=wait, patient=patient)
+            self._guard = nullcontext
             self._read_options = postgres.read_options()
         _databases.add(self)
 
@@ -58,6 +61,7 @@ class Database:
         """
         with (
             self._explained(),
+            self._guard(),
             postgres.answered_by(deadline),
             self._engine.connect().execution_options(**self._read_options) as connection,
             connection.begin(),
@@ -93,7 +97,7 @@ class Database:
         self._engine.dispose(close=False)
 
     def _attempt(self, work: Callable[[Connection], T], *, dry_run: bool) -> T:
-        with self._engine.connect().execution_options(**write_options()) as connection:
+        with self._guard(), self._engine.connect().execution_options(**write_options()) as connection:
             transaction = connection.begin()
             try:
                 result = work(connection)
