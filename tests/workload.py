@@ -33,7 +33,8 @@ class Report:
     """What was done. Each event is an action and the ids that it concerns, sorted.
 
     `metadata` is what was added to each key, `used` when each was last used; `refused` is how many changes were
-    refused, `overtaken` how many rotations were after their delivery; `seconds` is how long all of it took.
+    refused, `overtaken` how many rotations were after their delivery; `seconds` is how long all of it took, and
+    `longest` how long one change did.
     """
 
     events: list[tuple[str, list[str]]] = field(default_factory=list)
@@ -42,6 +43,7 @@ class Report:
     refused: int = 0
     overtaken: int = 0
     seconds: float = 0.0
+    longest: float = 0.0
 
     def add(self, action: str, ids: Iterable[str]) -> None:
         if found := sorted(ids):
@@ -67,11 +69,13 @@ class Worker:
         ]
         start = time.monotonic()
         for self._turn in range(operations):
+            began = time.monotonic()
             try:
                 self._chance.choice(changes)()
             except Refused as error:
                 self.report.refused += 1
                 self.report.overtaken += "which was just delivered, is revoked" in error.message
+            self.report.longest = max(self.report.longest, time.monotonic() - began)
         self.report.seconds = time.monotonic() - start
 
     def _some(self) -> list[str]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from keyctl.store.sqlite_file import file_uri, identity, replaced
+from keyctl.store.sqlite_file import file_uri, identity, is_busy, replaced
 from keyctl.store.transaction import writes
 
 _FILE = "keyctl_file"
+_LONGEST_PAUSE = 0.02  # seconds between attempts to get the write lock
 
 
 def sqlite_engine(path: Path, *, wait: float) -> Engine:
@@ -41,7 +44,10 @@ def sqlite_engine(path: Path, *, wait: float) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # The driver's own BEGIN comes too late for DDL, and takes the write lock only at the first write.
-        connection.exec_driver_sql("begin immediate" if writes(connection) else "begin")
+        if writes(connection):
+            _begin_writing(connection, wait)
+        else:
+            connection.exec_driver_sql("begin")
 
     # A file that was replaced or removed stays open, and what is written to it is lost.
     @event.listens_for(engine, "connect")
@@ -59,6 +65,29 @@ def sqlite_engine(path: Path, *, wait: float) -> Engine:
             raise replaced(path)
 
     return engine
+
+
+def _begin_writing(connection: Connection, wait: float) -> None:
+    """Begin a transaction with the write lock.
+
+    SQLite's own waiting asks every tenth of a second in the end. Among several writers that find the file free for a
+    hundredth, one can then wait for very long (`make torture`, "the longest took").
+    """
+    driver: Any = connection.connection.driver_connection
+    give_up = time.monotonic() + wait
+    driver.execute("pragma busy_timeout = 0")
+    try:
+        while True:
+            try:
+                connection.exec_driver_sql("begin immediate")
+            except OperationalError as error:
+                if not (error.orig and is_busy(error.orig)) or time.monotonic() >= give_up:
+                    raise
+                time.sleep(random.uniform(0, _LONGEST_PAUSE))  # noqa: S311 - so that writers do not ask in step
+            else:
+                return
+    finally:
+        driver.execute(f"pragma busy_timeout = {round(wait * 1000)}")
 
 
 @contextmanager
