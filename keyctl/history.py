@@ -168,7 +168,7 @@ class History:
         return [f"key {key.prefix} ({key.id}) was altered outside keyctl: {altered}"] if altered else []
 
     def skip_owner(self, owner_id: Any) -> list[str]:
-        """Leave out an owner that cannot be read: it is not missing."""
+        """Pass over an owner that cannot be read: it is not missing."""
         self._count("owner", owner_id)
         self._owners.pop(owner_id, None)
         return []

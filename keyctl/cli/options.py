@@ -57,7 +57,7 @@ CheckpointOption = Annotated[
         "--checkpoint",
         metavar="FILE",
         rich_help_panel="Checkpoints",
-        help="Verify that the log still contains the checkpoints in a file (-: standard input).",
+        help="Require the checkpoints in a file, or - for standard input.",
     ),
 ]
 ResumeOption = Annotated[

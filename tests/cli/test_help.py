@@ -96,7 +96,7 @@ def test_the_examples_in_the_help_are_understood(store: Cli):
     for path in ALL:
         for line in store(*path, "--help").out.splitlines():
             if line.startswith("    keyctl ") and "/var/" not in line:
-                _, *args = shlex.split(line.partition(" <")[0])
+                _, *args = shlex.split(re.split(" [<>]", line)[0])
                 result = store(*args, stdin="")
                 assert result.code != 1, result
                 assert not MISUNDERSTOOD.search(result.err), result

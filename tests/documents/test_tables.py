@@ -200,6 +200,7 @@ def test_the_fields_of_json_objects_are_in_the_table(store: Cli):
     objects["db pepper"] = store("db", "pepper", "peppers", "--json").json
     objects["db roles"] = store("db", "roles", "--json").json
     objects["bundle key"] = store("bundle", "key", "--create", "--json").json
+    objects["audit checkpoint"] = store("audit", "checkpoint", "--json").json
     objects["bundle export"] = store("bundle", "export", "keys.bundle", "--json").json
     objects["bundle show"] = store("bundle", "show", "keys.bundle", "--json").json
     objects["admin-token"] = store("admin-token", "clear", "--json").json
