@@ -142,6 +142,8 @@ class Database:
             raise damaged(str(self.location), str(error)) from error
         except UnicodeEncodeError:  # arguments may hold bytes that are not UTF-8
             raise UsageError("an argument is not valid UTF-8: no name in a store can match it") from None
+        except UnicodeDecodeError as error:  # SQLite quotes a damaged schema in its message
+            raise damaged(str(self.location), sqlite_file.NOT_UTF8) from error
         except PoolTimeout as error:
             raise StoreBusy(
                 f"the store {self.location} is busy: every connection is in use", hint="try again"

@@ -31,7 +31,7 @@ def has_interrupted_write(file: Path) -> bool:
     try:
         with closing(sqlite3.connect(file_uri(file, mode="ro"), uri=True, timeout=0)) as connection:
             connection.execute("pragma schema_version").fetchone()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         return is_interrupted_write(error)
     except StoreUnavailable:
         return False

@@ -15,6 +15,7 @@ from keyctl.rows import RowDamaged
 from keyctl.store import catalog
 
 T = TypeVar("T")
+NOT_UTF8 = "it holds text that is not UTF-8"
 
 
 def file_uri(path: Path, *, mode: str) -> str:
@@ -63,6 +64,8 @@ def recovering(path: Path, read: Callable[[], T]) -> T:
     """
     try:
         return read()
+    except UnicodeDecodeError:  # SQLite quotes a damaged schema in its message
+        raise RowDamaged(NOT_UTF8) from None
     except sqlite3.Error as error:
         if not is_interrupted_write(error):
             raise

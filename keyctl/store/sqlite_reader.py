@@ -83,7 +83,7 @@ class SqliteReader:
         try:  # as `_look` does, without its calls (tests/benchmarks, "a look-up in the store")
             with self._lock:
                 return self._find(prefix)
-        except (sqlite3.Error, RowDamaged):
+        except (sqlite3.Error, RowDamaged, UnicodeDecodeError):
             return self._look(self._find, prefix, deadline=deadline)
 
     def find_owners(self, handle: str, *, deadline: float | None = None) -> tuple[Owner, ...]:

@@ -122,6 +122,19 @@ def test_a_damaged_file_is_reported_and_left_as_it_is(store: Cli, file: Path, da
     store("mint", check=0)
 
 
+@pytest.mark.parametrize(
+    "command", [["list"], ["mint"], ["verify"], ["audit", "verify"], ["db", "upgrade"]], ids=" ".join
+)
+def test_a_schema_that_is_not_even_text_is_damage(store: Cli, file: Path, command: list[str]):
+    key = mint(store)["key"]
+    file.write_bytes(file.read_bytes().replace(b"CREATE TABLE keys", b"CREATE TABL\xff keys"))
+
+    result = store(*command, stdin=key, check=5)
+
+    assert f"the store {file} is damaged: it holds text that is not UTF-8" in result.err
+    assert result.out == ""
+
+
 # ── another file in its place ────────────────────────────────────────────────────────────────────────────────────────
 
 
