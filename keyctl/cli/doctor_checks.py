@@ -16,6 +16,7 @@ from keyctl.cli.configuration import default_folder
 from keyctl.cli.context import CommandContext
 from keyctl.doctor import files, keys, machine
 from keyctl.doctor.finding import Finding
+from keyctl.doctor.peppers import peppers
 from keyctl.errors import KeyctlError, ProfileInvalid, StoreBusy, StoreUnavailable, UsageError
 from keyctl.reader_group import FILE_MODE, FOLDER_MODE
 from keyctl.store import integrity
@@ -98,7 +99,8 @@ def _program(_: Examined) -> Iterator[Finding]:
 
 def _configuration(examined: Examined) -> Iterator[Finding]:
     context = examined.context
-    _ = context.config, context.location, context.wait, context.actor  # each raises what is wrong with it
+    # Each raises what is wrong with it.
+    _ = context.config, context.location, context.wait, context.actor, context.pepper_file
     return iter(())
 
 
@@ -140,6 +142,8 @@ def _modes(examined: Examined) -> Iterator[Finding]:
         secret = any(map(_has_password, (config.store, *config.stores.values())))
         what = "the configuration file, which has a password" if secret else "the configuration file"
         yield from files.exposed(config.path, what, _PRIVATE if secret else _READABLE)
+        if pepper_file := examined.context.pepper_file:
+            yield from files.exposed(pepper_file, "the pepper file", FILE_MODE)
     yield from files.exposed(default_folder("config"), "the configuration folder", _READABLE)
     yield from files.exposed(default_signing_key(), "the key that signs bundles", _PRIVATE)
     yield from files.exposed(state_file().parent, "the folder of the accepted bundles", _PRIVATE_FOLDER)
@@ -222,6 +226,11 @@ def _hashes(examined: Examined) -> Iterator[Finding]:
     return keys.hashes(examined.context.store, now=examined.now)
 
 
+def _peppers(examined: Examined) -> Iterator[Finding]:
+    context = examined.context
+    return peppers(context.store, context.peppers, now=examined.now)
+
+
 # A test compares the names with the table of help/doctor.md.
 CHECKS: dict[str, Check] = {
     "program": Check(_program),
@@ -240,4 +249,5 @@ CHECKS: dict[str, Check] = {
     "expiry": Check(_expiry, after="profile"),
     "rotation": Check(_rotation, after="profile"),
     "hashes": Check(_hashes, after="profile"),
+    "peppers": Check(_peppers, after="profile"),
 }

@@ -13,7 +13,7 @@ from keyctl.doctor.finding import Finding
 from keyctl.regular_files import open_regular
 from keyctl.store import examination
 from keyctl.store.database import Database
-from keyctl.times import format_duration, format_time, utc_now
+from keyctl.times import format_time, utc_now
 
 NAME = "keyctl"
 SECOND_NAME = "apikeyctl"
@@ -48,20 +48,16 @@ def clock_of_store(database: Database) -> Iterator[Finding]:
         newest = examination.newest_event(connection)
     if server is not None and not before - TOLERANCE <= server <= after + TOLERANCE:
         yield Finding(
-            f"the clocks of this machine and of the database server differ by {_length(server - after)}",
+            "the clocks of this machine and of the database server differ",
             f"{format_time(after)} here, {format_time(server)} there",
             _COMPARE,
         )
     if newest is not None and newest > after + TOLERANCE:
         yield Finding(
-            f"the clock is {_length(newest - after)} behind the newest event, or was ahead when that was written",
+            "the clock is behind the newest event, or was ahead when that was written",
             f"{format_time(after)} now, {format_time(newest)} in the log",
             _COMPARE,
         )
-
-
-def _length(difference: timedelta) -> str:
-    return format_duration(timedelta(seconds=round(abs(difference).total_seconds())))
 
 
 def _is_ours(path: Path) -> bool:

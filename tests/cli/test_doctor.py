@@ -229,7 +229,7 @@ def test_a_store_that_is_busy_is_waited_for_once(store: Cli):
 @pytest.mark.parametrize(
     ("content", "env", "says"),
     [
-        ("store = ", {}, "is not valid TOML"),
+        ("store = ", {}, "it is not TOML"),
         ("store = 'team'", {}, 'unknown store "team"'),
         ("", {"KEYCTL_WAIT": "soon"}, '"soon" is not a duration'),
         ("", {"KEYCTL_STORE": "mysql://host/keys"}, "unsupported store URL scheme"),
@@ -614,12 +614,29 @@ def test_weak_hashes_are_found_until_they_are_replaced(store: Cli):
     assert wrong(store) == set()
 
 
+@pytest.mark.sqlite
+def test_a_pepper_that_is_missing_is_a_finding(cli: Cli):
+    cli("db", "pepper", "peppers", "--id", "a", check=0)
+    cli("mint", "--init", "--quiet", "--pepper-file", "peppers", check=0)
+    assert wrong(cli, "--pepper-file", "peppers") == set()
+
+    [missing] = found(cli, "peppers")
+
+    assert missing["what"] == "a valid key has a hash that needs a pepper, and no pepper file is given"
+    assert (missing["value"], missing["fix"]) == ("a", "give the file: --pepper-file FILE")
+    (cli.cwd / "peppers").chmod(0o644)
+    results = checks(cli, env={"KEYCTL_PEPPER_FILE": "peppers"})
+    assert "other users may read or change the pepper file" in results["peppers"]["findings"][0]["what"]
+    assert results["modes"]["findings"][0]["fix"] == "chmod 640 peppers"
+    cli("doctor", "--fix", "--pepper-file", "peppers", check=0)
+
+
 def test_an_event_from_the_future_is_a_finding(store: Cli):
     execute(store, "update events set at = :later", later=ago(hours=-2))
 
     [finding] = found(store, "clock")
 
-    assert finding["what"].startswith("the clock is 2h behind the newest event")
+    assert finding["what"].startswith("the clock is behind the newest event")
 
 
 @pytest.mark.sqlite

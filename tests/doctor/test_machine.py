@@ -103,7 +103,7 @@ def test_a_clock_behind_the_newest_event_is_wrong(
     findings = list(machine.clock_of_store(store))
 
     assert [one.what for one in findings] == [
-        "the clock is 6s behind the newest event, or was ahead when that was written"
+        "the clock is behind the newest event, or was ahead when that was written"
     ] * wrong
 
 
@@ -116,6 +116,4 @@ def test_a_clock_that_differs_from_the_servers_is_wrong(
 
     findings = list(machine.clock_of_store(store))
 
-    assert [one.what for one in findings] == [
-        "the clocks of this machine and of the database server differ by 6s"
-    ] * wrong
+    assert [one.what for one in findings] == ["the clocks of this machine and of the database server differ"] * wrong
