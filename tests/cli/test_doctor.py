@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -199,6 +200,24 @@ def test_a_damaged_page_is_reported_once(store: Cli):
     assert [text for text in damaged if "is damaged" in text] == damaged
     assert len(set(damaged)) == len(damaged)
     assert results["clock"]["ok"] is True
+
+
+@pytest.mark.sqlite
+@pytest.mark.torture
+def test_no_damage_to_the_file_stops_it(store: Cli, rounds: Callable[[int, int], int]):
+    mint_many(store, 30, "--owner", "acme", "--create-owner")
+    whole = store_file(store).read_bytes()
+
+    for seed in range(rounds(6, 300)):
+        random = Random(seed)
+        damaged, start = bytearray(whole), random.choice([0, random.randrange(len(whole))])
+        for _ in range(random.choice([1, 5, 60])):
+            damaged[(start + random.randrange(400)) % len(whole)] = random.randrange(256)
+        store_file(store).write_bytes(damaged)
+
+        results = checks(store, "--wait", "1s")  # the exit code is that of what was found
+
+        assert results["leftovers"]["ok"] is True, seed
 
 
 @pytest.mark.sqlite
