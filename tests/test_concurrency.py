@@ -15,6 +15,7 @@ from keyctl.models import Event, Key
 from keyctl.store import events, keys
 from keyctl.store.database import Store
 from keyctl.store.location import StoreLocation
+from keyctl.times import utc_now
 from tests import postgres
 from tests.cli.helpers import CHEAP, location, mint_many
 from tests.runner import TIMEOUT, Cli
@@ -180,9 +181,11 @@ def work(cli: Cli, texts: list[str], processes: int, operations: int) -> list[di
 
 
 def everything(cli: Cli) -> tuple[list[Event], dict[str, Key]]:
-    """Return all events, and all keys by their ids."""
+    """Return all events, oldest first, and all keys by their ids."""
     with closing(Store(StoreLocation.parse(location(cli)))) as store, store.read() as connection:
-        return list(events.as_written(connection)), {key.id: key for key in keys.as_written(connection)}
+        log = events.latest(connection, limit=1_000_000)[::-1]
+        page = keys.page(connection, keys.Filters(), now=utc_now(), limit=None)
+    return log, {record.key.id: record.key for record in page.records}
 
 
 def content(event: Event) -> tuple[str, tuple[str, ...]]:
