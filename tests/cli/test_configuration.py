@@ -28,14 +28,17 @@ team = "postgresql://jane:s3cret@db.example/keys"
 @example(b"a" + b".a" * 60_000 + b" = 1")
 @given(mutated(st.just(WHOLE)))
 def test_a_configuration_is_refused_or_means_what_it_says(raw: bytes):
+    password = "s3cret" if b":s3cret@" in raw else "no edit removed the colon"
     with tempfile.NamedTemporaryFile() as file:
         Path(file.name).write_bytes(raw)
         try:
             config = read_config(file.name)
         except ConfigurationInvalid as error:
-            assert "s3cret" not in error.message  # noqa: PT017 - most edits are refused, not all
+            assert password not in error.message  # noqa: PT017 - most edits are refused, not all
             return
-        written = "".join(f"{name} = {_quoted(getattr(config, name))}\n" for name in SETTINGS if getattr(config, name))
+        written = "".join(
+            f"{name} = {_quoted(getattr(config, name))}\n" for name in SETTINGS if getattr(config, name) is not None
+        )
         Path(file.name).write_text(written)
         assert read_config(file.name) == config
 
@@ -43,9 +46,9 @@ def test_a_configuration_is_refused_or_means_what_it_says(raw: bytes):
         try:
             location, _ = locate_store(name, config)
         except KeyctlError as error:
-            assert "s3cret" not in f"{error.message} {error.hint}"  # noqa: PT017 - depends on the example
+            assert password not in f"{error.message} {error.hint}"  # noqa: PT017 - depends on the example
         else:
-            assert "s3cret" not in str(location)
+            assert password not in str(location)
 
 
 def _quoted(value: object) -> str:
