@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from keyctl.errors import NotFound, UsageError, suggestion
 from keyctl.hashing import HashInvalid, Scheme, scheme_of
+from keyctl.keyformat import MAX_KEY_LENGTH
 from keyctl.models import Key, KeyRecord, Status
 from keyctl.rows import AsWritten, RowDamaged, as_written, decode_key, encode, encode_key
 from keyctl.store import owners
@@ -38,6 +39,7 @@ from keyctl.text import brief, is_utf8
 from keyctl.times import to_milliseconds
 
 _END_OF_TIME = 2**62
+_LONGEST_GLOB = 1000  # SQLite refuses a pattern of more than 50,000 bytes
 _SALT_AND_DIGEST = len("$") + 22 + len("$") + 43  # characters at the end of every hash that keyctl makes
 
 
@@ -106,7 +108,7 @@ def get(connection: Connection, selector: str, *, beginning: int | None = None) 
     `beginning` is how many characters of a prefix are required at least; None requires all.
     """
     row = connection.execute(select(keys).where(_selected(selector))).mappings().first()
-    if row is None and beginning and len(selector) >= beginning:
+    if row is None and beginning and beginning <= len(selector) <= MAX_KEY_LENGTH:
         rows = connection.execute(
             select(keys).where(keys.c.prefix.startswith(selector, autoescape=True)).limit(2)
         ).mappings()
@@ -299,6 +301,8 @@ def _has_status(status: Status, moment: int) -> ColumnElement[bool]:
 
 
 def _glob_as_like(glob: str) -> str:
+    if len(glob) > _LONGEST_GLOB:
+        raise UsageError(f"the pattern has {len(glob):,} characters: at most {_LONGEST_GLOB:,}")
     escaped = glob.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return escaped.replace("*", "%").replace("?", "_")
 
@@ -309,7 +313,7 @@ def _selected(selector: str) -> ColumnElement[bool]:
 
 def _unknown(connection: Connection, selector: str) -> NotFound:
     # Near misses share a beginning: a hint is not worth reading every prefix of a large store.
-    head = selector[: max(4, len(selector) // 2)]
+    head = selector[: min(max(4, len(selector) // 2), MAX_KEY_LENGTH)]
     query = select(keys.c.prefix).where(keys.c.prefix.startswith(head, autoescape=True)).limit(100)
     near: list[str] = list(connection.execute(query).scalars())
     # All prefixes share the brand and the environment: that much likeness is no reason to suggest another key.
