@@ -18,7 +18,7 @@ class Proxy:
 
     `meddle` gets one COMMIT of a transaction that wrote an event, in place of the server, and the sockets of both; what
     it does not forward is lost, and the connection with it. It is the first such COMMIT, or one `after` it. With
-    `silent_at`, it falls silent at the first request that holds these bytes.
+    `silent_at`, it falls silent at the first request that holds these bytes. Each answer takes `delay` seconds.
     """
 
     def __init__(
@@ -29,12 +29,14 @@ class Proxy:
         after: int = 0,
         port: int = 0,
         silent_at: bytes | None = None,
+        delay: float = 0,
     ) -> None:
         self._server = server
         self._meddle = meddle
         self._after = after
         self._silent = False
         self._silent_at = silent_at
+        self._delay = delay
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
@@ -54,13 +56,18 @@ class Proxy:
         """Forward again, on new connections: on the others something is missing."""
         self._silent = False
 
-    def close(self) -> None:
-        """Cut every connection, and take no more."""
-        self.refuse()
-        for one in self._open:
+    def cut(self) -> None:
+        """Cut every connection."""
+        while self._open:
+            one = self._open.pop()
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
+
+    def close(self) -> None:
+        """Cut every connection, and take no more."""
+        self.refuse()
+        self.cut()
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -84,6 +91,7 @@ class Proxy:
                     if self._silent:
                         continue
                     if source is server:
+                        time.sleep(self._delay)
                         client.sendall(data)
                         continue
                     wrote |= b"INSERT INTO events" in data

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -23,6 +23,7 @@ from keyctl.store import postgres as driver
 from keyctl.store.database import Database, Store
 from keyctl.store.location import StoreLocation
 from keyctl.store.postgres_connection import PostgresConnection
+from keyctl.store.postgres_dialer import RIVAL_AFTER
 from keyctl.store.schema import ddl
 from keyctl.verifier import Verifier
 from tests import postgres
@@ -226,17 +227,76 @@ def test_a_verifier_gives_a_silent_server_up_at_its_deadline(
 
 
 @pytest.mark.postgres
-def test_a_stopped_server_process_costs_a_verifier_its_deadline_and_no_more(on_server: Opened, place: str):
+def test_a_stopped_server_process_is_replaced_by_another_one(on_server: Opened, place: str):
     key = on_server.mint()[0].text
-    with closing(Store(StoreLocation.parse(place), wait=WAIT)) as store:
-        verifier = Verifier(store, wait=WAIT, cache_size=0)
+    with closing(Store(StoreLocation.parse(place))) as store:
+        verifier = Verifier(store, cache_size=0)
         assert verifier.verify(key)
         with store.read() as connection:
             pid = connection.scalar(text("select pg_backend_pid()"))
-        with stopped(pid):
-            with in_time(), pytest.raises(StoreUnavailable, match="did not answer within 1 s"):
-                verifier.verify(key)
-            assert verifier.verify(key)  # on another connection
+        with stopped(pid), in_time(driver.LOST_AFTER):
+            assert verifier.verify(key)
+
+
+@pytest.mark.postgres
+def test_connections_that_were_lost_while_they_were_not_used_cost_no_answer(on_server: Opened, place: str):
+    key = on_server.mint()[0].text
+    with closing(Store(StoreLocation.parse(place))) as store:
+        verifier = Verifier(store, cache_size=0)
+        with store.read() as one, store.read() as other:
+            pids = [connection.scalar(text("select pg_backend_pid()")) for connection in (one, other)]
+        for pid in pids:
+            postgres.run(place, f"select pg_terminate_backend({pid}, 5000)")
+
+        assert all(verifier.verify(key) for _ in range(2))
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("silence", [0.5, 2.5], ids=["shorter than a second", "longer"])
+def test_a_network_that_loses_everything_for_a_time_costs_no_more_than_a_second_after_it(
+    on_server: Opened, place: str, proxied: Callable[..., Proxy], silence: float
+):
+    key = on_server.mint()[0].text
+    proxy = proxied()
+    with closing(Verifier.from_store(through(place, proxy), wait=6, cache_size=0)) as verifier:
+        assert verifier.verify(key)
+        proxy.fall_silent()
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(verifier.verify, key)
+            time.sleep(silence)
+            proxy.speak()
+            start = time.monotonic()
+
+            assert answer.result()
+
+        assert time.monotonic() - start <= 1 + TOLERANCE
+
+
+@pytest.mark.postgres
+def test_a_server_is_found_beside_a_host_that_is_silent(on_server: Opened, place: str, proxied: Callable[..., Proxy]):
+    key = on_server.mint()[0].text
+    first, second = proxied(), proxied()
+    url = through(place, first).replace(f":{first.port}", f":{first.port},127.0.0.1:{second.port}")
+    with closing(Verifier.from_store(url, cache_size=0)) as verifier:
+        first.fall_silent()
+
+        with in_time(driver.LOST_AFTER + RIVAL_AFTER):
+            assert verifier.verify(key)
+
+
+@pytest.mark.postgres
+def test_a_command_reaches_the_last_of_its_hosts(
+    cli: Cli, on_server: Opened, place: str, proxied: Callable[..., Proxy]
+):
+    first, second = proxied(), proxied()
+    first.fall_silent()
+    url = through(place, first).replace(f":{first.port}", f":{first.port},127.0.0.1:{second.port}")
+    cli("version", check=0)  # the first command takes longer
+    start = time.monotonic()
+
+    cli("list", "--store", url, check=0)
+
+    assert time.monotonic() - start < 5
 
 
 @pytest.mark.postgres
@@ -250,7 +310,7 @@ def test_connecting_takes_no_longer_than_the_deadline():
 
 
 @pytest.mark.postgres
-def test_a_connection_that_is_made_too_late_is_closed(place: str, monkeypatch: pytest.MonkeyPatch):
+def test_a_connection_that_is_made_too_late_is_kept_for_the_next_call(place: str, monkeypatch: pytest.MonkeyPatch):
     made: list[PostgresConnection] = []
     connect = PostgresConnection.connect
 
@@ -263,12 +323,38 @@ def test_a_connection_that_is_made_too_late_is_closed(place: str, monkeypatch: p
     database = Database(StoreLocation.parse(place))
     with pytest.raises(StoreUnavailable), database.read(deadline=time.monotonic() + 0.1):
         raise AssertionError("it is connected too late")
+    with database.read(deadline=time.monotonic() + 5) as connection:
+        assert connection.connection.driver_connection is made[0]
     end = time.monotonic() + 10
-    while not (made and made[0].closed) and time.monotonic() < end:
+    while sum(connection.closed for connection in made) < len(made) - 1 and time.monotonic() < end:
         time.sleep(0.01)
 
-    assert [connection.closed for connection in made] == [True]
+    assert [connection.closed for connection in made] == [False] + [True] * (len(made) - 1)
     database.close()
+    assert made[0].closed
+
+
+@pytest.mark.postgres
+def test_what_was_made_too_late_is_closed_with_the_database(place: str, monkeypatch: pytest.MonkeyPatch):
+    made: list[PostgresConnection] = []
+    connect = PostgresConnection.connect
+
+    def slowly(*args: object, **how: object) -> PostgresConnection:
+        time.sleep(0.3)
+        made.append(connect(*args, **how))
+        return made[-1]
+
+    monkeypatch.setattr(PostgresConnection, "connect", slowly)
+    database = Database(StoreLocation.parse(place))
+    with pytest.raises(StoreUnavailable), database.read(deadline=time.monotonic() + 0.1):
+        raise AssertionError("it is connected too late")
+
+    database.close()
+
+    end = time.monotonic() + 10
+    while not (len(made) == 2 and all(connection.closed for connection in made)) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert [connection.closed for connection in made] == [True] * 2
 
 
 @pytest.mark.postgres
@@ -330,12 +416,13 @@ def test_a_commit_whose_outcome_a_silent_server_does_not_tell_is_said_to_be_unkn
 
 @pytest.mark.postgres
 def test_a_pool_without_a_free_connection_is_busy_in_time(on_server: Opened, place: str):
-    with closing(Store(StoreLocation.parse(place), wait=WAIT)) as store:
-        taken = [store._engine.connect() for _ in range(15)]
+    with closing(Store(StoreLocation.parse(place), wait=WAIT)) as store, ExitStack() as taken:
+        for _ in range(15):
+            taken.enter_context(store.read())
         with in_time(), pytest.raises(StoreBusy, match="every connection is in use"):
             store.find("kc_live_x")
-        for connection in taken:
-            connection.close()
+        with in_time(0.3), pytest.raises(StoreBusy):
+            store.find("kc_live_x", deadline=time.monotonic() + 0.3)
 
 
 @pytest.mark.postgres

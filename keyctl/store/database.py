@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
+from threading import BoundedSemaphore
 from typing import Any, TypeVar
 from weakref import WeakSet
 
 from sqlalchemy import Connection, Pool, Select, column, select, table
 from sqlalchemy.exc import DataError, DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from keyctl.errors import ConfigurationInvalid, StoreBusy, StoreUnavailable, UsageError
 from keyctl.models import KeyRecord, Owner
@@ -29,6 +30,7 @@ __all__ = ["DEFAULT_WAIT", "Connection", "Database", "Store", "schema_revision"]
 
 DEFAULT_WAIT = 5.0
 _ATTEMPTS = 10
+_CONNECTIONS = 15  # at most, as many as the pool has
 T = TypeVar("T")
 _databases: WeakSet[Database] = WeakSet()
 _inherited: list[Pool] = []  # from the parent of this process
@@ -43,30 +45,44 @@ class Database:
 
     def __init__(self, location: StoreLocation, *, wait: float = DEFAULT_WAIT, patient: bool = False) -> None:
         self.location = location
-        self._read_options: dict[str, Any] = {}
+        self._wait = wait
         if location.file is not None:
             self._engine = sqlite_engine(location.file, wait=wait)
             self._guard: Callable[[], AbstractContextManager[None]] = no_fork
         else:
             self._engine = postgres.postgres_engine(location, wait=wait, patient=patient)
             self._guard = nullcontext
-            self._read_options = postgres.read_options()
+        self._free = BoundedSemaphore(_CONNECTIONS)
         _databases.add(self)
 
     @contextmanager
-    def read(self, *, deadline: float | None = None) -> Iterator[Connection]:
+    def read(self, *, deadline: float | None = None, patience: float = math.inf) -> Iterator[Connection]:
         """Begin a transaction that only reads, and sees one consistent state of the store.
 
-        A server has until `deadline` to answer, in seconds of `time.monotonic`.
+        A server has until `deadline` to answer, in seconds of `time.monotonic`, and may be silent for `patience`.
         """
         with (
             self._explained(),
-            self._guard(),
-            postgres.answered_by(deadline),
-            self._engine.connect().execution_options(**self._read_options) as connection,
+            postgres.answered_by(deadline, patience),
+            self._connect({}, deadline=deadline) as connection,
             connection.begin(),
         ):
             yield connection
+
+    def look(self, work: Callable[[Connection], T], *, deadline: float | None) -> T:
+        """Run `work` in a transaction that only reads; if the connection is lost, once again on another one.
+
+        It counts as lost after a second of silence: the network may have dropped it, or the server was replaced.
+        """
+        left = math.inf if deadline is None else deadline - time.monotonic()
+        try:
+            with self.read(deadline=deadline, patience=min(postgres.LOST_AFTER, left / 2)) as connection:
+                return work(connection)
+        except StoreUnavailable as error:
+            if not (isinstance(error.__cause__, DBAPIError) and error.__cause__.connection_invalidated):
+                raise
+        with self.read(deadline=deadline) as connection:
+            return work(connection)
 
     def write(self, work: Callable[[Connection], T], *, dry_run: bool = False) -> T:
         """Run `work` in one transaction, and return its result; with `dry_run`, roll the transaction back at the end.
@@ -95,9 +111,23 @@ class Database:
         """In a child of fork, let go of the parent's connections: they can neither be used nor closed there."""
         _inherited.append(self._engine.pool)
         self._engine.dispose(close=False)
+        self._free = BoundedSemaphore(_CONNECTIONS)
+
+    @contextmanager
+    def _connect(self, options: Mapping[str, Any], *, deadline: float | None = None) -> Iterator[Connection]:
+        # The pool would let each call wait for the same time, and not notice when a connection was not made after all.
+        left = self._wait if deadline is None else deadline - time.monotonic()
+        free = self._free
+        if not free.acquire(timeout=max(0.0, left)):
+            raise StoreBusy(f"the store {self.location} is busy: every connection is in use", hint="try again")
+        try:
+            with self._guard(), self._engine.connect().execution_options(**options) as connection:
+                yield connection
+        finally:
+            free.release()
 
     def _attempt(self, work: Callable[[Connection], T], *, dry_run: bool) -> T:
-        with self._guard(), self._engine.connect().execution_options(**write_options()) as connection:
+        with self._connect(write_options()) as connection:
             transaction = connection.begin()
             try:
                 result = work(connection)
@@ -144,10 +174,6 @@ class Database:
             raise UsageError("an argument is not valid UTF-8: no name in a store can match it") from None
         except UnicodeDecodeError as error:  # SQLite quotes a damaged schema in its message
             raise damaged(str(self.location), sqlite_file.NOT_UTF8) from error
-        except PoolTimeout as error:
-            raise StoreBusy(
-                f"the store {self.location} is busy: every connection is in use", hint="try again"
-            ) from error
         except DBAPIError as error:
             if self.location.file is not None:
                 raise sqlite_file.explain(self.location.file, error.orig) from error
@@ -188,16 +214,13 @@ class Store(Database):
         self.settings = found  # last: if the rules cannot be read, the next refresh tries again
 
     def find(self, prefix: str, *, deadline: float | None = None) -> KeyRecord | None:
-        with self.read(deadline=deadline) as connection:
-            return keys.find(connection, prefix)
+        return self.look(lambda connection: keys.find(connection, prefix), deadline=deadline)
 
     def find_owners(self, handle: str, *, deadline: float | None = None) -> tuple[Owner, ...]:
-        with self.read(deadline=deadline) as connection:
-            return owners.with_ancestors(connection, handle)
+        return self.look(lambda connection: owners.with_ancestors(connection, handle), deadline=deadline)
 
     def owners_mentioning(self, text: str, *, deadline: float | None = None) -> list[tuple[Owner, ...]]:
-        with self.read(deadline=deadline) as connection:
-            return owners.mentioning(connection, text)
+        return self.look(lambda connection: owners.mentioning(connection, text), deadline=deadline)
 
     def check(self, now: datetime) -> None:
         """Do nothing: unlike a bundle, a store is never out of date."""
@@ -205,9 +228,12 @@ class Store(Database):
     def refresh(self, now: datetime, *, deadline: float | None = None) -> bool:  # noqa: ARG002 - bundles need `now`
         """Read the store's settings again; return whether they changed."""
         before = self.settings
-        with self.read(deadline=deadline) as connection:
+
+        def read_again(connection: Connection) -> None:
             if settings.read(connection) != before:
                 self._read_settings(connection)
+
+        self.look(read_again, deadline=deadline)
         return self.settings is not before
 
 

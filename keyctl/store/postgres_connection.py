@@ -9,9 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Generator
-from concurrent.futures import Future
-from threading import Thread
+from collections.abc import Generator
 from typing import Any
 from weakref import WeakSet
 
@@ -59,40 +57,11 @@ class PostgresConnection(psycopg.Connection[Any]):
             heard = now if ready else heard
             if now >= min(self.deadline, heard + self.patience):
                 break
-        raise ServerSilent(f"the server did not answer within {_seconds(time.monotonic() - start)}")
+        raise ServerSilent(f"the server did not answer within {seconds(time.monotonic() - start)}")
 
 
-def connect_by(deadline: float, connect: Callable[[], PostgresConnection]) -> PostgresConnection:
-    """Return what `connect` returns, or raise ServerSilent at the deadline.
-
-    It runs in a thread of its own: libpq allows each address at least 2 seconds, and a name server any time.
-    """
-    made: Future[PostgresConnection] = Future()
-
-    def run() -> None:
-        try:
-            made.set_result(connect())
-        except BaseException as error:  # noqa: BLE001 - raised where the result is used
-            made.set_exception(error)
-
-    start = time.monotonic()
-    Thread(target=run, daemon=True).start()
-    try:
-        return made.result(None if deadline == math.inf else max(0, deadline - start))
-    except BaseException as error:
-        made.add_done_callback(_close)
-        if isinstance(error, TimeoutError):
-            raise ServerSilent(f"connecting took longer than {_seconds(deadline - start)}") from None
-        raise
-
-
-def _seconds(duration: float) -> str:
+def seconds(duration: float) -> str:
     return f"{max(1, round(duration))} s"
-
-
-def _close(made: Future[PostgresConnection]) -> None:
-    if not made.exception():
-        made.result().close()
 
 
 def _let_go_of_inherited() -> None:

@@ -74,13 +74,14 @@ def test_a_file_that_is_no_database(tmp_path: Path, connections: list[Any], open
     assert [closed(connection) for connection in connections] == [True]
 
 
-def test_a_server_that_refuses_the_settings_of_a_connection(
+def test_a_server_that_refuses_the_settings_of_a_transaction(
     postgres_server: str, connections: list[Any], monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr("keyctl.store.postgres.IDLE_TIMEOUT", 10**9)
     database = Database(StoreLocation.parse(postgres_server))
-    monkeypatch.setattr("keyctl.store.postgres.STATEMENT_TIMEOUT", "not a number")
 
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailable, match="invalid value for parameter"):
         database.revision()
 
+    database.close()
     assert [closed(connection) for connection in connections] == [True]

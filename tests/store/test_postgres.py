@@ -209,6 +209,15 @@ def test_a_wrong_password(store: Cli, place: str, guarded: str, proxied: Callabl
     assert dump(store) is not None
 
 
+def test_a_server_without_a_free_connection_is_busy(
+    store: Cli, own_server: str, place: str, guarded: str, proxied: Callable[..., Proxy]
+):
+    postgres.run(own_server, f"alter role {guarded} nosuperuser connection limit 0")
+    url = over_tcp(place, proxied().port, user=f"{guarded}:{PASSWORD}")
+
+    out_of_reach(store, "list", env={"KEYCTL_STORE": url}, says=["is busy: ", "too many connections", "try again"])
+
+
 def test_libpqs_own_ways_to_give_a_password(store: Cli, place: str, guarded: str, proxied: Callable[..., Proxy]):
     port = proxied().port
     url = over_tcp(place, port, user=guarded)
