@@ -23,7 +23,7 @@ LONGEST = 20  # seconds that a child may take
 
 def main(given: dict[str, Any]) -> list[str]:
     """Return what went wrong, in the children and in this process."""
-    verifier = _verifier(given)
+    verifier = open_verifier(given)
     keys = given["keys"]
     assert all(map(verifier.verify, keys))
     faults: list[str] = []
@@ -47,7 +47,7 @@ def main(given: dict[str, Any]) -> list[str]:
     return faults
 
 
-def _verifier(given: dict[str, Any]) -> Verifier:
+def open_verifier(given: dict[str, Any]) -> Verifier:
     how: dict[str, Any] = {"cache_size": 0, "max_wait": 60.0, "clock": lambda: NOW}
     if "store" in given:
         return Verifier.from_store(given["store"], **how)
@@ -62,17 +62,17 @@ def _fork(number: int, verifier: Verifier, keys: Sequence[str]) -> tuple[int, in
     signal.alarm(LONGEST)
     faults: list[str] = []
     for _ in range(5):
-        _verify(verifier, keys, faults)
+        verify(verifier, keys, faults)
     os.write(writing, "".join(f"child {number}: {fault}\n" for fault in faults[:5]).encode())
     os._exit(0)
 
 
 def _verify_until(done: threading.Event, verifier: Verifier, keys: Sequence[str], faults: list[str]) -> None:
     while not done.is_set():
-        _verify(verifier, keys, faults)
+        verify(verifier, keys, faults)
 
 
-def _verify(verifier: Verifier, keys: Sequence[str], faults: list[str]) -> None:
+def verify(verifier: Verifier, keys: Sequence[str], faults: list[str]) -> None:
     for key in keys:
         try:
             decision = verifier.verify(key)

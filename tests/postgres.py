@@ -124,7 +124,7 @@ def _start_keeper(users: str, programs: Path, settings: Sequence[str]) -> str:
 
 def _keep(users: str, programs: Path, settings: Sequence[str]) -> None:
     """Run a server as long as another process holds the lock, and print its URL."""
-    folder = Path(tempfile.mkdtemp(prefix="keyctl-pg-", dir=_short_folder()))
+    folder = Path(tempfile.mkdtemp(prefix="keyctl-pg-", dir=short_folder()))
     server = None
     with Path(users).open("w") as lock:
         try:
@@ -144,31 +144,53 @@ def _keep(users: str, programs: Path, settings: Sequence[str]) -> None:
 def _start_server(folder: Path, programs: Path, settings: Sequence[str]) -> tuple[subprocess.Popen[bytes], str]:
     data, sockets, log = folder / "data", folder / "s", folder / "log"
     sockets.mkdir()
+    how = unprivileged(folder)
+    programs = reachable(programs, folder)
+    initialize(data, programs, how)
+    (data / "pg_hba.conf").write_text(_WHO_MAY_CONNECT)
+    options = [f"-c{setting}" for setting in (*settings, "listen_addresses=")]
+    server = start([programs / "postgres", "-D", data, "-k", sockets, *options], log, how)
+    url = f"postgresql://postgres@/postgres?host={sockets}"
+    wait_for(url, server, log)
+    return server, url
+
+
+def unprivileged(folder: Path) -> dict[str, Any]:
+    """Return how to run a program as a user who is not root, in a folder that becomes that user's."""
     how: dict[str, Any] = {"cwd": folder, "env": {"PATH": os.defpath, "LC_ALL": "C", "HOME": str(folder)}}
     if os.geteuid() == 0:
         user = _unprivileged_user()
-        for path in (folder, sockets):
+        for path in (folder, *folder.iterdir()):
             os.chown(path, user.pw_uid, user.pw_gid)
         how |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        if not all(path.stat().st_mode & 0o001 for path in [programs, *programs.parents]):
-            programs = _copy(programs, folder / "programs")
+    return how
+
+
+def reachable(programs: Path, folder: Path) -> Path:
+    """Return where that user finds the programs: a copy in the folder, if it cannot reach them."""
+    if os.geteuid() or all(path.stat().st_mode & 0o001 for path in [programs, *programs.parents]):
+        return programs
+    return _copy(programs, folder / "programs")
+
+
+def initialize(data: Path, programs: Path, how: dict[str, Any]) -> None:
     subprocess.run(
         [programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"],
         stdout=subprocess.DEVNULL,
         check=True,
         **how,
     )
-    (data / "pg_hba.conf").write_text(_WHO_MAY_CONNECT)
+
+
+def start(command: Sequence[str | Path], log: Path, how: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """Start a server that ends with this process."""
     end_with_us = ["setpriv", "--pdeathsig=INT", "--"] if shutil.which("setpriv") else []
-    options = [f"-c{setting}" for setting in (*settings, "listen_addresses=")]
-    with log.open("wb") as written:
-        server = subprocess.Popen(
-            [*end_with_us, programs / "postgres", "-D", data, "-k", sockets, *options],
-            stdout=written,
-            stderr=written,
-            **how,
-        )
-    url = f"postgresql://postgres@/postgres?host={sockets}"
+    with log.open("ab") as written:
+        return subprocess.Popen([*end_with_us, *command], stdout=written, stderr=written, **how)
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server takes connections. Raises RuntimeError with its log."""
     end = time.monotonic() + _START_TIMEOUT
     while True:
         try:
@@ -179,10 +201,10 @@ def _start_server(folder: Path, programs: Path, settings: Sequence[str]) -> tupl
                 raise RuntimeError(log.read_text()) from None
             time.sleep(0.02)
         else:
-            return server, url
+            return
 
 
-def _short_folder() -> str:
+def short_folder() -> str:
     """A folder for temporary ones: a socket's path has no more than 107 bytes."""
     return given if len(given := tempfile.gettempdir()) < 60 else "/tmp"
 

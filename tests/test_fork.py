@@ -35,12 +35,16 @@ CHILDREN = 16
 
 
 def fork_while_verifying(**given: Any) -> str:
+    return run("tests.forking", children=CHILDREN, **given)
+
+
+def run(program: str, **given: Any) -> str:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.forking"],
-        input=json.dumps({"children": CHILDREN} | given),
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-m", program],
+        input=json.dumps(given),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=True,
     )
     return done.stdout + done.stderr
@@ -81,6 +85,23 @@ def test_every_child_verifies_from_a_bundle(opened: Opened, tmp_path: Path):
 @pytest.mark.postgres
 def test_every_child_verifies_from_a_server_on_connections_of_its_own(on_server: Opened):
     assert fork_while_verifying(store=on_server.store.location.url, keys=texts(on_server)) == ""
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("keyring", ["file", "bundle", pytest.param("server", marks=pytest.mark.postgres)])
+def test_a_verifier_is_shared_in_every_way_that_python_has(
+    keyring: str, request: pytest.FixtureRequest, tmp_path: Path, rounds: Callable[[int, int], int]
+):
+    opened: Opened = request.getfixturevalue("on_server" if keyring == "server" else "opened")
+    given: dict[str, Any] = {"keys": texts(opened, 20), "times": rounds(1, 200)}
+    if keyring == "bundle":
+        signer = SigningKey.create(tmp_path / "signing.key")
+        export(opened, tmp_path / "keys.bundle", signer)
+        given |= {"bundle": str(tmp_path / "keys.bundle"), "trust": [signer.public_text]}
+    else:
+        given |= {"store": opened.store.location.url}
+
+    assert run("tests.sharing", **given) == ""
 
 
 # ── what another thread was doing ────────────────────────────────────────────────────────────────────────────────────
