@@ -97,6 +97,7 @@ def test_an_untouched_store_is_intact(store: Cli, history: dict[str, str]):
         "fault": None,
         "faults": [],
         "fault_count": 0,
+        "since": 1,
         "events": 13,
         "keys": 3,
         "owners": 1,
