@@ -83,7 +83,7 @@ def _begin_writing(connection: Connection, wait: float) -> None:
             except OperationalError as error:
                 if not (error.orig and is_busy(error.orig)) or time.monotonic() >= give_up:
                     raise
-                time.sleep(random.uniform(0, _LONGEST_PAUSE))  # noqa: S311 - so that writers do not ask in step
+                time.sleep(random.uniform(0, _LONGEST_PAUSE))  # noqa: S311 - so that writers retry at different times
             else:
                 return
     finally:
