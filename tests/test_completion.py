@@ -44,6 +44,8 @@ FREE = {
     "N",
     "SEQ",
     "GLOB",
+    "GROUP",
+    "NAME",
     "CURSOR",
     "ACTION",
     "SCHEME",

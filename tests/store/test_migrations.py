@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, inspect
 
 from keyctl.errors import ConfigurationInvalid, KeyctlError, StoreUnavailable
 from keyctl.profiles.files import load_profile
+from keyctl.reader_group import ReaderGroup
 from keyctl.store import schema
 from keyctl.store.database import Database, Store
 from keyctl.store.integrity import check
@@ -144,8 +145,8 @@ def test_a_creation_that_found_the_store_busy_does_not_take_the_file_away(tmp_pa
     location = StoreLocation.of_file(file)
     original = schema._make_file
 
-    def make_and_be_overtaken(path: Path) -> bool:
-        made = original(path)
+    def make_and_be_overtaken(path: Path, group: ReaderGroup | None) -> bool:
+        made = original(path, group)
         other.append(sqlite3.connect(path, isolation_level=None))
         other[0].execute("begin immediate")
         return made

@@ -145,7 +145,7 @@ def list_keys(
     if not page.records:
         output.note("no keys match" if filters != keys.Filters() else "there are no keys yet; mint one: keyctl mint")
     if page.next:
-        output.note(f"there are more results: add --after {page.next}, or --all")
+        output.note(f"there are more results: add --all, or --after {page.next}")
 
 
 def _row(record: KeyRecord, now: datetime) -> list[str]:
