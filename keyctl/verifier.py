@@ -41,6 +41,7 @@ from keyctl.models import KeyRecord, Owner
 from keyctl.profiles.model import Profile
 from keyctl.store.location import StoreLocation
 from keyctl.times import utc_now
+from keyctl.turns import Turns
 
 if TYPE_CHECKING:
     from typing import TypedDict, Unpack
@@ -313,7 +314,7 @@ class Verifier:
 
     def _make_locks(self) -> None:
         self._lock = threading.Lock()
-        self._cores = threading.BoundedSemaphore(os.cpu_count() or 1)
+        self._cores = Turns(os.cpu_count() or 1)
         self._refreshing = threading.Lock()
 
     def _renew(self) -> None:
