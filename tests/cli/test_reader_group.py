@@ -95,7 +95,7 @@ def test_every_later_command_keeps_the_modes(cli: Cli, shared: Path):
     before = modes(shared)
 
     prefix = cli.shell("umask 077; keyctl mint --json").json["prefix"]
-    cli.shell(f"umask 000; keyctl lock {prefix}; keyctl admin-token set <<< 'a long enough token'; keyctl db upgrade")
+    cli.shell(f"umask 000; keyctl lock {prefix}; keyctl admin-token set <<< 'a long enough token'")
 
     assert modes(shared) == before
     assert list(shared.parent.iterdir()) == [shared]
@@ -129,7 +129,7 @@ def test_a_reader_in_the_group_verifies_and_does_not_write(cli: Cli, shared: Pat
     assert shared.read_bytes() == before
 
 
-@pytest.mark.parametrize("command", ["verify", "list", "mint"])
+@pytest.mark.parametrize("command", ["verify", "mint"])
 def test_a_user_outside_the_group_reads_nothing(cli: Cli, shared: Path, command: str):
     key = cli("mint", check=0).out
 
