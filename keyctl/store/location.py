@@ -126,8 +126,9 @@ class StoreLocation:
     def __str__(self) -> str:
         if self.file is not None:
             return str(self.file)
-        shown = _ASSIGNMENT.sub(lambda one: f"{one[1]}=***" if _is_hidden(one[1], one[2]) else one[0], self._rest)
-        return POSTGRES + _CREDENTIALS.sub(":***@", shown)
+        # First the credentials: a password may end with a "=".
+        shown = _CREDENTIALS.sub(":***@", self._rest)
+        return POSTGRES + _ASSIGNMENT.sub(lambda one: f"{one[1]}=***" if _is_hidden(one[1], one[2]) else one[0], shown)
 
     def __repr__(self) -> str:
         return f"StoreLocation({str(self)!r})"
