@@ -175,7 +175,11 @@ class Bundle:
     def find_owners(self, handle: str, *, deadline: float | None = None) -> tuple[Owner, ...]:  # noqa: ARG002 - a file needs none
         """Find by handle where the bundle has names, else by id."""
         row = self._look_up("handles", handle) if self.header.with_names else {"id": handle}
-        return self._chain(row["id"], must_exist=self.header.with_names) if row else ()
+        if row is None:
+            return ()
+        if not isinstance(row.get("id"), str):
+            raise BundleUntrusted("damaged", f"the bundle's row of the handle {handle} cannot be read")
+        return self._chain(row["id"], must_exist=self.header.with_names)
 
     def owners_mentioning(self, text: str, *, deadline: float | None = None) -> list[tuple[Owner, ...]]:  # noqa: ARG002 - a file needs none
         return [

@@ -1044,6 +1044,19 @@ def parts(made: SimpleNamespace) -> dict[str, Any]:
     return {"header": json.loads(header), "rules": json.loads(body[offset : offset + length]), "rows": rows}
 
 
+@pytest.mark.parametrize("row", [{}, {"id": None}, {"id": 7}])
+def test_a_handle_without_an_owner_is_refused(
+    made: SimpleNamespace, parts: dict[str, Any], tmp_path: Path, row: dict[str, Any]
+):
+    rows = parts["rows"] | {"handles": [["acme", row]]}
+    path = written(tmp_path / "altered.bundle", made.key, parts["header"], parts["rules"], rows)
+
+    with closing(Bundle(path, trust=trusting(made.key))) as bundle, pytest.raises(BundleUntrusted) as error:
+        bundle.find_owners("acme")
+
+    assert error.value.reason == "damaged"
+
+
 @examples(100, 10_000)
 @given(data=st.data(), part=st.sampled_from(["header", "rules", "rows"]))
 def test_what_a_trusted_signer_signs_is_read_or_is_untrusted(
