@@ -249,7 +249,7 @@ class KeyFormat:
         if self.checksum and self.checksum.bits < 32:
             raise FormatError("has a {checksum} too short for a CRC-32")
         for name in _TAGGED:
-            if not all(_FIXED.fullmatch(tag) for tag in self._choices(name) if tag):
+            if not all(_FIXED.fullmatch(tag) for tag in self._choices(name) if tag != ""):
                 raise FormatError(f"may hold only letters, digits and _ - . : ~ in the tags of {{{name}}}")
         kind, literal = self._parts[0]
         if kind != "text" or len(literal) < 2:

@@ -150,6 +150,7 @@ def test_a_template_is_refused_or_makes_keys_that_read_as_they_are_written(key_f
 @examples(150, 10_000)
 @example({**STANDARD.to_dict(), "prefix": ["", 12]})
 @example({**STANDARD.to_dict(), "secret": ["hex", 10**9]})
+@example({**STANDARD.to_dict(), "envs": [[], "test"]})
 @given(mutated_document(st.sampled_from([one.to_dict() for one in FORMATS.values()])))
 def test_a_stored_format_that_was_altered_cannot_be_read_or_is_a_format(data: Any):
     try:
