@@ -23,6 +23,7 @@ from keyctl.store.database import Store
 from keyctl.store.keys import Filters
 from keyctl.store.location import StoreLocation
 from keyctl.store.schema import ddl
+from keyctl.text import visible
 from keyctl.times import to_milliseconds
 from tests import postgres
 from tests.fuzzing import JSON, examples, mutated
@@ -241,7 +242,7 @@ def test_a_selector_of_any_text_finds_nothing_and_says_so(shared: Opened, select
     ):
         with pytest.raises((NotFound, UsageError)) as error:
             shared.store.write(find, dry_run=True)
-        assert error.value.message.isprintable()
+        assert visible(error.value.message) == error.value.message
     with shared.store.read() as connection:
         assert keys.find(connection, "kc") is None
 
