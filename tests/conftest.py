@@ -19,11 +19,13 @@ import hypothesis
 import pytest
 
 from keyctl.profiles.files import load_profile
+from keyctl.store.database import Store
 from keyctl.store.location import StoreLocation
 from keyctl.store.schema import create, ddl
 from tests import fuzzing, postgres, stores
 from tests.cli.helpers import CHEAP, Filled
 from tests.runner import Cli
+from tests.stores import Opened, new_store
 
 if not os.environ.get("CI"):  # in CI hypothesis has a profile of its own: no deadline, and the same examples each time
     hypothesis.settings.register_profile("keyctl", deadline=None)
@@ -192,6 +194,37 @@ def _schema_with_store(tmp_path_factory: pytest.TempPathFactory, postgres_server
         cli("init", "--store", url, *CHEAP, check=0)
         cli.close()
         return postgres.contents(url)
+
+
+# ── a store in the test's own process ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def opened(open_new: Callable[[], Opened]) -> Opened:
+    """An open store, empty, on a clock that does not move."""
+    return open_new()
+
+
+@pytest.fixture
+def open_new(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[], Opened]]:
+    """Closes the last one, if any, and opens another empty store."""
+    stores: list[Store] = []
+
+    def open_another() -> Opened:
+        if stores:
+            stores.pop().close()
+        if database == "sqlite":
+            opened = new_store(tmp_path / "opened.db")
+        else:
+            url = request.getfixturevalue("postgres_schema")
+            postgres.run(url, request.getfixturevalue("empty_store"))
+            opened = Opened(Store(StoreLocation.parse(url)))
+        stores.append(opened.store)
+        return opened
+
+    yield open_another
+    for store in stores:
+        store.close()
 
 
 # ── PostgreSQL ───────────────────────────────────────────────────────────────────────────────────────────────────────
