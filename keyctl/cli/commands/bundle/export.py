@@ -1,9 +1,6 @@
 """`keyctl bundle export`."""
 
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,12 +13,12 @@ from keyctl.cli.bundle_files import load_signing_key
 from keyctl.cli.context import context_of
 from keyctl.cli.help_layout import Command
 from keyctl.cli.options import ReasonOption, SigningKeyOption
+from keyctl.cli.progress import counting
 from keyctl.errors import UsageError
 from keyctl.times import format_time, parse_duration
 
 if TYPE_CHECKING:
     from keyctl.bundles.bundle import Header
-    from keyctl.cli.output import Output
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -81,8 +78,8 @@ def export(
     context.output.warn_of_leftovers(file)
 
     def export_to(path: Path) -> "Header":
-        with _progress(context.output) as advance:
-            exporter = BundleExporter(context.store, context.actor, signing_key, on_key=advance)
+        with counting(context.output, "keys") as advance:
+            exporter = BundleExporter(context.store, context.actor, signing_key, on_key=lambda: advance(1))
             header = exporter.export(
                 path, filters=filters, described=described, valid_for=lifetime, with_names=with_names, reason=reason
             )
@@ -119,19 +116,3 @@ def _is_stdout(file: Path) -> bool:
         return not private_files.is_replaceable(file) and os.path.samestat(file.stat(), os.fstat(1))
     except OSError:
         return False
-
-
-@contextmanager
-def _progress(output: "Output") -> Iterator[Callable[[], None]]:
-    """Show the number of exported keys on stderr if it is a terminal."""
-    if output.quiet or sys.stderr is None or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} keys"))
-    console = Console(stderr=True, no_color=not output.color)
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
-        task = progress.add_task("export", total=None)
-        yield lambda: progress.advance(task)

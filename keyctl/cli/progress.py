@@ -1,0 +1,25 @@
+"""Shows the progress of a long command on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from keyctl.cli.output import Output
+
+
+@contextmanager
+def counting(output: Output, what: str) -> Iterator[Callable[[int], None]]:
+    """Yield what adds to the number of `what` that is shown on stderr, if that is a terminal."""
+    if output.quiet or sys.stderr is None or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    columns = (SpinnerColumn(), TextColumn(f"{{task.completed:,.0f}} {what}"))
+    console = Console(stderr=True, no_color=not output.color)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda count: progress.advance(task, count)
