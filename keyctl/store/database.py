@@ -23,7 +23,7 @@ from keyctl.store import catalog, keys, owners, postgres, settings, sqlite_file,
 from keyctl.store.fork_guard import no_fork
 from keyctl.store.location import StoreLocation
 from keyctl.store.opening import check_revision, damaged, read_rules
-from keyctl.store.sqlite_engine import sqlite_engine
+from keyctl.store.sqlite_engine import snapshot_engine, sqlite_engine
 from keyctl.store.transaction import last_event, write_options
 
 __all__ = ["DEFAULT_WAIT", "Connection", "Database", "Store", "schema_revision"]
@@ -62,7 +62,7 @@ class Database:
         A server has until `deadline` to answer, in seconds of `time.monotonic`, and may be silent for `patience`.
         """
         with (
-            self._explained(),
+            self.explained(),
             postgres.answered_by(deadline, patience),
             self._connect({}, deadline=deadline) as connection,
             connection.begin(),
@@ -84,12 +84,26 @@ class Database:
         with self.read(deadline=deadline) as connection:
             return work(connection)
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Read one consistent state for as long as it takes, without keeping a writer waiting.
+
+        A file is copied first: a long transaction would keep its writers waiting, and these its other readers.
+        """
+        if self.location.file is None:
+            with self.read() as connection:
+                yield connection
+            return
+        engine = snapshot_engine(self.location.file, wait=self._wait)
+        with self.explained(), engine.connect() as connection:
+            yield connection
+
     def write(self, work: Callable[[Connection], T], *, dry_run: bool = False) -> T:
         """Run `work` in one transaction, and return its result; with `dry_run`, roll the transaction back at the end.
 
         After a conflict with another transaction, `work` runs again: it must not keep state between runs.
         """
-        with self._explained():
+        with self.explained():
             for attempt in range(_ATTEMPTS):
                 try:
                     return self._attempt(work, dry_run=dry_run)
@@ -156,7 +170,7 @@ class Database:
             return connection.execute(query).first() is not None
 
         try:
-            with self._explained():
+            with self.explained():
                 return self._attempt(look, dry_run=True)
         except StoreUnavailable as error:
             raise StoreUnavailable(
@@ -165,7 +179,8 @@ class Database:
             ) from error
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def explained(self) -> Iterator[None]:
+        """Turn the driver's errors into ones for an operator, which name this store."""
         try:
             yield
         except RowDamaged as error:

@@ -15,7 +15,6 @@ from keyctl.store import catalog, counters, events, keys, owners, settings
 from keyctl.store.database import Connection, Database, recorded_revision, schema_objects
 from keyctl.store.opening import check_revision
 from keyctl.store.setting_names import SettingName
-from keyctl.store.sqlite_engine import bytes_where_not_utf8
 from keyctl.store.tables import metadata
 from keyctl.text import visible
 
@@ -57,13 +56,18 @@ def check(database: Database, checkpoints: Sequence[Checkpoint] = (), *, resume:
 
     Takes a Database, since an altered store may not open as a Store.
     """
-    with database.read() as connection, bytes_where_not_utf8(connection):
+    with database.read() as connection:
         if resume:
             newest = max(checkpoints, key=lambda one: one.position.seq)
             verdict = _Reading(connection, str(database.location), [newest], start=newest).verdict()
             if not verdict.faults:
                 return verdict
-        return _Reading(connection, str(database.location), checkpoints).verdict()
+        return check_in(connection, str(database.location), checkpoints)
+
+
+def check_in(connection: Connection, store: str, checkpoints: Sequence[Checkpoint] = ()) -> Verdict:
+    """Do the same in the caller's transaction. `store` names the store in errors of its schema."""
+    return _Reading(connection, store, checkpoints).verdict()
 
 
 class _Reading:

@@ -6,6 +6,7 @@ connection is well, and its own `statement_timeout` stops with it.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import time
@@ -16,6 +17,8 @@ from weakref import WeakSet
 import psycopg
 import psycopg.conninfo  # for `postgres`, which imports psycopg through this module alone
 
+# Of a statement that failed it also writes a warning, which would be printed.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 _open: WeakSet[PostgresConnection] = WeakSet()
 
 

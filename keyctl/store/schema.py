@@ -112,16 +112,24 @@ def ddl(dialect: str) -> str:
     return written.getvalue().strip()
 
 
-def _fill(
-    connection: Connection, profile: Profile, initial: Callable[[], dict[SettingName, str]], actor: Actor, now: datetime
-) -> bool:
-    # Inside the transaction: two first commands at once must not both create the store. And in this order: a store that
-    # is created in between is then seen as a store, and not as foreign tables.
+def prepare(connection: Connection) -> bool:
+    """Create the schema unless it is there; return whether its tables are empty, rather than a store.
+
+    Inside the transaction that fills them: two first commands at once must not both create the store.
+    """
+    # In this order: a store that is created in between is then seen as a store, and not as foreign tables.
     tables = set(inspect(connection).get_table_names())
     if schema_revision(connection) is None:
         _refuse_foreign_tables(connection, tables)
         _migrate(connection)
-    elif settings.read(connection):
+        return True
+    return not settings.read(connection)
+
+
+def _fill(
+    connection: Connection, profile: Profile, initial: Callable[[], dict[SettingName, str]], actor: Actor, now: datetime
+) -> bool:
+    if not prepare(connection):
         return False
     connection.execute(insert(audit_head).values(id=1, seq=0, hash=GENESIS))
     detail = settings.change(connection, initial()) | {"profile": profile.name}

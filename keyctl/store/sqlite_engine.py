@@ -6,19 +6,21 @@ import random
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine, event
 from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from keyctl.errors import StoreUnavailable
 from keyctl.store.sqlite_file import file_uri, identity, is_busy, replaced
 from keyctl.store.transaction import writes
 
 _FILE = "keyctl_file"
 _LONGEST_PAUSE = 0.02  # seconds between attempts to get the write lock
+_CANNOT_WRITE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_CANTOPEN}
 
 
 def sqlite_engine(path: Path, *, wait: float) -> Engine:
@@ -108,3 +110,27 @@ def _text(raw: bytes) -> str | bytes:
         return raw.decode()
     except UnicodeDecodeError:
         return raw
+
+
+def snapshot_engine(path: Path, *, wait: float) -> Engine:
+    """Return an engine over a copy of a file as it is when a connection begins. The copy ends with the connection."""
+
+    def connect() -> sqlite3.Connection:
+        with closing(sqlite3.connect(file_uri(path, mode="rw"), uri=True, timeout=wait, isolation_level=None)) as file:
+            # Waits for a writer as long as it may. `backup` itself would wait without end.
+            file.execute("begin")
+            file.execute("select 1 from sqlite_master").fetchone()
+            copy = sqlite3.connect("", isolation_level=None)  # a temporary file without a name, once it is large
+            try:
+                file.backup(copy)
+            except BaseException as error:
+                copy.close()
+                if getattr(error, "sqlite_errorcode", 0) in _CANNOT_WRITE:
+                    raise StoreUnavailable(
+                        f"a snapshot of {path} cannot be written to the folder for temporary files: {error}",
+                        hint="set TMPDIR to a folder with more space",
+                    ) from error
+                raise
+        return copy
+
+    return create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
