@@ -78,6 +78,25 @@ class History:
         for one in checkpoints:
             self._checkpoints[one.position.seq].append(one)
 
+    def key_states(self) -> dict[str, Mapping[str, Any]]:
+        """Return what each key must be, by its id: its `key_state`, its prefix and the digest of its hash."""
+        return {key_id: state.now for key_id, state in self._keys.items()}
+
+    def owner_states(self) -> dict[str, Mapping[str, Any]]:
+        """Return what each owner must be, by its id: its `owner_state`."""
+        return {owner_id: state.now for owner_id, state in self._owners.items()}
+
+    def setting_digests(self) -> Mapping[str, str | None]:
+        """Return the digest of each setting; None for one that was removed."""
+        return self._settings.now
+
+    def last_ids(self) -> Mapping[str, int]:
+        """Return the last serial ids of the keys and owners that were created."""
+        for kind, states in (("key", self._keys), ("owner", self._owners)):
+            for row_id in states:
+                self._count(kind, row_id)
+        return self._counters
+
     # ── the log ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def follow(self, event: Event) -> list[str]:

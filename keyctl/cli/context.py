@@ -155,7 +155,7 @@ class CommandContext:
     def store(self) -> Store:
         from keyctl.store.database import Store
 
-        self._warn_of_exposure()
+        self.warn_of_exposure(self.location, self.store_origin)
         store = Store(self.existing_location, wait=self.wait, patient=self.patient)
         if self.location.file is None:
             from keyctl.cli.argument_guard import everything_given, refuse_keys_of
@@ -172,7 +172,7 @@ class CommandContext:
         """The database, whatever its schema."""
         from keyctl.store.database import Database
 
-        self._warn_of_exposure()
+        self.warn_of_exposure(self.location, self.store_origin)
         return Database(self.existing_location, wait=self.wait, patient=self.patient)
 
     @cached_property
@@ -238,6 +238,12 @@ class CommandContext:
         elif given:
             self.output.note("the store requires no admin token: the given one is not used")
 
+    def presented_admin_token(self) -> str | None:
+        """Return the admin token that is given, or typed at a hidden prompt; None if there is none."""
+        from keyctl.cli.secret_input import ask_admin_token
+
+        return self._given_admin_token or ask_admin_token()
+
     @cached_property
     def _given_admin_token(self) -> str | None:
         """The admin token from the option, or from a variable; None if neither is there. Raises UsageError."""
@@ -273,9 +279,9 @@ class CommandContext:
 
         profile = load_profile(profile_name or DEFAULT_PROFILE)
         readers = self._find_reader_group(reader_group) if reader_group is not None else None
-        if self._uses_default_store and readers is None:
-            self._create_default_folder()
-        self._warn_of_exposure()
+        if readers is None:
+            self.prepare_folder()
+        self.warn_of_exposure(self.location, self.store_origin)
         self.store, created = create(
             self.location,
             profile,
@@ -300,15 +306,16 @@ class CommandContext:
             token = " and the admin token" if self.admin_token.is_set else ""
             self.output.note(f'created the store {self.location} with the profile "{self.store.profile.name}"{token}')
 
-    def _warn_of_exposure(self) -> None:
-        if self.location.has_password and self.store_origin == "--store":
+    def warn_of_exposure(self, location: StoreLocation, origin: str) -> None:
+        """Warn of a password that others can read, and of a connection that they can. `origin` is where it is named."""
+        if location.has_password and origin.startswith("--"):
             self.output.warn(
-                "the password in --store is visible to every process on this machine: "
+                f"the password in {origin} is visible to every process on this machine: "
                 "use ~/.pgpass, PGPASSWORD, service= or KEYCTL_STORE"
             )
-        if self.location.may_be_overheard:
+        if location.may_be_overheard:
             self.output.warn(
-                f"{self.location} is on another machine, and its certificate is not verified: add sslmode=verify-full"
+                f"{location} is on another machine, and its certificate is not verified: add sslmode=verify-full"
             )
 
     def _find_reader_group(self, name: str) -> ReaderGroup:
@@ -319,11 +326,12 @@ class CommandContext:
             raise UsageError(f"--reader-group is for a SQLite file, not for {self.location}", hint=hint)
         return ReaderGroup.find(name)
 
-    def _create_default_folder(self) -> None:
+    def prepare_folder(self) -> None:
+        """Make the folder of the default store, before it is created. Any other must be there."""
         from keyctl.private_files import make_folder
 
         file = self.location.file
-        if file is None:
+        if file is None or not self._uses_default_store:
             return
         try:
             make_folder(file.parent)

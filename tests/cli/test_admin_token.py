@@ -48,6 +48,7 @@ CHANGES = [
     ["owner", "enable", "acme"],
     ["profile", "apply", "standard"],
     ["db", "hash", "--hash", "sha256"],
+    ["db", "copy", "--to", "./new.db"],
     ["admin-token", "rotate"],
     ["admin-token", "clear"],
 ]

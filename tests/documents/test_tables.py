@@ -199,6 +199,9 @@ def test_the_fields_of_json_objects_are_in_the_table(store: Cli):
     objects["db hash"] = store("db", "hash", "--json").json
     objects["db pepper"] = store("db", "pepper", "peppers", "--json").json
     objects["db roles"] = store("db", "roles", "--json").json
+    objects["db backup"] = store("db", "backup", "backup.db", "--json").json
+    objects["db restore"] = store("db", "restore", "backup.db", "--json").json
+    objects["db copy"] = store("db", "copy", "--to", "./new.db", "--json").json
     objects["bundle key"] = store("bundle", "key", "--create", "--json").json
     objects["audit checkpoint"] = store("audit", "checkpoint", "--json").json
     objects["bundle export"] = store("bundle", "export", "keys.bundle", "--json").json

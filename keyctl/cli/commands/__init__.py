@@ -25,6 +25,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         "db hash": "Show or set the hash scheme for new keys.",
         "db pepper": "Add a new pepper to a file, and print its id.",
         "db roles": "Print SQL for PostgreSQL roles that administer, or only verify.",
+        "db backup": "Write a verified backup of the store into one file.",
+        "db restore": "Restore a store from a backup; what was revoked stays revoked.",
+        "db copy": "Copy the store to another database: all of it, or nothing.",
     },
     "Keys": {
         "mint": "Create a key and print it once.",

@@ -88,7 +88,7 @@ def list_events(
 
 
 def _subject(event: Event) -> str:
-    """Return what an event is about: a key's prefix, an owner's handle, a profile, a bundle's expiry."""
+    """Return what an event is about: a prefix, a handle, a profile, a bundle's expiry, the origin of a store."""
     detail = event.detail
     named = [str(entry["prefix"]) for entry in detail.get("keys", [])]
     if event.action == "key.rotated":
@@ -99,4 +99,6 @@ def _subject(event: Event) -> str:
         return named[0]
     if "bundle" in detail:
         return f"valid until {detail['bundle']['valid_until']}"
+    if "from" in detail:
+        return str(detail["from"])
     return str(detail.get("owner", {}).get("handle") or detail.get("profile") or detail.get("hash") or "")
