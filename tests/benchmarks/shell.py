@@ -8,7 +8,7 @@ from pathlib import Path
 
 from keyctl.bundles.signing import SigningKey
 from tests.benchmarks.measure import Row, Run, Took, floor, keyctl, times
-from tests.benchmarks.stores import bundle_of, make_store, store_of
+from tests.benchmarks.stores import bundle_of, make_store, minted_store, store_of
 
 
 def rows(folder: Path, *, quick: bool) -> Iterator[Row]:
@@ -45,12 +45,25 @@ def rows(folder: Path, *, quick: bool) -> Iterator[Row]:
 
     yield from _bundles(folder, few, some, many, runs=runs, env=env)
 
+    yield _copy(folder, many // 10, runs=runs // 4, env=env)
+
     # Several threads compute at once, so only the wall clock counts.
     count = 200 if quick else 1_000
     bulk = keyctl("mint", "--count", str(count), "--store", mintable, env=env)
     yield Row(
         f"keyctl mint --count {count:,}", 1.15, bulk, floor("hashes", str(count), env=env), 3 if quick else 5, by="wall"
     )
+
+
+def _copy(folder: Path, count: int, *, runs: int, env: dict[str, str]) -> Row:
+    source, target = minted_store(folder / "minted.db", count), folder / "copied.db"
+    ours = keyctl("db", "copy", "--quiet", "--to", target, "--store", source, env=env)
+
+    def copy() -> Took:
+        target.unlink(missing_ok=True)
+        return ours()
+
+    return Row(f"keyctl db copy, {count:,} keys", 3.0, copy, floor("copy", source, target, env=env), runs)
 
 
 def _bundles(folder: Path, few: int, some: int, many: int, *, runs: int, env: dict[str, str]) -> Iterator[Row]:

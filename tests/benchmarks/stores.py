@@ -1,4 +1,4 @@
-"""Stores of many keys, made in seconds: all but one have the same hash, and no event records them."""
+"""Stores of many keys, made in seconds. But for `minted_store`, all but one have the same hash, and no event."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Index
 
 from keyctl.admin.delivery import Minted
 from keyctl.admin.keys import KeyAdmin, NewKey
-from keyctl.hashing import DEFAULT, Scheme
+from keyctl.hashing import DEFAULT, Scheme, Sha256
 from keyctl.models import Actor
 from keyctl.profiles.files import load_profile
 from keyctl.store.database import Store
@@ -103,3 +103,11 @@ def make_store(path: Path, count: int, scheme: Scheme = DEFAULT) -> str:
         store.write(fill)
     store.close()
     return kept.texts[0]
+
+
+def minted_store(path: Path, count: int) -> Path:
+    """Make a store of `count` keys with their events, as `mint --count` leaves it."""
+    store, _ = create(StoreLocation.of_file(path), load_profile("standard"), Sha256(), actor=ACTOR, now=utc_now())
+    KeyAdmin(store, ACTOR).mint(NewKey(name="one of many"), Kept(), count=count)
+    store.close()
+    return path
