@@ -59,6 +59,7 @@ class Restored:
 
     Attributes:
         created: There was no store.
+        log_continued: The backup is newer than the store: its log and its settings replace those of the store.
         missing: They are in the log and the backup, and were not in the store.
         changed: Their name, scopes, networks, metadata or end change.
         ended: They were revoked, locked or expire earlier since the backup, and stay so.
@@ -67,6 +68,7 @@ class Restored:
     """
 
     created: bool = False
+    log_continued: bool = False
     missing: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
@@ -76,7 +78,7 @@ class Restored:
 
     @property
     def changes_store(self) -> bool:
-        return bool(self.missing or self.changed or self.owners or self.repaired)
+        return bool(self.log_continued or self.missing or self.changed or self.owners or self.repaired)
 
 
 def holds_store(location: StoreLocation, *, wait: float = DEFAULT_WAIT, patient: bool = False) -> bool:
@@ -141,7 +143,7 @@ def restore(
         _refuse_another(backup, target, to)
         if _is_ahead(backup, target, to):
             restoring.replace_log(backup.connection, target, database)
-            restored.repaired.append("the audit log")
+            restored.log_continued = True
         history, fault = replay(target)
         if fault is None:
             merge = _Merge(backup.connection, target, history, restored)
@@ -212,8 +214,8 @@ class _Merge:
             if not is_there:
                 written.append(key)
             if changed or not is_there:
-                kind = restored.missing if stored is None else restored.changed if changed else restored.repaired
-                kind.append(key.prefix)
+                kind = restored.changed if changed or restored.log_continued else restored.repaired
+                (restored.missing if stored is None else kind).append(key.prefix)
             if saved is None:
                 restored.newer.append(key.prefix)
             elif _changed(saved, key).keys() & ENDS:
@@ -223,7 +225,7 @@ class _Merge:
 
     def _owners(self) -> tuple[list[Owner], list[str]]:
         """Return the owners to write, and the ids of those that no event created."""
-        states = self._history.owner_states()
+        restored, states = self._restored, self._history.owner_states()
         written, removed = [], []
         for owner_id, stored, saved, is_exact in restoring.owner_versions(self._backup, self._target):
             state = states.get(owner_id)
@@ -239,7 +241,8 @@ class _Merge:
             if not is_there:
                 written.append(owner)
             if changed or not is_there:
-                (self._restored.owners if changed else self._restored.repaired).append(owner.handle)
+                kind = restored.owners if changed or restored.log_continued else restored.repaired
+                kind.append(owner.handle)
         return written, removed
 
 

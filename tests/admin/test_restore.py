@@ -382,7 +382,8 @@ class TestAnEarlierState:
 
         done = restored(store, late)
 
-        assert done.changes_store
+        assert done.log_continued
+        assert (done.changed, done.owners, done.repaired) == ([prefix], ["newcomer"], [])
         assert last(store) == last(opened) + 1
         assert key(store, prefix) == key(opened, prefix)
         assert [owner.handle for owner in store.store.find_owners("newcomer")] == ["newcomer"]

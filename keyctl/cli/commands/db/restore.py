@@ -98,6 +98,8 @@ def _authorise(context: CommandContext, backup: "OpenBackup") -> bool:
 
 
 def _describe(output: "Output", restored: "Restored") -> None:
+    if restored.log_continued:
+        output.note("the backup is newer than the store: the log and the settings are those of the backup")
     for names, what in (
         (restored.missing, "missing from the store, and restored"),
         (restored.changed, "restored as in the backup"),
