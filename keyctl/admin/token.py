@@ -130,8 +130,11 @@ class AdminToken:
         phc = hashed(new)
 
         def work(connection: Connection) -> None:
-            # Here and not before: of two commands that set the first token, one must fail.
-            present = settings.read_one(connection, SettingName.ADMIN_TOKEN, lock=True) is not None
+            # Here and not before: of two commands that set the first token, one must fail. PostgreSQL cannot lock a
+            # row that is not there yet: the end of the log stands for it.
+            if first:
+                events.head(connection, lock=True)
+            present = settings.read_one(connection, SettingName.ADMIN_TOKEN, lock=not first) is not None
             if present and first:
                 raise Refused("the store already has an admin token", hint="keyctl admin-token rotate")
             if not (present or first):
