@@ -111,6 +111,11 @@ def figure(record_property: Callable[[str, object], None]) -> Callable[[str, obj
     return record_property
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: many tests wait, for a lock, a deadline or another process."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database" in metafunc.fixturenames:
         once = metafunc.definition.get_closest_marker("sqlite")
