@@ -131,7 +131,7 @@ class AdminToken:
 
         def work(connection: Connection) -> None:
             # Here and not before: of two commands that set the first token, one must fail. PostgreSQL cannot lock a
-            # row that is not there yet: the end of the log stands for it.
+            # row that is not there yet, so the end of the log is locked instead.
             if first:
                 events.head(connection, lock=True)
             present = settings.read_one(connection, SettingName.ADMIN_TOKEN, lock=not first) is not None

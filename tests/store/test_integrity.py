@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from keyctl.admin.bundle_export import BundleExporter
@@ -27,6 +27,7 @@ from keyctl.store.database import Store
 from keyctl.store.integrity import check
 from keyctl.store.location import StoreLocation
 from tests import postgres
+from tests.fuzzing import examples
 from tests.runner import Cli
 from tests.stores import ACTOR, CHEAP, Kept, Opened, new_store
 from tests.tampering import alter, fill, tamper
@@ -247,6 +248,7 @@ ORDINARY: dict[str, Callable[[Opened, str], object]] = {
 }
 
 
+@pytest.mark.sqlite  # test_tampering has both databases
 @pytest.mark.parametrize("command", ORDINARY)
 def test_no_command_hides_that_a_key_was_altered_before(open_new: Callable[[], Opened], command: str):
     for column in KEY_COLUMNS:
@@ -565,7 +567,7 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@examples(8, 300)
 @given(steps=st.lists(st.sampled_from(sorted(OPERATIONS)), min_size=3, max_size=12), data=st.data())
 def test_after_any_sequence_of_changes_the_store_is_intact(
     open_new: Callable[[], Opened], steps: list[str], data: st.DataObject

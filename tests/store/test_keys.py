@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keyctl.errors import NotFound, UsageError
@@ -145,7 +145,7 @@ def shared(database: str, request: pytest.FixtureRequest, tmp_path_factory: pyte
         opened.store.close()
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@examples(60, 2_000)
 @given(
     stored=stored_keys(),
     wanted=filters_alone | filters_of_any_kind,
