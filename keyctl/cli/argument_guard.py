@@ -32,6 +32,9 @@ _VARIABLES = (
     "KEYCTL_PEPPER_FILE",
 )
 _RANDOM = ("--after", "--trust")  # options whose values look like secrets
+# Seconds to wait for a store that another process writes to. The command itself waits as long as --wait says, and
+# searches the arguments again once it has opened the store.
+_WAIT = 0.2
 _LAYERS = 3  # of encodings
 
 
@@ -136,7 +139,7 @@ def _settings_of_store(arguments: Sequence[str]) -> dict[str, str]:
 
     try:
         file = _store_file(arguments)
-        return read_settings(file) if file is not None and file.is_file() else {}
+        return read_settings(file, wait=_WAIT) if file is not None and file.is_file() else {}
     except (KeyctlError, OSError, ValueError):
         return {}  # opening the store will report what is wrong
 

@@ -153,18 +153,16 @@ class CommandContext:
 
     @cached_property
     def store(self) -> Store:
+        from keyctl.cli.argument_guard import everything_given, refuse_keys_of
         from keyctl.store.database import Store
 
         self.warn_of_exposure(self.location, self.store_origin)
         store = Store(self.existing_location, wait=self.wait, patient=self.patient)
-        if self.location.file is None:
-            from keyctl.cli.argument_guard import everything_given, refuse_keys_of
-
-            try:
-                refuse_keys_of(store.formats, everything_given(sys.argv[1:]))
-            except BaseException:
-                store.close()
-                raise
+        try:
+            refuse_keys_of(store.formats, everything_given(sys.argv[1:]))
+        except BaseException:
+            store.close()
+            raise
         return store
 
     @cached_property

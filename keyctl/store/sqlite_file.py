@@ -124,7 +124,8 @@ def explain(path: Path, error: BaseException | None) -> StoreUnavailable:
         return StoreUnavailable(f"{path} is not a keyctl store: it is not a SQLite database")
     if "malformed" in message or "Could not decode" in message:  # the driver's own message quotes the page
         return StoreUnavailable(
-            f"the store {path} is damaged: {message.partition(' with text')[0]}", hint="restore it from a backup; see: keyctl help backup"
+            f"the store {path} is damaged: {message.partition(' with text')[0]}",
+            hint="restore it from a backup; see: keyctl help backup",
         )
     if "is full" in message:
         return StoreUnavailable(
