@@ -91,9 +91,12 @@ def contents(store: str) -> str:
     statements = [f"delete from {table.name}" for table in reversed(metadata.sorted_tables)]
     with transaction(store) as connection:
         for table in (*(table.name for table in metadata.sorted_tables), "alembic_version"):
-            for row in connection.execute(f"select * from {table}"):
-                values = ", ".join(sql.Literal(value).as_string(connection) for value in row)
-                statements.append(f"insert into {table} values ({values})")
+            rows = [
+                ", ".join(sql.Literal(value).as_string(connection) for value in row)
+                for row in connection.execute(f"select * from {table}")
+            ]
+            if rows:  # in one statement, since an owner may come before the one above it
+                statements.append(f"insert into {table} values ({'), ('.join(rows)})")
     return "; ".join(["delete from alembic_version", *statements])
 
 

@@ -36,9 +36,9 @@ _DISK_FULL = "53100"
 _CONNECTION_LOST = {"08", "57"}  # classes of states: of the network or a pooler, by an administrator or a crash
 _TOO_MANY_CONNECTIONS = ("too many clients", "too many connections", "connection slots", "no more connections")
 _NOT_UP_YET = ("refused", "timeout", "starting up", "No such file", "shutting down", "recovery", "read-only")
-# Serialisation failure, deadlock, unique violation, existing table: another transaction was first, and a second run
-# sees its changes.
-_RETRYABLE = {"40001", "40P01", "23505", "42P07"}
+# Serialisation failure, deadlock, unique violation, existing table or type: another transaction was first, and a second
+# run sees its changes.
+_RETRYABLE = {"40001", "40P01", "23505", "42P07", "42710"}
 _deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
 _patience: ContextVar[float] = ContextVar("patience", default=math.inf)
 
