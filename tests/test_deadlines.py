@@ -309,13 +309,15 @@ def test_connecting_takes_no_longer_than_the_deadline():
     database.close()
 
 
-@pytest.mark.postgres
-def test_a_connection_that_is_made_too_late_is_kept_for_the_next_call(place: str, monkeypatch: pytest.MonkeyPatch):
+def connected_too_late(
+    place: str, monkeypatch: pytest.MonkeyPatch, *, seconds: float
+) -> tuple[Database, list[PostgresConnection]]:
+    """Return a database after a call that had no connection in time, and what is connected: each time takes so long."""
     made: list[PostgresConnection] = []
     connect = PostgresConnection.connect
 
     def slowly(*args: object, **how: object) -> PostgresConnection:
-        time.sleep(0.5)
+        time.sleep(seconds)
         made.append(connect(*args, **how))
         return made[-1]
 
@@ -323,6 +325,12 @@ def test_a_connection_that_is_made_too_late_is_kept_for_the_next_call(place: str
     database = Database(StoreLocation.parse(place))
     with pytest.raises(StoreUnavailable), database.read(deadline=time.monotonic() + 0.1):
         raise AssertionError("it is connected too late")
+    return database, made
+
+
+@pytest.mark.postgres
+def test_a_connection_that_is_made_too_late_is_kept_for_the_next_call(place: str, monkeypatch: pytest.MonkeyPatch):
+    database, made = connected_too_late(place, monkeypatch, seconds=0.5)
     with database.read(deadline=time.monotonic() + 5) as connection:
         assert connection.connection.driver_connection is made[0]
     end = time.monotonic() + 10
@@ -336,18 +344,7 @@ def test_a_connection_that_is_made_too_late_is_kept_for_the_next_call(place: str
 
 @pytest.mark.postgres
 def test_what_was_made_too_late_is_closed_with_the_database(place: str, monkeypatch: pytest.MonkeyPatch):
-    made: list[PostgresConnection] = []
-    connect = PostgresConnection.connect
-
-    def slowly(*args: object, **how: object) -> PostgresConnection:
-        time.sleep(0.3)
-        made.append(connect(*args, **how))
-        return made[-1]
-
-    monkeypatch.setattr(PostgresConnection, "connect", slowly)
-    database = Database(StoreLocation.parse(place))
-    with pytest.raises(StoreUnavailable), database.read(deadline=time.monotonic() + 0.1):
-        raise AssertionError("it is connected too late")
+    database, made = connected_too_late(place, monkeypatch, seconds=0.3)
 
     database.close()
 
