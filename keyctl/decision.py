@@ -5,17 +5,19 @@ What comes before (shape, checksum, look-up, secret) is the verifier's; it answe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
+from typing import NamedTuple, Protocol
 
+from keyctl.answer import Answer
 from keyctl.codes import Code
 from keyctl.models import KeyRecord, Owner
-from keyctl.profiles.model import Profile
+from keyctl.profiles.model import Limit, Profile
 from keyctl.times import format_time
 
-__all__ = ["Decision", "Request"]
+__all__ = ["Decision", "LimitState", "Request"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,28 @@ class Request:
     resource_owner: str | None = None
 
 
+class Platform(Protocol):
+    """How the profile in force answers over HTTP."""
+
+    def response(self, decision: Decision) -> Answer: ...
+
+    def identity(self, decision: Decision) -> Mapping[str, str]: ...
+
+
+class LimitState(NamedTuple):
+    """A rate limit of a key, and how much of it is left.
+
+    Attributes:
+        limit: The requests that are allowed in a time: `limit.requests`, `limit.per`.
+        remaining: How many of them are left, 0 or more.
+        reset_seconds: Seconds until all of them are left again, if none is made meanwhile.
+    """
+
+    limit: Limit
+    remaining: int
+    reset_seconds: float
+
+
 @dataclass(frozen=True)
 class Decision:
     """The answer of a verification. Falsy unless the key is allowed, so that `if decision:` fails closed.
@@ -46,6 +70,8 @@ class Decision:
         missing_scope: The first scope that is required and not in force.
         origin: The `Origin` of an HTTP request.
         preflight: Whether the request was a browser's CORS preflight, which carries no key.
+        limits: The rate limits of the key and what is left of them; empty without a limiter.
+        platform: The profile that was in force. Private.
     """
 
     code: Code
@@ -54,9 +80,33 @@ class Decision:
     missing_scope: str | None = None
     origin: str | None = None
     preflight: bool = False
+    limits: tuple[LimitState, ...] = ()
+    platform: Platform | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         return self.code is Code.VALID
+
+    def response(self) -> Answer:
+        """Return the HTTP response that the platform's profile has for this decision. It has no reason in it.
+
+        Returns:
+            The status, headers and body of a refusal. Of an allowed request, the headers that the application's own
+            response must have besides its own (rate limits, CORS); or the whole response to a preflight.
+
+        Raises:
+            ProfileInvalid: The profile has faults in its rules for HTTP.
+        """
+        return self._platform().response(self)
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """The headers that the profile adds to an allowed request (`http.identity`); empty for a refusal."""
+        return self._platform().identity(self)
+
+    def _platform(self) -> Platform:
+        if self.platform is None:
+            raise ValueError("only the decisions of a Verifier have responses")
+        return self.platform
 
 
 def decide(
@@ -67,6 +117,7 @@ def decide(
     now: datetime,
     resource_owners: tuple[Owner, ...] = (),
     in_force: Collection[str] | None = None,
+    platform: Platform | None = None,
 ) -> Decision:
     """Decide about a key whose secret was verified. The first condition that fails is the answer.
 
@@ -76,7 +127,7 @@ def decide(
     key = record.key
 
     def refuse(code: Code, reason: str) -> Decision:
-        return Decision(code, reason, record)
+        return Decision(code, reason, record, platform=platform)
 
     if key.revoked_at is not None:
         because = f": {key.revoked_reason}" if key.revoked_reason else ""
@@ -101,10 +152,9 @@ def decide(
     for scope in request.scopes:
         either = scope.split("|")
         if not any(one in in_force for one in either):
-            return Decision(
-                Code.FORBIDDEN_SCOPE, f"missing scope {' or '.join(either)}", record, missing_scope=either[0]
-            )
-    return Decision(Code.VALID, None, record)
+            reason = f"missing scope {' or '.join(either)}"
+            return Decision(Code.FORBIDDEN_SCOPE, reason, record, either[0], platform=platform)
+    return Decision(Code.VALID, None, record, platform=platform)
 
 
 def scopes_in_force(profile: Profile, scopes: Iterable[str], owner: Owner | None) -> tuple[str, ...]:

@@ -1,17 +1,17 @@
 """Verify API keys in an application.
 
-`Verifier` verifies, and `Decision` is its answer: `code` is one of `keyctl.codes.Code`, `record` holds a `Key` and an
-`Owner` of `keyctl.models`. What a verifier raises is in `keyctl.errors`. Make one verifier when the application starts,
-and share it between its threads:
+`Verifier` verifies, and `Decision` is its answer: `code` is one of `keyctl.Code`, `record` holds a `Key` and an `Owner`
+of `keyctl.models`. What a verifier raises is in `keyctl.errors`. Make one verifier when the application starts, and
+share it between its threads:
 
->>> from keyctl.verifier import Verifier
+>>> from keyctl import Verifier
 >>> verifier = Verifier.from_store("./keys.db")
 >>> decision = verifier.verify(key, scopes=["read"], ip="192.0.2.7")
 >>> if decision:
 ...     print("welcome,", decision.record.key.environment)
 welcome, live
 >>> decision = verifier.verify(key + "x")
->>> decision.code, decision.reason, decision.code.http_status
+>>> decision.code, decision.reason, decision.response().status
 (<Code.INVALID_API_KEY: 'INVALID_API_KEY'>, 'malformed', 401)
 >>> verifier.close()
 """
@@ -19,96 +19,42 @@ welcome, live
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
+from datetime import datetime, timedelta
+from functools import partial
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 from weakref import WeakSet
 
-from keyctl import hashing
 from keyctl.codes import Code
-from keyctl.decision import Decision, Request, decide, scopes_in_force
-from keyctl.errors import BundleUntrusted, StoreBusy, StoreUnavailable, VerifierBusy
-from keyctl.hashing import Scheme
-from keyctl.keyformat import KeyFormat, MalformedKey, possible_prefixes
-from keyctl.models import KeyRecord, Owner
+from keyctl.decision import Decision, Request, decide
+from keyctl.errors import BundleUntrusted, StoreUnavailable
+from keyctl.models import Owner
 from keyctl.profiles.model import Profile
 from keyctl.store.location import StoreLocation
 from keyctl.times import utc_now
-from keyctl.turns import Turns
+from keyctl.verification.freshness import Freshness
+from keyctl.verification.keyring import Keyring
+from keyctl.verification.platform_rules import PlatformRules
+from keyctl.verification.secret_check import SecretCheck, Verified
 
 if TYPE_CHECKING:
-    from typing import TypedDict, Unpack
-
+    from keyctl.http.admission import Admitted, Connection, Preflight
+    from keyctl.http.request import Headers, HttpRequest
     from keyctl.pepper import Peppers
-    from keyctl.profiles.http import HttpRules
-
-    class _Options(TypedDict, total=False):
-        clock: Callable[[], datetime]
-        timer: Callable[[], float]
-        cache_size: int
-        max_wait: float
-
+    from keyctl.verification.thread_pool import ThreadPool
 
 __all__ = ["Decision", "Request", "Verifier"]
-
-
-class Keyring(Protocol):
-    """Where keys are looked up: a store, the SQLite reader, or a bundle.
-
-    A look-up that must wait raises StoreUnavailable at its `deadline`, in seconds of `time.monotonic`; None is as long
-    as the keyring waits.
-    """
-
-    @property
-    def profile(self) -> Profile: ...
-
-    @property
-    def formats(self) -> tuple[KeyFormat, ...]:
-        """The profile's format, and those used before it."""
-
-    @property
-    def hash_parameters(self) -> Scheme: ...
-
-    def find(self, prefix: str, *, deadline: float | None = None) -> KeyRecord | None:
-        """Return the key with this whole prefix and its owners; None if there is none."""
-
-    def find_owners(self, handle: str, *, deadline: float | None = None) -> tuple[Owner, ...]:
-        """Return the owner with this handle and those above it, nearest first; empty if there is none."""
-
-    def owners_mentioning(self, text: str, *, deadline: float | None = None) -> list[tuple[Owner, ...]]:
-        """Return the owners that have `text` in a list attribute, each with those above it."""
-
-    def check(self, now: datetime) -> None:
-        """Raise BundleUntrusted if this is a bundle, and too old by now."""
-
-    def refresh(self, now: datetime, *, deadline: float | None = None) -> bool:
-        """Read a changed profile or a replaced file; return whether there was one."""
-
-    def close(self) -> None: ...
-
-
-class _Proven(NamedTuple):
-    """A key whose secret was verified: against which hash, what was last looked up of it, and when. No secret."""
-
-    prefix: str
-    phc: str
-    record: KeyRecord
-    in_force: frozenset[str]
-    looked_up: float
-    generation: int
 
 
 class Verifier:
     """Verifies keys against a store or a bundle. Safe to share between threads; it only reads.
 
-    Make one with `from_store` or `from_bundle`, and close it when it is no longer used.
+    Make one with `from_store` or `from_bundle`, and close it when it is no longer used: by `close`, or by `with`.
 
     A key whose secret was verified is not hashed again while its stored hash stays the same; its status is checked on
     every call. What was looked up is used again for the profile's `verification.refresh_seconds`, so a revocation, a
@@ -130,7 +76,7 @@ class Verifier:
         self,
         keyring: Keyring,
         *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = utc_now,
         timer: Callable[[], float] = time.monotonic,
         cache_size: int = 10_000,
         max_wait: float = 2.0,
@@ -139,27 +85,30 @@ class Verifier:
         peppers: Peppers | None = None,
     ) -> None:
         self._keyring = keyring
-        self._peppers = peppers
         self._clock = clock
-        self._timer = timer
-        self._cache_size = cache_size
-        self._max_wait = max_wait
         self._wait = wait
-        # Under a key of this process: what a memory dump holds cannot be compared with keys elsewhere.
-        self._cache_key = os.urandom(32)
-        self._proven: dict[bytes, _Proven] = {}
-        self._rules: tuple[Profile, HttpRules] | None = None
-        self._wrong_secrets: Counter[str] = Counter()
-        self._generation = 0
-        self._make_locks()
-        self._refreshed = timer() if opened is None else opened
-        self._refreshed_in = 0  # which generation
-        self._failed: tuple[float, StoreUnavailable] | None = None  # the last refresh that failed, and when
+        self._max_wait = max_wait
+        self._closed = False
+        self._platform = PlatformRules(keyring.profile)
+        self._freshness = Freshness(keyring, timer=timer, wait=wait, opened=opened)
+        self._secrets = SecretCheck(
+            keyring, self._freshness, peppers=peppers, timer=timer, cache_size=cache_size, max_wait=max_wait
+        )
+        # In two pools, so that keys that were verified before do not wait for those that must be hashed.
+        self._pools: tuple[ThreadPool, ThreadPool] | None = None
         _verifiers.add(self)
 
     @classmethod
     def from_store(
-        cls, url: str, *, wait: float = 5.0, pepper_file: str | Path | None = None, **options: Unpack[_Options]
+        cls,
+        url: str | PathLike[str],
+        *,
+        wait: float = 5.0,
+        pepper_file: str | PathLike[str] | None = None,
+        clock: Callable[[], datetime] = utc_now,
+        timer: Callable[[], float] = time.monotonic,
+        cache_size: int = 10_000,
+        max_wait: float = 2.0,
     ) -> Verifier:
         """Return a verifier that looks keys up in a store. A file that was replaced is opened again.
 
@@ -169,7 +118,11 @@ class Verifier:
                 answer. Computing a hash is not part of it.
             pepper_file: The file with the peppers of the keys. It is read again when a key has a pepper that was not
                 in it. Required where keys have a pepper; the environment is not read.
-            options: `clock`, `timer`, `cache_size` and `max_wait` of the class.
+            clock: Returns the current time, with a time zone. For tests.
+            timer: Returns seconds from a monotonic clock. For tests.
+            cache_size: How many verified keys are remembered, and for how many prefixes wrong secrets are counted. 0
+                remembers none.
+            max_wait: Seconds that a call waits for a free core to hash on, before it raises VerifierBusy.
 
         Returns:
             An open verifier: close it.
@@ -179,26 +132,39 @@ class Verifier:
             ConfigurationInvalid: The store's schema is of another version of keyctl, or the pepper file cannot be used.
             UsageError: `url` has an unknown scheme.
         """
-        location, peppers = StoreLocation.parse(url), _read_peppers(pepper_file)
-        opened = options.get("timer", time.monotonic)()
+        location, peppers = StoreLocation.parse(_store_text(url)), _read_peppers(pepper_file)
+        opened = timer()
         if location.file is not None:
             from keyctl.store.sqlite_reader import SqliteReader  # noqa: PLC0415 - each keyring loads its own library
 
-            reader = SqliteReader(location.file, wait=wait)
-            return cls(reader, wait=wait, opened=opened, peppers=peppers, **options)
-        from keyctl.store.database import Store  # noqa: PLC0415 - SQLAlchemy, only for PostgreSQL
+            keyring: Keyring = SqliteReader(location.file, wait=wait)
+        else:
+            from keyctl.store.database import Store  # noqa: PLC0415 - SQLAlchemy, only for PostgreSQL
 
-        return cls(Store(location, wait=wait), wait=wait, opened=opened, peppers=peppers, **options)
+            keyring = Store(location, wait=wait)
+        return cls(
+            keyring,
+            clock=clock,
+            timer=timer,
+            cache_size=cache_size,
+            max_wait=max_wait,
+            wait=wait,
+            opened=opened,
+            peppers=peppers,
+        )
 
     @classmethod
     def from_bundle(
         cls,
-        path: str | Path,
+        path: str | PathLike[str],
         trust: Iterable[str],
         *,
         max_age: timedelta | None = None,
-        pepper_file: str | Path | None = None,
-        **options: Unpack[_Options],
+        pepper_file: str | PathLike[str] | None = None,
+        clock: Callable[[], datetime] = utc_now,
+        timer: Callable[[], float] = time.monotonic,
+        cache_size: int = 10_000,
+        max_wait: float = 2.0,
     ) -> Verifier:
         """Return a verifier that looks keys up in a bundle. A file that was replaced is read again.
 
@@ -210,7 +176,10 @@ class Verifier:
             trust: Public keys of trusted signers: `PUBLIC-KEY`, or `STORE-ID:PUBLIC-KEY` for one store alone.
             max_age: The greatest age of the bundle; None is what its signer allows.
             pepper_file: As in `from_store`.
-            options: `clock`, `timer`, `cache_size` and `max_wait` of the class.
+            clock: As in `from_store`.
+            timer: As in `from_store`.
+            cache_size: As in `from_store`.
+            max_wait: As in `from_store`.
 
         Returns:
             An open verifier: close it.
@@ -223,14 +192,47 @@ class Verifier:
         from keyctl.bundles.reload import FollowedBundle  # noqa: PLC0415 - needs cryptography
         from keyctl.bundles.signing import parse_trust  # noqa: PLC0415
 
-        clock = options.get("clock", utc_now)
-        opened, peppers = options.get("timer", time.monotonic)(), _read_peppers(pepper_file)
+        if isinstance(trust, str):
+            raise TypeError("trust must be several public keys, such as [PUBLIC_KEY], not one text")
+        opened, peppers = timer(), _read_peppers(pepper_file)
         bundle = FollowedBundle(Path(path), trust=map(parse_trust, trust), max_age=max_age, clock=clock)
-        return cls(bundle, opened=opened, peppers=peppers, **options)
+        return cls(
+            bundle,
+            clock=clock,
+            timer=timer,
+            cache_size=cache_size,
+            max_wait=max_wait,
+            opened=opened,
+            peppers=peppers,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def profile(self) -> Profile:
+        """The profile in force, as it was last read."""
+        return self._keyring.profile
+
+    def require(self, *scopes: str) -> None:
+        """Check that the profile has these scopes, so that an application with a misspelt one does not start.
+
+        Args:
+            scopes: Scopes as in `verify`.
+
+        Raises:
+            UsageError: The profile does not have one of them.
+        """
+        self._rules().require_known(Request(_scope_names(scopes)))
 
     def verify(
         self,
-        key: str,
+        key: str | bytes | None,
         scopes: Iterable[str] = (),
         env: str | None = None,
         ip: str | None = None,
@@ -242,7 +244,7 @@ class Verifier:
         parameters that the store has for new keys.
 
         Args:
-            key: The key as presented.
+            key: The key as presented. None or empty is MISSING_API_KEY.
             scopes: Scopes that must all be in force; `read|write` requires one of the two.
             env: The environment that the key must be for.
             ip: The caller's address. A key with allowed networks is refused without one.
@@ -255,189 +257,50 @@ class Verifier:
             StoreUnavailable: The store cannot be read, or a stored hash is damaged. Answer 503, not 401.
             PepperMissing: The key's hash needs a pepper that was not given. A StoreUnavailable: 503, not 401.
             VerifierBusy: No core was free for `max_wait` seconds. Answer 503, not 401.
+            UsageError: The profile does not have a scope of `scopes`, or `env`: no key could be allowed.
         """
-        return self.judge(key, Request(tuple(scopes), env, ip, resource_owner))
+        return self._verify(_key_text(key), Request(_scope_names(scopes), env, ip, resource_owner))
 
-    def judge(self, key: str, request: Request) -> Decision:
-        """Verify a key for a Request: `verify`, with its arguments in one value.
+    async def averify(
+        self,
+        key: str | bytes | None,
+        scopes: Iterable[str] = (),
+        env: str | None = None,
+        ip: str | None = None,
+        resource_owner: str | None = None,
+    ) -> Decision:
+        """Verify a key from an event loop: `verify`, without holding up the loop.
+
+        A key that was verified before is answered at once, as long as nothing must be read. Everything else runs in
+        one of a few threads.
 
         Args:
-            key: The key as presented.
-            request: What the key must permit.
+            key: As in `verify`.
+            scopes: As in `verify`.
+            env: As in `verify`.
+            ip: As in `verify`.
+            resource_owner: As in `verify`.
 
         Returns:
             A Decision, which is falsy unless the key is allowed.
 
         Raises:
-            StoreUnavailable: The store cannot be read, or a stored hash is damaged. Answer 503, not 401.
-            PepperMissing: The key's hash needs a pepper that was not given. A StoreUnavailable: 503, not 401.
-            VerifierBusy: No core was free for `max_wait` seconds. Answer 503, not 401.
+            StoreUnavailable: As in `verify`.
+            PepperMissing: As in `verify`.
+            VerifierBusy: As in `verify`, or no thread was free for `max_wait` seconds.
+            UsageError: As in `verify`.
         """
-        return self._judge(key, request, time.monotonic() + self._wait)
-
-    def _judge(self, key: str, request: Request, deadline: float) -> Decision:
-        now = self._clock()
-        try:
-            self._refresh(now, deadline)
-            proven = self._recall(key, deadline) or self._prove(key, deadline)
-            if isinstance(proven, Decision):
-                return proven
-            handle = request.resource_owner
-            owners = self._keyring.find_owners(handle, deadline=deadline) if handle is not None else ()
-        except BundleUntrusted as error:
-            return Decision(Code.UNTRUSTED_BUNDLE, error.reason)
-        profile = self._keyring.profile
-        return decide(profile, proven.record, request, now=now, resource_owners=owners, in_force=proven.in_force)
-
-    def invalidate(self) -> None:
-        """Look up every key and the profile again from now on, in a replaced file if there is one.
-
-        Secrets that were verified are not hashed again, as long as the stored hash is the same.
-        """
-        with self._lock:
-            self._generation += 1
-
-    def wrong_secrets(self) -> dict[str, int]:
-        """Return how often a wrong secret was presented, by prefix. Only prefixes that exist are counted.
-
-        Returns:
-            The number of attempts for each prefix; at most `cache_size` prefixes.
-        """
-        with self._lock:
-            return dict(self._wrong_secrets)
-
-    def close(self) -> None:
-        """Close the store or the bundle. The verifier cannot be used afterwards."""
-        self._keyring.close()
-
-    # ── fork ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _make_locks(self) -> None:
-        self._lock = threading.Lock()
-        self._cores = Turns(os.cpu_count() or 1)
-        self._refreshing = threading.Lock()
-
-    def _renew(self) -> None:
-        """In a child of fork, make new locks, and look everything up again.
-
-        A thread that is not there may hold a lock, or have read a new profile and not yet dropped what it concerns.
-        """
-        self._make_locks()
-        self._generation += 1
-
-    # ── verified before, or now ────────────────────────────────────────────────────────────────────────────────────
-
-    def _recall(self, key: str, deadline: float) -> _Proven | None:
-        """Return what is known of a key that was verified before, looked up again if that was too long ago."""
-        proven = self._proven.get(digest := self._digest(key))
-        if proven is None:
-            return None
-        generation, looked_up = self._generation, self._timer()
-        if proven.generation == generation and looked_up - proven.looked_up < self._keyring.profile.refresh_seconds:
-            return proven
-        record = self._keyring.find(proven.prefix, deadline=deadline)
-        if record is None or record.key.phc != proven.phc:
-            self._proven.pop(digest, None)
-            return None
-        return self._remember(digest, record, generation, looked_up)
-
-    def _prove(self, key: str, deadline: float) -> _Proven | Decision:
-        if not key:
-            return Decision(Code.MISSING_API_KEY, "none given")
-        try:
-            prefixes = possible_prefixes(self._keyring.formats, key)
-        except MalformedKey as error:
-            return Decision(Code.INVALID_API_KEY, error.reason)
-        # Taken before the look-up: what is revoked meanwhile must not be used for longer than promised.
-        generation, looked_up = self._generation, self._timer()
-        looked = (self._keyring.find(prefix, deadline=deadline) for prefix in prefixes)
-        record = next(filter(None, looked), None)
-        phc = record.key.phc if record else self._keyring.hash_parameters.decoy()
-        fits = self._hash(key, phc)
-        if record is None:
-            return Decision(Code.INVALID_API_KEY, "unknown prefix")
-        if not fits:
-            self._count_wrong_secret(record.key.prefix)
-            return Decision(Code.INVALID_API_KEY, "wrong secret")
-        return self._remember(self._digest(key), record, generation, looked_up)
-
-    def _hash(self, key: str, phc: str) -> bool:
-        if not self._cores.acquire(timeout=self._max_wait):
-            raise VerifierBusy(
-                f"no core was free to check a key for {self._max_wait:g} s", hint="answer 503, try again"
-            )
-        try:
-            return hashing.verify(key, phc, own=self._keyring.hash_parameters, peppers=self._peppers)
-        finally:
-            self._cores.release()
-
-    def _remember(self, digest: bytes, record: KeyRecord, generation: int, looked_up: float) -> _Proven:
-        in_force = frozenset(scopes_in_force(self._keyring.profile, record.key.scopes, record.owner))
-        proven = _Proven(record.key.prefix, record.key.phc, record, in_force, looked_up, generation)
-        with self._lock:
-            self._proven.pop(digest, None)
-            while self._proven and len(self._proven) >= self._cache_size:
-                del self._proven[next(iter(self._proven))]
-            if self._cache_size > 0:
-                self._proven[digest] = proven
-        return proven
-
-    def _count_wrong_secret(self, prefix: str) -> None:
-        with self._lock:
-            if prefix in self._wrong_secrets or len(self._wrong_secrets) < self._cache_size:
-                self._wrong_secrets[prefix] += 1
-
-    def _refresh(self, now: datetime, deadline: float) -> None:
-        """Read a profile that was changed, or a file that was replaced; look everything up again if so.
-
-        Raises BundleUntrusted if the bundle then in use is too old.
-        """
-        asked = self._timer()
-        if self._is_due(asked):
-            # Other threads that are due wait here, so that none uses what was looked up before the change.
-            with self._turn(deadline):
-                if self._is_due(asked):
-                    self._refresh_keyring(now, asked, deadline)
-        self._keyring.check(now)
-
-    def _refresh_keyring(self, now: datetime, asked: float, deadline: float) -> None:
-        if self._failed and self._failed[0] > asked:  # while this call was waiting for its turn
-            error = self._failed[1]
-            raise type(error)(error.message, hint=error.hint) from error
-        generation, timer = self._generation, self._timer()
-        try:
-            changed = self._keyring.refresh(now, deadline=deadline)
-        except StoreUnavailable as error:
-            self._failed = self._timer(), error
-            raise
-        if changed:
-            self.invalidate()
-        self._refreshed, self._refreshed_in = timer, generation
-
-    @contextmanager
-    def _turn(self, deadline: float) -> Iterator[None]:
-        """Be the only thread that refreshes. Raises StoreBusy at the deadline."""
-        if not self._refreshing.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            raise StoreBusy(f"the store did not answer within {self._wait:g} s", hint="answer 503, try again")
-        try:
-            yield
-        finally:
-            self._refreshing.release()
-
-    def _is_due(self, asked: float) -> bool:
-        late = asked - self._refreshed >= self._keyring.profile.refresh_seconds
-        return late or self._generation != self._refreshed_in
-
-    def _digest(self, key: str) -> bytes:
-        return blake2b(key.encode("utf-8", "surrogatepass"), key=self._cache_key, digest_size=32).digest()
-
-    # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
+        text, request = _key_text(key), Request(_scope_names(scopes), env, ip, resource_owner)
+        decision = self._verify_at_once(text, request)
+        if decision is not None:
+            return decision
+        return await self._pool_for(text).run(partial(self._verify, text, request))
 
     def verify_request(
         self,
         method: str,
         path: str,
-        headers: Iterable[tuple[str, str]],
+        headers: Headers,
         ip: str | None = None,
         *,
         scheme: str = "https",
@@ -451,7 +314,7 @@ class Verifier:
         Args:
             method: The method as sent.
             path: The target as sent, query included.
-            headers: Names and values, in their order and with repetitions.
+            headers: A mapping, or names and values in their order and with repetitions; as text or bytes.
             ip: The address of the peer, which opened the connection.
             scheme: `https`, or `http` if the request did not come over HTTPS.
             trusted_proxies: Networks (CIDR) of the peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted.
@@ -465,56 +328,261 @@ class Verifier:
             PepperMissing: The key's hash needs a pepper that was not given. A StoreUnavailable: 503, not 401.
             VerifierBusy: No core was free for `max_wait` seconds. Answer 503, not 401.
             ProfileInvalid: The store's profile has faults in its rules for HTTP.
+            UsageError: The profile does not have a scope or the environment of `asked`.
         """
-        from keyctl.http import admission  # noqa: PLC0415 - a key at the shell comes without a request
-        from keyctl.http.request import HttpRequest  # noqa: PLC0415
+        return self._verify_request(*_request(method, path, headers, ip, scheme, trusted_proxies), asked)
 
+    async def averify_request(
+        self,
+        method: str,
+        path: str,
+        headers: Headers,
+        ip: str | None = None,
+        *,
+        scheme: str = "https",
+        trusted_proxies: tuple[str, ...] = (),
+        asked: Request = Request(),  # noqa: B008 - frozen
+    ) -> Decision:
+        """Verify an HTTP request from an event loop: `verify_request`, without holding up the loop, as in `averify`.
+
+        Args:
+            method: As in `verify_request`.
+            path: As in `verify_request`.
+            headers: As in `verify_request`.
+            ip: As in `verify_request`.
+            scheme: As in `verify_request`.
+            trusted_proxies: As in `verify_request`.
+            asked: As in `verify_request`.
+
+        Returns:
+            A Decision. It is VALID without a `record` where the profile makes the route public.
+
+        Raises:
+            StoreUnavailable: As in `verify_request`.
+            PepperMissing: As in `verify_request`.
+            VerifierBusy: As in `verify_request`, or no thread was free for `max_wait` seconds.
+            ProfileInvalid: As in `verify_request`.
+            UsageError: As in `verify_request`.
+        """
+        from keyctl.http.admission import Admitted  # noqa: PLC0415 - as in _request
+
+        self._require_open()
+        request, connection = _request(method, path, headers, ip, scheme, trusted_proxies)
+        admitted = self._admit(request, connection)
+        text = admitted.text if isinstance(admitted, Admitted) else ""
+        if isinstance(admitted, Decision) and not self._freshness.is_due():
+            untrusted = self._distrust_old(self._clock())
+            return admitted if untrusted is None else untrusted
+        if isinstance(admitted, Admitted):
+            decision = self._verify_at_once(text, self._required(admitted, request, connection, asked))
+            if decision is not None:
+                return self._complete(decision, admitted, request)
+        return await self._pool_for(text).run(partial(self._verify_request, request, connection, asked))
+
+    def invalidate(self) -> None:
+        """Look up every key and the profile again from now on, in a replaced file if there is one.
+
+        Secrets that were verified are not hashed again, as long as the stored hash is the same.
+        """
+        self._freshness.invalidate()
+
+    def wrong_secrets(self) -> dict[str, int]:
+        """Return how often a wrong secret was presented, by prefix. Only prefixes that exist are counted.
+
+        Returns:
+            The number of attempts for each prefix; at most `cache_size` prefixes.
+        """
+        return self._secrets.wrong_secrets()
+
+    def close(self) -> None:
+        """Close the store or the bundle. Every later call raises StoreUnavailable."""
+        self._closed = True
+        for pool in self._pools or ():
+            pool.close()
+        self._keyring.close()
+
+    # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _verify(self, text: str, request: Request) -> Decision:
+        self._require_open()
+        now, deadline = self._clock(), time.monotonic() + self._wait
+        try:
+            self._freshness.refresh(now, deadline)
+            rules = self._rules()
+            rules.require_known(request)
+            verified = self._secrets.check(text, rules, deadline)
+            if isinstance(verified, Decision):
+                return verified
+            handle = request.resource_owner
+            owners = self._keyring.find_owners(handle, deadline=deadline) if handle is not None else ()
+        except BundleUntrusted as error:
+            return self._distrust(error)
+        return self._decide(rules, verified, request, now, owners)
+
+    def _decide(
+        self, rules: PlatformRules, verified: Verified, request: Request, now: datetime, owners: tuple[Owner, ...] = ()
+    ) -> Decision:
+        return decide(
+            rules.profile,
+            verified.record,
+            request,
+            now=now,
+            resource_owners=owners,
+            in_force=verified.in_force,
+            platform=rules,
+        )
+
+    def _verify_at_once(self, text: str, request: Request) -> Decision | None:
+        """Verify a key with what is known of it; None if anything must be read, waited for or hashed."""
+        self._require_open()
+        if self._freshness.is_due() or request.resource_owner is not None:
+            return None
+        verified = self._secrets.remembered(text)
+        if verified is None or not self._secrets.is_current(verified):
+            return None
+        now, rules = self._clock(), self._rules()
+        untrusted = self._distrust_old(now)
+        if untrusted is not None:
+            return untrusted
+        rules.require_known(request)
+        return self._decide(rules, verified, request, now)
+
+    def _distrust_old(self, now: datetime) -> Decision | None:
+        """Return the decision about a bundle that is too old; None if it is not."""
+        try:
+            self._keyring.check(now)
+        except BundleUntrusted as error:
+            return self._distrust(error)
+        return None
+
+    def _distrust(self, error: BundleUntrusted) -> Decision:
+        return Decision(Code.UNTRUSTED_BUNDLE, error.reason, platform=self._rules())
+
+    def _rules(self) -> PlatformRules:
+        """Return the rules of the profile in force, made again only if the profile was replaced."""
+        rules = self._platform
+        if rules.profile is not self._keyring.profile:
+            rules = self._platform = PlatformRules(self._keyring.profile)
+        return rules
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("the verifier is closed", hint="make one that stays open as long as the application")
+
+    # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _verify_request(self, request: HttpRequest, connection: Connection, asked: Request) -> Decision:
+        from keyctl.http.admission import Preflight  # noqa: PLC0415 - as in _request
+
+        self._require_open()
         deadline = time.monotonic() + self._wait
         try:
-            self._refresh(self._clock(), deadline)
+            self._freshness.refresh(self._clock(), deadline)
         except BundleUntrusted as error:
-            return Decision(Code.UNTRUSTED_BUNDLE, error.reason)
-        rules = self._http_rules()
-        request = HttpRequest(method, path, tuple((name.lower(), value) for name, value in headers))
-        connection = admission.Connection(scheme, ip, trusted_proxies)
-        admitted = admission.admit(rules, request, connection, self._keyring.formats)
-        if isinstance(admitted, admission.Preflight):
-            return self._answer_preflight(rules, admitted.origin, deadline)
-        origin = next(iter(request.values("origin")), None)
+            return self._distrust(error)
+        admitted = self._admit(request, connection)
         if isinstance(admitted, Decision):
-            return replace(admitted, origin=origin)
-        address = admission.client_address(request, connection)
-        required = replace(asked, scopes=(*admitted.scopes, *asked.scopes), ip=address)
-        decision = self._judge(admitted.text, required, deadline)
-        if decision and admitted.route is None and rules.unmatched == "refuse":
-            decision = Decision(Code.NO_ROUTE, "no route matches", decision.record)
-        return replace(decision, origin=origin)
+            return admitted
+        if isinstance(admitted, Preflight):
+            return self._answer_preflight(admitted.origin, deadline)
+        decision = self._verify(admitted.text, self._required(admitted, request, connection, asked))
+        return self._complete(decision, admitted, request)
 
-    def _answer_preflight(self, rules: HttpRules, origin: str, deadline: float) -> Decision:
+    def _admit(self, request: HttpRequest, connection: Connection) -> Admitted | Preflight | Decision:
+        from keyctl.http.admission import admit  # noqa: PLC0415 - as in _request
+
+        rules = self._rules()
+        admitted = admit(rules.rules, request, connection, self._keyring.formats)
+        if isinstance(admitted, Decision):
+            return replace(admitted, origin=_origin(request), platform=rules)
+        return admitted
+
+    def _required(self, admitted: Admitted, request: HttpRequest, connection: Connection, asked: Request) -> Request:
+        from keyctl.http.admission import client_address  # noqa: PLC0415 - as in _request
+
+        address = client_address(request, connection)
+        return replace(asked, scopes=(*admitted.scopes, *asked.scopes), ip=address)
+
+    def _complete(self, decision: Decision, admitted: Admitted, request: HttpRequest) -> Decision:
+        if decision and admitted.route is None and self._rules().rules.unmatched == "refuse":
+            decision = replace(decision, code=Code.NO_ROUTE, reason="no route matches")
+        origin = _origin(request)
+        return replace(decision, origin=origin) if origin is not None else decision
+
+    def _answer_preflight(self, origin: str, deadline: float) -> Decision:
         """A preflight carries no key: it is allowed if any active owner lists the origin."""
-        from keyctl.http.responses import lists_origin  # noqa: PLC0415
+        from keyctl.http.responses import lists_origin  # noqa: PLC0415 - as in _request
 
+        rules = self._rules()
         try:
             chains = self._keyring.owners_mentioning(origin, deadline=deadline)
         except BundleUntrusted as error:
-            return Decision(Code.UNTRUSTED_BUNDLE, error.reason, origin=origin, preflight=True)
+            return replace(self._distrust(error), origin=origin, preflight=True)
         active = [chain[0] for chain in chains if all(owner.active for owner in chain)]
-        allowed = rules.cors is not None and lists_origin(active, rules.cors, origin)
+        allowed = rules.rules.cors is not None and lists_origin(active, rules.rules.cors, origin)
         code = Code.VALID if allowed else Code.FORBIDDEN_ORIGIN
         reason = "preflight" if allowed else "no active owner lists the origin"
-        return Decision(code, reason, origin=origin, preflight=True)
+        return Decision(code, reason, origin=origin, preflight=True, platform=rules)
 
-    def _http_rules(self) -> HttpRules:
-        """Return the profile's rules for HTTP, read again only if the profile was replaced."""
-        from keyctl.profiles.http import rules_of  # noqa: PLC0415
+    # ── threads and fork ─────────────────────────────────────────────────────────────────────────────────────────
 
-        profile = self._keyring.profile
-        if self._rules is None or self._rules[0] is not profile:
-            self._rules = profile, rules_of(profile)
-        return self._rules[1]
+    def _pool_for(self, text: str) -> ThreadPool:
+        """Return the pool for a key: of those that were verified before, or of those that must be hashed."""
+        self._require_open()
+        if self._pools is None:
+            from keyctl.verification.thread_pool import ThreadPool  # noqa: PLC0415 - only an event loop needs one
+
+            size = (os.cpu_count() or 1) + 2
+            self._pools = ThreadPool(size, self._max_wait), ThreadPool(size, self._max_wait)
+        known = not text or self._secrets.remembered(text) is not None
+        return self._pools[0 if known else 1]
+
+    def _renew(self) -> None:
+        """In a child of fork, make new locks and threads, and look everything up again."""
+        self._freshness.renew()
+        self._secrets.renew()
+        for pool in self._pools or ():
+            pool.renew()
 
 
-def _read_peppers(path: str | Path | None) -> Peppers | None:
+def _key_text(key: str | bytes | None) -> str:
+    if key is None:
+        return ""
+    if isinstance(key, bytes):
+        return key.decode("latin-1")  # as HTTP has it; no key has a character beyond ASCII
+    if not isinstance(key, str):
+        raise TypeError(f"a key is a text, not {type(key).__name__}")
+    return key
+
+
+def _scope_names(scopes: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(scopes, str):
+        raise TypeError(f"scopes must be several, such as [{scopes!r}], not one text")
+    names = tuple(scopes)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError("scopes must be texts")
+    return names
+
+
+def _request(
+    method: str, path: str, headers: Headers, ip: str | None, scheme: str, trusted_proxies: tuple[str, ...]
+) -> tuple[HttpRequest, Connection]:
+    from keyctl.http.admission import Connection  # noqa: PLC0415 - a key at the shell comes without a request
+    from keyctl.http.request import HttpRequest, header_pairs  # noqa: PLC0415
+
+    return HttpRequest(method, path, header_pairs(headers)), Connection(scheme, ip, trusted_proxies)
+
+
+def _origin(request: HttpRequest) -> str | None:
+    return next(iter(request.values("origin")), None)
+
+
+def _store_text(url: str | PathLike[str]) -> str:
+    # A path is never the name or the URL of a store.
+    return url if isinstance(url, str) else str(Path(url).absolute())
+
+
+def _read_peppers(path: str | PathLike[str] | None) -> Peppers | None:
     if path is None:
         return None
     from keyctl.pepper import Peppers  # noqa: PLC0415 - few stores have any

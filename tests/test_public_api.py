@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+import keyctl
 import keyctl.verifier
+from keyctl.codes import Code
+from keyctl.decision import Decision
 from keyctl.verifier import Verifier
 from tests.documents.pages import plain, table
 
@@ -29,6 +32,13 @@ def test_every_public_class_says_what_it_is(module: str, name: str):
 
     # A named tuple or a dataclass without a docstring has its signature for one.
     assert (said or "").partition("\n")[0].endswith(".")
+
+
+def test_the_names_of_the_package_are_those_of_its_modules():
+    assert set(keyctl.__all__) <= set(dir(keyctl))
+    assert (keyctl.Verifier, keyctl.Decision, keyctl.Code) == (Verifier, Decision, Code)
+    with pytest.raises(AttributeError, match="no attribute 'Verifer'"):
+        getattr(keyctl, "Verifer")  # noqa: B009 - mypy knows that it is not there
 
 
 METHODS = [method for name, method in inspect.getmembers(Verifier, callable) if not name.startswith("_")]

@@ -24,7 +24,7 @@ from keyctl import hashing
 from keyctl.admin.delivery import Minted
 from keyctl.admin.owners import NewOwner
 from keyctl.admin.profile import ProfileAdmin
-from keyctl.decision import Code, Request
+from keyctl.decision import Code
 from keyctl.errors import StoreUnavailable, VerifierBusy
 from keyctl.hashing import Argon2id, HashInvalid
 from keyctl.keyformat import KeyFormat
@@ -188,7 +188,7 @@ def test_what_has_not_the_shape_of_a_key_is_refused_with_no_look_up_and_no_hash(
     keyring = Memory(record)
 
     for wrong in ("", "x", text + " ", text[:-1], text.swapcase(), text[:-1] + ("0" if text[-1] != "0" else "1")):
-        assert not verifier(keyring).judge(wrong, Request(resource_owner="acme"))
+        assert not verifier(keyring).verify(wrong, resource_owner="acme")
 
     assert keyring.asked == []
     assert computed == []
@@ -208,8 +208,8 @@ def test_no_state_is_disclosed_before_the_secret_is_proven(state: dict[str, Any]
     text, record = mint(owner("acme", disabled_at=NOW), **state)
     keyring = Memory(record)
 
-    wrong = verifier(keyring).judge(other_secret(text), Request(environment="test", resource_owner="acme"))
-    right = verifier(keyring).judge(text, Request(environment="test"))
+    wrong = verifier(keyring).verify(other_secret(text), env="test", resource_owner="acme")
+    right = verifier(keyring).verify(text, env="test")
 
     assert (wrong.code, wrong.reason, wrong.record) == (Code.INVALID_API_KEY, "wrong secret", None)
     assert right.record == record
@@ -233,7 +233,7 @@ def test_no_state_is_disclosed_before_the_secret_is_proven(state: dict[str, Any]
 def test_a_proven_key_is_judged_by_its_state_at_that_time(state: dict[str, Any], code: Code):
     text, record = mint(**{"scopes": ("read",)} | state)
 
-    decision = verifier(Memory(record)).judge(text, Request(scopes=("read",), environment="live"))
+    decision = verifier(Memory(record)).verify(text, ["read"], "live")
 
     assert decision.code is code
     assert decision.record == record
@@ -259,9 +259,7 @@ def test_a_resource_is_judged_by_the_owner_that_its_handle_names():
     _, other = mint(owner("other"))
     keyring = Memory(record, other)
 
-    codes = [
-        verifier(keyring).judge(mine, Request(resource_owner=handle)).code for handle in ("acme", "other", "", "x")
-    ]
+    codes = [verifier(keyring).verify(mine, resource_owner=handle).code for handle in ("acme", "other", "", "x")]
 
     assert codes == [Code.VALID, Code.FORBIDDEN_OWNER, Code.FORBIDDEN_OWNER, Code.FORBIDDEN_OWNER]
 
@@ -381,7 +379,7 @@ def test_the_cache_is_bounded_and_drops_the_oldest(computed: list[str]):
     for text, _ in reversed(minted):
         assert small.verify(text)
     assert len(computed) == 2
-    assert len(small._proven) == 2
+    assert len(small._secrets._verified) == 2
 
 
 def test_a_cache_of_nothing_proves_each_time(computed: list[str]):
@@ -439,7 +437,7 @@ def test_nothing_that_is_kept_holds_a_secret():
         unexplored += gc.get_referents(found)
 
     assert len(seen) > 50  # the walk went somewhere
-    assert not any(secret in repr(one) + repr(one._proven) + repr(one.wrong_secrets()) for secret in secrets)
+    assert not any(secret in repr(one) + repr(one._secrets._verified) + repr(one.wrong_secrets()) for secret in secrets)
 
 
 # ── state is judged on every call ────────────────────────────────────────────────────────────────────────────────────
@@ -453,7 +451,7 @@ CHANGES: dict[str, tuple[Callable[[Memory, str], None], Code]] = {
     "environment": (lambda keyring, prefix: keyring.change(prefix, environment="test"), Code.FORBIDDEN_ENVIRONMENT),
     "addresses": (lambda keyring, prefix: keyring.change(prefix, allowed_ips=("192.0.2.9/32",)), Code.FORBIDDEN_IP),
 }
-ASKED = Request(("read",), "live", "192.0.2.1", "acme")
+ASKED = (["read"], "live", "192.0.2.1", "acme")
 
 
 def remembered(refresh_seconds: int) -> tuple[Memory, Timer, Verifier, str, str]:
@@ -462,7 +460,7 @@ def remembered(refresh_seconds: int) -> tuple[Memory, Timer, Verifier, str, str]
     timer, keyring = Timer(), Memory(record)
     keyring.profile = profile(verification={"refresh_seconds": refresh_seconds})
     one = timer.verifier(keyring)
-    assert one.judge(text, ASKED)
+    assert one.verify(text, *ASKED)
     return keyring, timer, one, text, record.key.prefix
 
 
@@ -474,9 +472,9 @@ def test_a_change_takes_effect_within_refresh_seconds(change: str, computed: lis
     happen(keyring, prefix)
 
     timer.seconds = 4.9
-    assert one.judge(text, ASKED)
+    assert one.verify(text, *ASKED)
     timer.seconds = 5.0
-    assert one.judge(text, ASKED).code is code
+    assert one.verify(text, *ASKED).code is code
     assert len(computed) == 1
 
 
@@ -490,7 +488,7 @@ def test_a_change_takes_effect_at_once(change: str, refresh_seconds: int, comput
     if refresh_seconds:
         one.invalidate()
 
-    assert one.judge(text, ASKED).code is code
+    assert one.verify(text, *ASKED).code is code
     assert len(computed) == 1
 
 
@@ -511,13 +509,13 @@ def test_a_store_out_of_reach_refuses_as_soon_as_what_is_known_is_too_old():
     keyring.broken = True
 
     timer.seconds = 4.9
-    assert one.judge(text, ASKED)
+    assert one.verify(text, *ASKED)
     timer.seconds = 5.0
     for presented in (text, unknown, other_secret(text)):
         with pytest.raises(StoreUnavailable):
-            one.judge(presented, ASKED)
+            one.verify(presented, *ASKED)
     keyring.broken = False
-    assert one.judge(text, ASKED)
+    assert one.verify(text, *ASKED)
 
 
 STEPS = st.one_of(

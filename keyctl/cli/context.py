@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from keyctl.reader_group import ReaderGroup
     from keyctl.store.database import Database, Store
     from keyctl.store.location import StoreLocation
-    from keyctl.verifier import Keyring
+    from keyctl.verification.keyring import Keyring
 
 DEFAULT_WAIT = 5.0  # seconds
 LONGEST_WAIT = 86400.0

@@ -6,10 +6,14 @@ A path is routed as it was sent, so what another server might read differently i
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from keyctl.errors import UsageError
+
+Headers: TypeAlias = Mapping[str, str] | Mapping[bytes, bytes] | Iterable[tuple[str | bytes, str | bytes]]
 
 MAX_HEAD_BYTES = 64 * 1024
 _REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.[01]", re.ASCII)
@@ -58,6 +62,26 @@ class HttpRequest:
     @property
     def query(self) -> str:
         return self.target.partition("?")[2]
+
+
+def header_pairs(headers: Headers) -> tuple[tuple[str, str], ...]:
+    """Return headers with their names in lower case, in their order and with repetitions.
+
+    Bytes are read as Latin-1 (RFC 9110, 5.5). Raises TypeError for what is neither a mapping nor pairs of texts.
+    """
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    try:
+        return tuple((_header_text(name).lower(), _header_text(value)) for name, value in pairs)
+    except ValueError:
+        raise TypeError("headers must be a mapping, or pairs of a name and a value") from None
+
+
+def _header_text(text: str | bytes) -> str:
+    if isinstance(text, str):
+        return text
+    if isinstance(text, bytes):
+        return text.decode("latin-1")
+    raise TypeError(f"headers must be str or bytes, not {type(text).__name__}")
 
 
 def parse_head(raw: bytes) -> HttpRequest:

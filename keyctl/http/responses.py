@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any
 
+from keyctl.answer import Answer
 from keyctl.codes import Code
 from keyctl.decision import Decision, scopes_in_force
 from keyctl.models import KeyRecord, Owner
@@ -34,29 +35,6 @@ _MESSAGES = {
     Code.BAD_REQUEST: "The request is malformed",
     Code.NO_ROUTE: "Not found",
     Code.FORBIDDEN_ORIGIN: "The origin is not allowed",
-}
-
-
-class Answer(NamedTuple):
-    """An HTTP response as it is sent. No body: None."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: str | None
-
-    def __str__(self) -> str:
-        """Return the response as it is sent (RFC 9112), without what the server itself adds."""
-        phrase = _PHRASES.get(self.status, "")
-        status_line = f"HTTP/1.1 {self.status} {phrase}".rstrip()
-        return "\r\n".join([status_line, *map(": ".join, self.headers.items()), "", self.body or ""])
-
-
-# The phrases of RFC 9110 on every Python: before 3.13 its HTTPStatus has older ones for these four.
-_PHRASES = {int(status): status.phrase for status in HTTPStatus} | {
-    413: "Content Too Large",
-    414: "URI Too Long",
-    416: "Range Not Satisfiable",
-    422: "Unprocessable Content",
 }
 
 

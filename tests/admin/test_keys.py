@@ -36,7 +36,8 @@ from keyctl.profiles.model import read_profile
 from keyctl.store import keys
 from keyctl.store.integrity import check
 from keyctl.store.keys import Filters
-from keyctl.verifier import Keyring, Verifier
+from keyctl.verification.keyring import Keyring
+from keyctl.verifier import Verifier
 from tests.bundle_files import export, trusting
 from tests.fuzzing import settings_for
 from tests.samples import document

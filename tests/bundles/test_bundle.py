@@ -37,7 +37,8 @@ from keyctl.profiles.model import read_profile
 from keyctl.store import events
 from keyctl.store.keys import Filters
 from keyctl.store.sqlite_reader import SqliteReader
-from keyctl.verifier import Keyring, Verifier
+from keyctl.verification.keyring import Keyring
+from keyctl.verifier import Verifier
 from tests.bundle_files import HOURS, export, forge, read_all, sign, split, trusting
 from tests.fuzzing import examples, mutated_document
 from tests.samples import document
@@ -178,7 +179,7 @@ def decisions(made: SimpleNamespace, keyring: Keyring, later: timedelta) -> dict
     found = {}
     for kind, text in presented.items():
         for name, request in REQUESTS.items():
-            decision = verifier.judge(text, request)
+            decision = verifier.verify(text, request.scopes, request.environment, request.ip, request.resource_owner)
             owners = [owner.handle for owner in decision.record.owners] if decision.record else None
             # Why a key was revoked stays in the store.
             reason = decision.reason and decision.reason.removesuffix(": leaked").removesuffix(": rotated")

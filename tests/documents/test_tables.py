@@ -14,7 +14,7 @@ import pytest
 
 import keyctl
 import keyctl.cli
-from keyctl import decision, verifier
+from keyctl import decision
 from keyctl.cli import app, configuration
 from keyctl.cli.commands import SECTIONS, below
 from keyctl.cli.context import DEFAULT_WAIT
@@ -25,6 +25,7 @@ from keyctl.errors import KeyctlError
 from keyctl.http import admission
 from keyctl.profiles.builtin import preset_names
 from keyctl.store import postgres
+from keyctl.verification import secret_check
 from tests.documents.pages import ROOT, plain, table, topic
 from tests.runner import Cli
 
@@ -84,7 +85,7 @@ def test_every_code_of_a_verification_is_in_the_table_with_its_exit_code_and_htt
 def test_the_conditions_are_in_the_order_of_the_code():
     documented = [(int(number), plain(code)) for number, _, code in table("When a key is accepted")]
 
-    source = inspect.getsource(verifier.Verifier._prove) + inspect.getsource(decision.decide)
+    source = inspect.getsource(secret_check.SecretCheck._look_up) + inspect.getsource(decision.decide)
     codes = re.findall(r"\bCode\.([A-Z_]+)", source)
     assert [code for _, code in documented] == [code for code in codes if code != "VALID"]
     assert [number for number, _ in documented] == list(range(1, len(documented) + 1))

@@ -20,7 +20,7 @@ from keyctl.times import describe_relative, utc_now
 
 if TYPE_CHECKING:
     from keyctl.profiles.model import Profile
-    from keyctl.verifier import Keyring
+    from keyctl.verification.keyring import Keyring
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -135,7 +135,7 @@ def verify(
     )
     verifier = Verifier(keyring, wait=context.wait, peppers=context.peppers)
     if head is None:
-        decision = verifier.judge(text, asked)
+        decision = verifier.verify(text, asked.scopes, asked.environment, asked.ip, asked.resource_owner)
     else:
         proxies = _networks(trusted_proxy)
         decision = verifier.verify_request(
