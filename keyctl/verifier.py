@@ -132,7 +132,7 @@ class Verifier:
             ConfigurationInvalid: The store's schema is of another version of keyctl, or the pepper file cannot be used.
             UsageError: `url` has an unknown scheme.
         """
-        location, peppers = StoreLocation.parse(_store_text(url)), _read_peppers(pepper_file)
+        location, peppers = StoreLocation.parse(os.fspath(url)), _read_peppers(pepper_file)
         opened = timer()
         if location.file is not None:
             from keyctl.store.sqlite_reader import SqliteReader  # noqa: PLC0415 - each keyring loads its own library
@@ -575,11 +575,6 @@ def _request(
 
 def _origin(request: HttpRequest) -> str | None:
     return next(iter(request.values("origin")), None)
-
-
-def _store_text(url: str | PathLike[str]) -> str:
-    # A path is never the name or the URL of a store.
-    return url if isinstance(url, str) else str(Path(url).absolute())
 
 
 def _read_peppers(path: str | PathLike[str] | None) -> Peppers | None:
