@@ -39,8 +39,12 @@ def event_digest(previous_hash: str, seq: int, content: EventContent) -> str:
 
 
 def key_state(key: Key) -> dict[str, Any]:
-    """Return everything about a key that only an audited change may alter, as JSON values."""
-    return {f.name: json_value(getattr(key, f.name)) for f in fields(key) if f.name not in _NOT_STATE}
+    """Return everything about a key that only an audited change may alter, as JSON values.
+
+    The lineage of a key that replaces none is None: keys that are minted together then have the same state.
+    """
+    state = {f.name: json_value(getattr(key, f.name)) for f in fields(key) if f.name not in _NOT_STATE}
+    return state | {"lineage": key.lineage if key.lineage != key.id else None}
 
 
 def owner_state(owner: Owner) -> dict[str, Any]:

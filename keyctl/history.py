@@ -261,12 +261,17 @@ class History:
         if entry["id"] in self._keys:
             yield f"event {seq} creates key {entry['prefix']} ({entry['id']}), which existed before"
             return
+        lineage = None
         if values.get("replaces"):
             replaced = self._known(self._keys, values["replaces"])
-            altered = replaced.meet({name: values.get(name) for name in _INHERITED}) if replaced else None
+            lineage = values.get("lineage") or (replaced and replaced.now.get("lineage")) or values["replaces"]
+            inherited = {name: values.get(name) for name in _INHERITED}
+            inherited["lineage"] = lineage if lineage != values["replaces"] else None
+            altered = replaced.meet(inherited) if replaced else None
             if replaced and altered:
                 yield _altered_before(seq, "key", replaced.now.get("prefix", values["replaces"]), altered)
-        self._keys[entry["id"]] = _State({**values, "prefix": entry["prefix"], "hash": entry["hash"]}, complete=True)
+        created = {**values, "lineage": lineage, "prefix": entry["prefix"], "hash": entry["hash"]}
+        self._keys[entry["id"]] = _State(created, complete=True)
 
     def _change_key(self, event: Event, entry: Entry, changes: Mapping[str, Any]) -> Iterator[str]:
         state = self._known(self._keys, entry["id"])

@@ -43,7 +43,11 @@ class Owner:
 
 @dataclass(frozen=True)
 class Key:
-    """A key as it is stored, without its secret. `phc` is a hash of the whole key text, and is never shown either."""
+    """A key as it is stored, without its secret. `phc` is a hash of the whole key text, and is never shown either.
+
+    `lineage` is the id of the first key of a chain of rotations, and its own id where it replaces none: what counts for
+    a key and its successors together is counted by it.
+    """
 
     id: str
     prefix: str
@@ -56,6 +60,7 @@ class Key:
     metadata: Mapping[str, str]
     created_at: datetime
     created_by: str
+    lineage: str
     delivered_at: datetime | None = None
     expires_at: datetime | None = None
     locked_at: datetime | None = None
@@ -69,7 +74,7 @@ class Key:
     @classmethod
     def of(cls, values: dict[str, Any]) -> Key:
         """Return Key(**values). All fields must be given; `values` belongs to the key from then on."""
-        # A frozen dataclass sets its twenty fields one by one, through object.__setattr__. To set them all at once is
+        # A frozen dataclass sets its many fields one by one, through object.__setattr__. To set them all at once is
         # the same without slots, and every look-up does it (tests/benchmarks, "a look-up in the store").
         key = object.__new__(cls)
         object.__setattr__(key, "__dict__", values)

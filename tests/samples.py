@@ -95,8 +95,8 @@ def key(**changes: Any) -> Key:
         "metadata": {},
         "created_at": NOW,
         "created_by": "root@host",
-    }
-    return Key(**values | changes)
+    } | changes
+    return Key(**{"lineage": values["id"]} | values)
 
 
 def record(*owners: Owner, **changes: Any) -> KeyRecord:

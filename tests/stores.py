@@ -10,12 +10,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection
+
 from keyctl.admin.delivery import Minted
 from keyctl.admin.keys import KeyAdmin, NewKey
 from keyctl.admin.owners import NewOwner, OwnerAdmin
 from keyctl.hashing import Argon2id
 from keyctl.models import Actor
 from keyctl.profiles.files import load_profile
+from keyctl.store import schema
 from keyctl.store.database import Store
 from keyctl.store.location import StoreLocation
 from keyctl.store.schema import create
@@ -92,6 +97,14 @@ def new_store(path: Path, profile: str = "standard") -> Opened:
     path.write_bytes(_empty_store(profile))
     path.chmod(0o600)
     return Opened(Store(StoreLocation.of_file(path)))
+
+
+def migrate(connection: Connection, revision: str) -> None:
+    """Bring the schema to a revision that may not be the newest."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).with_name("migrations")))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 def names(folder: Path) -> list[str]:

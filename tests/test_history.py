@@ -217,6 +217,7 @@ ALTERED_KEYS: dict[str, Any] = {
     "metadata": {"a": "b"},
     "created_at": NOW - timedelta(days=1),
     "created_by": "nobody",
+    "lineage": "key_0",
     "delivered_at": NOW,
     "expires_at": NOW + timedelta(days=1),
     "locked_at": None,

@@ -42,6 +42,7 @@ keys = st.builds(
     revoked_reason=st.none() | texts,
     replaces=st.none() | texts,
     replaced_by=st.none() | texts,
+    lineage=texts,
     **dict.fromkeys(
         ["delivered_at", "expires_at", "locked_at", "locked_until", "revoked_at", "last_used_at"], optional
     ),

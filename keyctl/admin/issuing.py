@@ -150,7 +150,7 @@ class Issuer:
     def note_minted(
         self, connection: Connection, entries: Sequence[Entry], like: Key, *, at: datetime, reason: str | None
     ) -> None:
-        """Append the events of new keys that have everything but id, prefix and hash from `like`."""
+        """Append the events of new keys that have everything but id, prefix, hash and lineage from `like`."""
         events.append_for_keys(
             connection, entries, key_state(like), at=at, actor=self._actor, action="key.minted", reason=reason
         )

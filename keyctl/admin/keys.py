@@ -153,7 +153,15 @@ class KeyAdmin:
             ids = counters.new_ids(connection, "key", self._store.profile.key_ids, now=now, count=count)
             delivered = vars(replace(key, delivered_at=now))
             made = [
-                Key.of({**delivered, "id": key_id, "prefix": one.prefix, "phc": hashes.get(one.prefix, "")})
+                Key.of(
+                    {
+                        **delivered,
+                        "id": key_id,
+                        "prefix": one.prefix,
+                        "phc": hashes.get(one.prefix, ""),
+                        "lineage": key_id,
+                    }
+                )
                 for key_id, one in zip(ids, texts, strict=True)
             ]
             minted = [Minted(KeyRecord(one, chain), text.text) for one, text in zip(made, texts, strict=True)]
@@ -436,7 +444,7 @@ class KeyAdmin:
         return owner
 
     def _template(self, new: NewKey, owner: Owner | None, now: datetime) -> Key:
-        """Check a new key against the profile; return it without id, prefix and hash."""
+        """Check a new key against the profile; return it without id, prefix, hash and lineage."""
         profile = self._store.profile
         return Key(
             id="",
@@ -450,6 +458,7 @@ class KeyAdmin:
             metadata=policy.metadata(new.metadata),
             created_at=now,
             created_by=str(self._actor),
+            lineage="",
             expires_at=policy.expiry(profile, new.expires, created_at=now, now=now),
         )
 

@@ -27,7 +27,7 @@ def logged_key(key_id: str, state: Mapping[str, Any], *versions: Key | None) -> 
     known = [one for one in versions if one is not None]
     fitting = [one.phc for one in known if phc_digest(one.phc) == state["hash"]]
     columns = dict.fromkeys(KEY_COLUMNS) | encode({name: state[name] for name in state.keys() - {"hash"}})
-    columns |= {"id": key_id, "phc": [*fitting, *(one.phc for one in known)][0]}
+    columns |= {"id": key_id, "lineage": state["lineage"] or key_id, "phc": [*fitting, *(one.phc for one in known)][0]}
     used = [one.last_used_at for one in known if one.last_used_at is not None]
     return replace(decode_key(columns), last_used_at=max(used, default=None))
 

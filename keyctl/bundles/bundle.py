@@ -230,13 +230,14 @@ class Bundle:
 def key_row(key: Key, *, with_names: bool) -> dict[str, Any]:
     """Return the values of a key in a bundle: only what verification needs."""
     row = encode_key(key)
-    kept = {name: value for name, value in row.items() if name not in _EMPTY_KEY and name != "prefix"}
+    hidden = {*_EMPTY_KEY, "prefix", *(("lineage",) if key.lineage == key.id else ())}
+    kept = {name: value for name, value in row.items() if name not in hidden}
     return {**kept, **({"name": key.name} if with_names else {})}
 
 
 def _read_key(prefix: str, row: Mapping[str, Any]) -> Key:
     try:
-        return decode_key({**_EMPTY_KEY, **row, "prefix": prefix})
+        return decode_key({**_EMPTY_KEY, "lineage": row["id"], **row, "prefix": prefix})
     except (KeyError, RowDamaged):
         raise BundleUntrusted("damaged", f"the bundle's row of {prefix} cannot be read") from None
 

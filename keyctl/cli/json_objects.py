@@ -35,6 +35,7 @@ def key_object(record: KeyRecord, profile: Profile, *, now: datetime) -> dict[st
         "revoked_reason": key.revoked_reason,
         "replaced_by": key.replaced_by,
         "replaces": key.replaces,
+        "lineage": key.lineage,
         "last_used_at": _time(key.last_used_at),
     }
 

@@ -146,9 +146,9 @@ def add(connection: Connection, new: Sequence[Key]) -> None:
 
 
 def add_alike(connection: Connection, like: Key, new: Sequence[Key]) -> None:
-    """Insert keys that differ from `like` only in id, prefix and hash: the rest is encoded once."""
+    """Insert keys that differ from `like` only in id, prefix, hash and lineage: the rest is encoded once."""
     common = encode_key(like)
-    rows = [{**common, "id": key.id, "prefix": key.prefix, "phc": key.phc} for key in new]
+    rows = [{**common, "id": key.id, "prefix": key.prefix, "phc": key.phc, "lineage": key.lineage} for key in new]
     # The statement is SQLAlchemy's, and the rows go past it: tests/benchmarks, "mint of … keys, sha256".
     statement = insert(keys).compile(dialect=connection.dialect)
     order = statement.positiontup  # None where the driver takes parameters by name

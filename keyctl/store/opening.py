@@ -13,7 +13,7 @@ from keyctl.profiles.model import Profile, read_profile
 from keyctl.store.setting_names import SettingName
 
 # The schema revision that this version reads and writes. A test compares it with the newest migration.
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 
 
 class Rules(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, MetaData, Table, Text, text
 
 # Sorted by code point, on every database: Postgres would follow the language of its cluster.
 _Text = Text().with_variant(Text(collation="C"), "postgresql")
@@ -59,6 +59,7 @@ keys = Table(
     Column("replaces", _Text),
     Column("replaced_by", _Text),
     Column("last_used_at", BigInteger),
+    Column("lineage", _Text, nullable=False, server_default=text("''")),  # SQLite adds a column only with a default
     Index("ix_keys_prefix", "prefix", unique=True),
     Index("ix_keys_created_at_id", "created_at", "id"),
     Index("ix_keys_owner_id", "owner_id"),

@@ -1077,3 +1077,18 @@ def test_what_a_trusted_signer_signs_is_read_or_is_untrusted(
     except BundleUntrusted:
         return
     assert codes <= set(Code)
+
+
+def test_a_successor_without_its_predecessor_has_the_lineage(own: SimpleNamespace):
+    """What counts for both is counted by it, also where the bundle does not hold the first key."""
+    new = own.opened.rotate(own.prefix, grace=timedelta(0)).record.key
+    path = own.path.with_name("live.bundle")
+    export(own.opened, path, own.key, filters=Filters(status=Status.ACTIVE))
+
+    bundle = Bundle(path, trust=trusting(own.key))
+
+    found, gone = bundle.find(new.prefix), bundle.find(own.prefix)
+    assert gone is None
+    assert found
+    assert found.key.lineage == own.id == new.replaces
+    bundle.close()

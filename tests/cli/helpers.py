@@ -29,7 +29,7 @@ AS_ORDINARY_USER = "setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-
 KEY_FIELDS = {
     *("id", "prefix", "name", "owner", "environment", "scopes", "effective_scopes", "allowed_ips", "metadata"),
     *("status", "owner_active", "created_at", "created_by", "delivered_at", "expires_at", "locked_until"),
-    *("revoked_at", "revoked_reason", "replaced_by", "replaces", "last_used_at"),
+    *("revoked_at", "revoked_reason", "replaced_by", "replaces", "lineage", "last_used_at"),
 }
 
 PROFILE = """

@@ -17,6 +17,7 @@ import pytest
 
 from keyctl import private_files
 from keyctl.cli.doctor_checks import CHECKS
+from keyctl.store.opening import SCHEMA_REVISION
 from tests.cli.helpers import (
     CHEAP,
     ago,
@@ -276,7 +277,7 @@ def test_a_schema_of_another_version_is_a_finding(store: Cli, revision: str, fix
 
     results = checks(store)
 
-    execute(store, "update alembic_version set version_num = '0001'")
+    execute(store, "update alembic_version set version_num = :revision", revision=SCHEMA_REVISION)
     [finding] = results["schema"]["findings"]
     assert f"has schema {revision}" in finding["what"]
     assert fix in finding["fix"]

@@ -83,6 +83,7 @@ def test_both_keys_name_each_other(store: Cli):
     new = rotate(store, old["prefix"], "--grace", "1h")
 
     assert (new["replaces"], new["replaced_by"]) == (old["id"], None)
+    assert new["lineage"] == old["lineage"] == old["id"]
     before = show(store, old["prefix"])
     assert (before["replaced_by"], before["replaces"], before["status"]) == (new["id"], None, "retiring")
     assert new["previous"] == {name: before[name] for name in ("id", "prefix", "expires_at", "status")}

@@ -1,7 +1,7 @@
-"""Makes tests/data/store-0001.sql, a dump of a store of the first schema, and beside it what its keys must answer.
+"""Makes tests/data/store-NNNN.sql, a dump of a store of the newest schema, and beside it what its keys must answer.
 
-Run once, when the first schema was finished: `python -m tests.store.golden`. A dump of a released schema is never made
-anew; when there is a newer schema, make a further dump.
+Run once for each schema, when it is finished: `python -m tests.store.golden`. The dump of a released schema is never
+made again.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from keyctl.admin.owners import NewOwner
+from keyctl.store.opening import SCHEMA_REVISION
 from keyctl.verifier import Verifier
 from tests.stores import Opened, new_store
 
@@ -55,11 +56,11 @@ def main() -> None:
         opened.clock.advance(hours=1)  # to the second at which what ends after an hour has ended
         verifier = Verifier(opened.store, clock=opened.clock)
         codes = {text: str(verifier.verify(text).code) for text in texts}
-        (DATA / "store-0001.json").write_text(
+        (DATA / f"store-{SCHEMA_REVISION}.json").write_text(
             json.dumps({"keys": len(texts), "owners": 3, "codes": codes}, indent=1) + "\n"
         )
         connection = sqlite3.connect(opened.path)
-        (DATA / "store-0001.sql").write_text("\n".join(connection.iterdump()) + "\n")
+        (DATA / f"store-{SCHEMA_REVISION}.sql").write_text("\n".join(connection.iterdump()) + "\n")
         connection.close()
 
 

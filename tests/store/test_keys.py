@@ -60,6 +60,7 @@ def stored_keys(draw: st.DrawFn) -> list[Key]:
                 metadata=st.just({}),
                 created_at=moments,
                 created_by=st.just("tester"),
+                lineage=st.just("key_first"),
                 delivered_at=maybe,
                 expires_at=maybe,
                 locked_at=maybe,

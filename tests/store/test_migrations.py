@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -25,11 +26,12 @@ from keyctl.store.sqlite_reader import SqliteReader
 from keyctl.store.tables import metadata
 from keyctl.verifier import Verifier
 from tests.runner import Cli
-from tests.stores import ACTOR, CHEAP, NOW, Opened, new_store
+from tests.stores import ACTOR, CHEAP, NOW, Opened, migrate
 
 pytestmark = pytest.mark.sqlite
 
 MIGRATIONS = Path(schema.__file__).parent / "migrations"
+REVISIONS = sorted(script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions())
 DATA = Path(__file__).parent.parent / "data"
 
 FAILS = """
@@ -224,13 +226,19 @@ def test_a_database_with_other_tables_is_not_taken_over(tmp_path: Path):
     assert file.read_bytes() == before
 
 
-def test_a_store_of_schema_0001_is_still_read(tmp_path: Path):
-    """The dump was made by the first version; tests/store/golden.py says what it holds."""
-    file = tmp_path / "golden.db"
-    connection = sqlite3.connect(file)
-    connection.executescript((DATA / "store-0001.sql").read_text())
+def golden_store(path: Path, revision: str) -> dict[str, Any]:
+    """Make the store that tests/store/golden.py dumped when this revision was new; return what it must answer."""
+    connection = sqlite3.connect(path)
+    connection.executescript((DATA / f"store-{revision}.sql").read_text())
     connection.close()
-    expected = json.loads((DATA / "store-0001.json").read_text())
+    expected: dict[str, Any] = json.loads((DATA / f"store-{revision}.json").read_text())
+    return expected
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_a_store_of_every_schema_is_still_read(tmp_path: Path, revision: str):
+    file = tmp_path / "golden.db"
+    expected = golden_store(file, revision)
 
     upgrade(StoreLocation.of_file(file))
 
@@ -243,15 +251,15 @@ def test_a_store_of_schema_0001_is_still_read(tmp_path: Path):
             assert codes == expected["codes"]
 
 
-def test_migration_0001_is_frozen(tmp_path: Path):
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_a_migration_is_frozen(tmp_path: Path, revision: str):
     """Stores made by it exist: it may not change. Make a further migration instead."""
-    golden = (DATA / "store-0001.sql").read_text()
-    opened = new_store(tmp_path / "new.db")
-    opened.store.close()
-    with sqlite3.connect(opened.path) as connection:
+    golden = (DATA / f"store-{revision}.sql").read_text()
+    (tmp_path / "new.db").touch()
+    with closing(Database(StoreLocation.of_file(tmp_path / "new.db"))) as database:
+        database.write(lambda connection: migrate(connection, revision))
+    with closing(sqlite3.connect(tmp_path / "new.db")) as connection:
         made = [sql for (sql,) in connection.execute("select sql from sqlite_master where sql is not null")]
-    connection.close()
-    assert SCHEMA_REVISION == "0001", "make the store here by that migration alone, now that there is another"
 
     assert all(f"{statement};" in golden for statement in made)
     assert sum(line.startswith("CREATE ") for line in golden.splitlines()) == len(made)

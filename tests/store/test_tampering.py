@@ -130,7 +130,7 @@ ROWS = {
     (
         "insert into keys select 'key_x', 'kc_live_x', phc, name, owner_id, environment, scopes, allowed_ips, metadata,"
         " created_at, created_by, delivered_at, expires_at, locked_at, locked_until, revoked_at, revoked_reason,"
-        " replaces, replaced_by, last_used_at from keys where prefix = '{plain}'"
+        " replaces, replaced_by, last_used_at, 'key_x' from keys where prefix = '{plain}'"
     ): "key kc_live_x (key_x)",
     "update owners set disabled_at = 1 where handle = 'below'": "owner below",
     "update owners set parent_id = null where handle = 'below'": "owner below",
