@@ -228,7 +228,7 @@ class Verifier:
         Raises:
             UsageError: The profile does not have one of them.
         """
-        self._rules().require_known(Request(_scope_names(scopes)))
+        self._rules().require_known(_asked(scopes))
 
     def verify(
         self,
@@ -259,7 +259,8 @@ class Verifier:
             VerifierBusy: No core was free for `max_wait` seconds. Answer 503, not 401.
             UsageError: The profile does not have a scope of `scopes`, or `env`: no key could be allowed.
         """
-        return self._verify(_key_text(key), Request(_scope_names(scopes), env, ip, resource_owner))
+        request = _asked(scopes, env, ip, resource_owner)
+        return self._verify(_key_text(key), request, request)
 
     async def averify(
         self,
@@ -290,11 +291,11 @@ class Verifier:
             VerifierBusy: As in `verify`, or no thread was free for `max_wait` seconds.
             UsageError: As in `verify`.
         """
-        text, request = _key_text(key), Request(_scope_names(scopes), env, ip, resource_owner)
-        decision = self._verify_at_once(text, request)
+        text, request = _key_text(key), _asked(scopes, env, ip, resource_owner)
+        decision = self._verify_at_once(text, request, request)
         if decision is not None:
             return decision
-        return await self._pool_for(text).run(partial(self._verify, text, request))
+        return await self._pool_for(text).run(partial(self._verify, text, request, request))
 
     def verify_request(
         self,
@@ -374,7 +375,7 @@ class Verifier:
             untrusted = self._distrust_old(self._clock())
             return admitted if untrusted is None else untrusted
         if isinstance(admitted, Admitted):
-            decision = self._verify_at_once(text, self._required(admitted, request, connection, asked))
+            decision = self._verify_at_once(text, self._required(admitted, request, connection, asked), asked)
             if decision is not None:
                 return self._complete(decision, admitted, request)
         return await self._pool_for(text).run(partial(self._verify_request, request, connection, asked))
@@ -403,13 +404,14 @@ class Verifier:
 
     # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _verify(self, text: str, request: Request) -> Decision:
+    def _verify(self, text: str, request: Request, asked: Request) -> Decision:
+        """Verify a key for a request. `asked` is the part of it that the application named, and must have right."""
         self._require_open()
         now, deadline = self._clock(), time.monotonic() + self._wait
         try:
             self._freshness.refresh(now, deadline)
             rules = self._rules()
-            rules.require_known(request)
+            rules.require_known(asked)
             verified = self._secrets.check(text, rules, deadline)
             if isinstance(verified, Decision):
                 return verified
@@ -432,7 +434,7 @@ class Verifier:
             platform=rules,
         )
 
-    def _verify_at_once(self, text: str, request: Request) -> Decision | None:
+    def _verify_at_once(self, text: str, request: Request, asked: Request) -> Decision | None:
         """Verify a key with what is known of it; None if anything must be read, waited for or hashed."""
         self._require_open()
         if self._freshness.is_due() or request.resource_owner is not None:
@@ -444,7 +446,7 @@ class Verifier:
         untrusted = self._distrust_old(now)
         if untrusted is not None:
             return untrusted
-        rules.require_known(request)
+        rules.require_known(asked)
         return self._decide(rules, verified, request, now)
 
     def _distrust_old(self, now: datetime) -> Decision | None:
@@ -485,7 +487,7 @@ class Verifier:
             return admitted
         if isinstance(admitted, Preflight):
             return self._answer_preflight(admitted.origin, deadline)
-        decision = self._verify(admitted.text, self._required(admitted, request, connection, asked))
+        decision = self._verify(admitted.text, self._required(admitted, request, connection, asked), asked)
         return self._complete(decision, admitted, request)
 
     def _admit(self, request: HttpRequest, connection: Connection) -> Admitted | Preflight | Decision:
@@ -545,23 +547,30 @@ class Verifier:
             pool.renew()
 
 
+_NOTHING = Request()
+
+
 def _key_text(key: str | bytes | None) -> str:
+    if isinstance(key, str):
+        return key
     if key is None:
         return ""
     if isinstance(key, bytes):
         return key.decode("latin-1")  # as HTTP has it; no key has a character beyond ASCII
-    if not isinstance(key, str):
-        raise TypeError(f"a key is a text, not {type(key).__name__}")
-    return key
+    raise TypeError(f"a key is a text, not {type(key).__name__}")
 
 
-def _scope_names(scopes: Iterable[str]) -> tuple[str, ...]:
+def _asked(
+    scopes: Iterable[str], env: str | None = None, ip: str | None = None, resource_owner: str | None = None
+) -> Request:
+    if scopes == () and env is ip is resource_owner is None:
+        return _NOTHING
     if isinstance(scopes, str):
         raise TypeError(f"scopes must be several, such as [{scopes!r}], not one text")
     names = tuple(scopes)
     if not all(isinstance(name, str) for name in names):
         raise TypeError("scopes must be texts")
-    return names
+    return Request(names, env, ip, resource_owner)
 
 
 def _request(
