@@ -152,21 +152,23 @@ dist-check: dist ## build again from the sdist, elsewhere, and compare byte for 
 	for file in dist/*; do cmp "$$file" "$$dir/again/$${file#dist/}"; done; \
 	echo "built twice, the same bytes: $$(echo dist/*)"
 
-# what a user would get: the newest dependencies, nothing of this tree. $(1): the extras, in brackets
+# what a user would get: the newest dependencies, nothing of this tree. $(1): extras, in brackets; $(2): other packages
 define user_environment
 set -euo pipefail; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; wheel=$$(echo dist/*.whl); \
 $(PYTHON) -m venv --without-pip "$$dir/venv"; \
-$(UV) pip install -q --python "$$dir/venv/bin/python" "$$wheel$(1)" \
-  || $(PYTHON) -m pip --python "$$dir/venv/bin/python" install -q "$$wheel$(1)"
+$(UV) pip install -q --python "$$dir/venv/bin/python" "$$wheel$(1)" $(2) \
+  || $(PYTHON) -m pip --python "$$dir/venv/bin/python" install -q "$$wheel$(1)" $(2)
 endef
 
 wheel-check: $(VENV)/.ready-dev dist ## try the wheel in a clean environment, with another HOME
-	@$(call user_environment); \
+	@$(call user_environment,,pytest); \
 	cd "$$dir"; run() { env -i HOME="$$dir/home" PATH=/usr/bin:/bin LC_ALL=C.UTF-8 "$$dir/venv/bin/$$1" "$${@:2}"; }; mkdir home; \
 	run keyctl --help >/dev/null; \
 	run apikeyctl --version; \
 	run keyctl profile list; \
-	key=$$(run keyctl mint); run keyctl verify <<< "$$key"
+	key=$$(run keyctl mint); run keyctl verify <<< "$$key"; \
+	echo 'def test_a_key_of_the_fixture(keyctl_store): assert keyctl_store.verifier.verify(keyctl_store.mint())' > test_wheel.py; \
+	run pytest -q -W error -p no:cacheprovider test_wheel.py
 
 sbom: $(VENV)/.ready-dev dist ## list what an installation consists of, as CycloneDX, in dist/apikeyctl.cdx.json
 	@$(call user_environment,[postgres]); version=$$($(PYTHON) -m hatchling version); \

@@ -15,6 +15,7 @@ import keyctl
 import keyctl.verifier
 from keyctl.codes import Code
 from keyctl.decision import Decision
+from keyctl.testing import Clock, MemoryStore
 from keyctl.verifier import Verifier
 from tests.documents.pages import plain, table
 
@@ -41,10 +42,15 @@ def test_the_names_of_the_package_are_those_of_its_modules():
         getattr(keyctl, "Verifer")  # noqa: B009 - mypy knows that it is not there
 
 
-METHODS = [method for name, method in inspect.getmembers(Verifier, callable) if not name.startswith("_")]
+METHODS = [
+    method
+    for one in (Verifier, MemoryStore, Clock)
+    for name, method in inspect.getmembers(one, callable)
+    if not name.startswith("_")
+]
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__qualname__)
 def test_help_names_every_parameter_what_is_returned_and_what_is_raised(method: Callable[..., Any]):
     said = inspect.getdoc(method) or ""
     signature = inspect.signature(method)

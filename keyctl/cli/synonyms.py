@@ -79,6 +79,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "help postgres": "pg database",
         "help requests": "http headers",
         "help scripts": "ci automation pipelines",
+        "help testing": "pytest unittest fixtures mocks",
         "help tour": "getting-started",
     },
     "profile": {

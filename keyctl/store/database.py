@@ -13,7 +13,7 @@ from threading import BoundedSemaphore
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from sqlalchemy import Connection, Pool, Select, column, select, table
+from sqlalchemy import Connection, Engine, Pool, Select, column, select, table
 from sqlalchemy.exc import DataError, DBAPIError
 
 from keyctl.errors import ConfigurationInvalid, StoreBusy, StoreUnavailable, UsageError
@@ -39,16 +39,25 @@ _inherited: list[Pool] = []  # from the parent of this process
 class Database:
     """A database that may not hold a store yet. `wait` is how many seconds to wait for another writer.
 
-    With `patient`, also wait that long for a server that is starting. Every error of the driver becomes a
-    StoreUnavailable.
+    With `patient`, also wait that long for a server that is starting. `engine` is one over a database in memory. Every
+    error of the driver becomes a StoreUnavailable.
     """
 
-    def __init__(self, location: StoreLocation, *, wait: float = DEFAULT_WAIT, patient: bool = False) -> None:
+    def __init__(
+        self,
+        location: StoreLocation,
+        *,
+        wait: float = DEFAULT_WAIT,
+        patient: bool = False,
+        engine: Engine | None = None,
+    ) -> None:
         self.location = location
         self._wait = wait
-        if location.file is not None:
+        self._guard: Callable[[], AbstractContextManager[None]] = no_fork
+        if engine is not None:
+            self._engine = engine
+        elif location.file is not None:
             self._engine = sqlite_engine(location.file, wait=wait)
-            self._guard: Callable[[], AbstractContextManager[None]] = no_fork
         else:
             self._engine = postgres.postgres_engine(location, wait=wait, patient=patient)
             self._guard = nullcontext
@@ -204,8 +213,15 @@ class Store(Database):
     Raises StoreUnavailable, StoreBusy, or ConfigurationInvalid for another schema than this version's.
     """
 
-    def __init__(self, location: StoreLocation, *, wait: float = DEFAULT_WAIT, patient: bool = False) -> None:
-        super().__init__(location, wait=wait, patient=patient)
+    def __init__(
+        self,
+        location: StoreLocation,
+        *,
+        wait: float = DEFAULT_WAIT,
+        patient: bool = False,
+        engine: Engine | None = None,
+    ) -> None:
+        super().__init__(location, wait=wait, patient=patient, engine=engine)
         try:
             with self.read() as connection:
                 check_revision(str(location), schema_revision(connection))

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Dialect,
     and_,
     bindparam,
     case,
@@ -150,10 +152,16 @@ def add_alike(connection: Connection, like: Key, new: Sequence[Key]) -> None:
     common = encode_key(like)
     rows = [{**common, "id": key.id, "prefix": key.prefix, "phc": key.phc, "lineage": key.lineage} for key in new]
     # The statement is SQLAlchemy's, and the rows go past it: tests/benchmarks, "mint of … keys, sha256".
-    statement = insert(keys).compile(dialect=connection.dialect)
-    order = statement.positiontup  # None where the driver takes parameters by name
+    statement, order = _insertion(connection.dialect)
     parameters = [tuple(map(row.__getitem__, order)) for row in rows] if order else rows
-    check_count(connection.exec_driver_sql(str(statement), parameters).rowcount, len(rows))
+    check_count(connection.exec_driver_sql(statement, parameters).rowcount, len(rows))
+
+
+@lru_cache(maxsize=4)
+def _insertion(dialect: Dialect) -> tuple[str, Sequence[str] | None]:
+    """Return the statement, and the order of its parameters; None where the driver takes them by name."""
+    compiled = insert(keys).compile(dialect=dialect)
+    return str(compiled), compiled.positiontup
 
 
 def set_columns(connection: Connection, key_id: str, **values: Any) -> None:

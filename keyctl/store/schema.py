@@ -49,20 +49,20 @@ def create(
     that a new store requires.
     """
 
-    def initial() -> dict[SettingName, str]:
-        return {
-            SettingName.STORE_ID: f"store_{ulids(now, 1)[0]}",
-            SettingName.CREATED_AT: format_time(now),
-            SettingName.PROFILE: profile.to_json(),
-            SettingName.HASH: json.dumps(hash_parameters.to_dict()),
-            **({SettingName.READER_GROUP: reader_group.name} if reader_group else {}),
-            **({SettingName.ADMIN_TOKEN: admin_token()} if admin_token else {}),
-        }
-
     made_file = _make_file(location.file, reader_group) if location.file else False
     database = Database(location, wait=wait, patient=patient)
     try:
-        created = database.write(lambda connection: _fill(connection, profile, initial, actor, now))
+        created = database.write(
+            lambda connection: fill(
+                connection,
+                profile,
+                hash_parameters,
+                actor=actor,
+                now=now,
+                reader_group=reader_group,
+                admin_token=admin_token,
+            )
+        )
     except BaseException as error:
         database.close()
         # The process that kept it busy, or another one, may have filled the file by now.
@@ -126,13 +126,29 @@ def prepare(connection: Connection) -> bool:
     return not settings.read(connection)
 
 
-def _fill(
-    connection: Connection, profile: Profile, initial: Callable[[], dict[SettingName, str]], actor: Actor, now: datetime
+def fill(
+    connection: Connection,
+    profile: Profile,
+    hash_parameters: Scheme,
+    *,
+    actor: Actor,
+    now: datetime,
+    reader_group: ReaderGroup | None = None,
+    admin_token: Callable[[], str] | None = None,
 ) -> bool:
+    """Make a new store of an empty database, or of empty tables; return False if there is a store already."""
     if not prepare(connection):
         return False
+    initial = {
+        SettingName.STORE_ID: f"store_{ulids(now, 1)[0]}",
+        SettingName.CREATED_AT: format_time(now),
+        SettingName.PROFILE: profile.to_json(),
+        SettingName.HASH: json.dumps(hash_parameters.to_dict()),
+        **({SettingName.READER_GROUP: reader_group.name} if reader_group else {}),
+        **({SettingName.ADMIN_TOKEN: admin_token()} if admin_token else {}),
+    }
     connection.execute(insert(audit_head).values(id=1, seq=0, hash=GENESIS))
-    detail = settings.change(connection, initial()) | {"profile": profile.name}
+    detail = settings.change(connection, initial) | {"profile": profile.name}
     events.append(connection, EventContent(now, actor, "store.created", None, detail))
     return True
 

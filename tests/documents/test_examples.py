@@ -83,6 +83,23 @@ def test_the_example_for_applications_works(in_its_folder: Cli):
     names["verifier"].close()
 
 
+def test_the_examples_for_testing_pass_and_have_no_type_errors(tmp_path: Path):
+    modules = {block.splitlines()[0].removeprefix("# "): block for block in fenced(topic("testing"), "python")}
+    for name, text in modules.items():
+        (tmp_path / name).write_text(text)
+
+    for command in (
+        ["pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), *sorted(modules)],
+        ["mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), *sorted(modules)],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", *command], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert set(modules) == {"app.py", "test_app.py", "test_app_unittest.py", "test_vexa.py"}
+
+
 def test_the_example_profile_is_enough_to_bring_keys_up(cli: Cli):
     (cli.cwd / "acme.toml").write_text(files()["acme.toml"])
 
