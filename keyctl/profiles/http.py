@@ -35,6 +35,8 @@ class Credential(NamedTuple):
 class Route(NamedTuple):
     """A method (`*` for any), the path's segments, and what a key needs there. A public route needs no key.
 
+    A route for GET is also one for HEAD (RFC 9110, 9.3.2), unless there is one for HEAD itself.
+
     A key needs all of the scopes; `read|write` requires one of the two.
 
     A segment is literal, `{name}` for one segment of any text, or a last `**` for one or more.
@@ -46,9 +48,9 @@ class Route(NamedTuple):
     public: bool = False
 
     @property
-    def rank(self) -> tuple[tuple[int, ...], bool]:
+    def rank(self) -> tuple[tuple[int, ...], bool, bool]:
         """Routes are tried in this order: literal before parameter before `**`, then a method before any."""
-        return tuple(_kind(segment) for segment in self.segments), self.method == "*"
+        return tuple(_kind(segment) for segment in self.segments), self.method == "*", self.method != "HEAD"
 
     @property
     def shape(self) -> tuple[str, tuple[str, ...]]:
@@ -58,7 +60,7 @@ class Route(NamedTuple):
     def match(self, method: str, segments: tuple[str, ...], *, ignore_case: bool = False) -> dict[str, str] | None:
         """Return the path's parameters if the route matches, else None. `ignore_case` is for literal segments."""
         own = self.segments
-        if self.method not in ("*", method):
+        if self.method not in ("*", method, "GET" if method == "HEAD" else method):
             return None
         if own[-1] == _REST and len(segments) >= len(own):
             own, segments = own[:-1], segments[: len(own) - 1]

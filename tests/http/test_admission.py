@@ -272,6 +272,8 @@ def test_no_proxy_is_trusted_unless_named():
         ("GET", "/v1/data/y/both", ("view:y",)),  # a literal further left counts more
         ("POST", "/v1/health", ()),
         ("GET", "/v1/", ()),
+        ("HEAD", "/v1/data/x", ("b",)),  # what GET needs
+        ("HEAD", "/v1/data/y", ("view:y",)),
     ],
 )
 def test_the_most_exact_route_says_what_a_key_needs(method: str, target: str, scopes: tuple[str, ...]):
@@ -287,11 +289,29 @@ def test_where_no_route_matches_none_is_found(target: str):
 
 
 def test_a_public_route_needs_no_key_and_looks_at_none():
-    for headers in ([], [("api-key", "x")], [("api-key", "x"), ("api-key", "y")]):
-        decision = ask(FIRST, "/v1/health", *headers)
-        assert isinstance(decision, Decision)
-        assert decision
-        assert decision.record is None
+    for method in ("GET", "HEAD"):
+        for headers in ([], [("api-key", "x")], [("api-key", "x"), ("api-key", "y")]):
+            decision = ask(FIRST, "/v1/health", *headers, method=method)
+            assert isinstance(decision, Decision)
+            assert decision
+            assert decision.record is None
+
+
+def test_a_route_for_head_comes_before_that_for_get():
+    """RFC 9110, 9.3.2: HEAD is GET without the content, unless the profile names it."""
+    own = rules(
+        credentials=BOTH,
+        routes=[
+            {"match": "GET /v1/data/x", "scopes": ["a"]},
+            {"match": "HEAD /v1/data/x", "scopes": ["b"]},
+            {"match": "HEAD /v1/**", "scopes": ["view:x"]},
+            {"match": "GET /v1/{one}/y", "scopes": ["view:y"]},
+            {"match": "* /v1/{one}/y", "public": True},
+        ],
+    )
+
+    for target, scopes in (("/v1/data/x", ("b",)), ("/v1/data/y", ("view:y",)), ("/v1/data/z", ("view:x",))):
+        assert admitted(own, target, ("api-key", "K"), method="HEAD").scopes == scopes
 
 
 @pytest.mark.parametrize(
@@ -301,6 +321,7 @@ def test_a_public_route_needs_no_key_and_looks_at_none():
         *(("GET", "//v1/health"), ("GET", "https://x/v1/health"), ("OPTIONS", "*"), ("GET", "/v1/data/y\\..\\x")),
         # read in two ways by servers that know no case, or no slash at the end
         *(("GET", "/v1/Health"), ("GET", "/V1/health"), ("GET", "/v1/health/"), ("get", "/v1/health")),
+        *(("HEAD", "/v1/Health"), ("HEAD", "/v1/health/"), ("head", "/v1/health"), ("head", "/v1/data/x")),
         *(("GET", "/v1/Data/x"), ("GET", "/v1/DATA/y/more"), ("GET", "/v1/data/X"), ("get", "/v1/data/x")),
         *(("GET", "/v1/data/x/"), ("GET", "/v1/a/b/BOTH"), ("GET", "/v1/a/b/both/")),
     ],

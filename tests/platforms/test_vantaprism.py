@@ -224,6 +224,15 @@ def test_the_answer_without_a_key_is_on_the_wire_as_the_page_has_it(vantaprism: 
     )
 
 
+def test_head_is_answered_as_get_is_and_without_content(vantaprism: Platform):
+    for path in ("/v1/health", "/v1/health/ready"):
+        assert vantaprism.code("HEAD", path, {}) == "VALID"
+
+    assert vantaprism.send("HEAD", "/v1/account", {}, "--http").out_bytes == (
+        b"HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nWWW-Authenticate: Bearer\r\n\r\n"
+    )
+
+
 # ── scopes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 ENDPOINTS = [

@@ -92,6 +92,8 @@ def test_an_answer_may_be_that_of_another_code_in_any_order():
         ("* /a/{x}/c", "* /{x}/b/c"),
         ("* /a/b/**", "* /a/{x}/c"),
         ("* /a/**", "* /**"),
+        ("HEAD /a", "GET /a"),
+        ("GET /a/b", "HEAD /a/{x}"),
     ],
 )
 def test_literal_comes_before_parameter_before_rest_and_a_method_before_any(before: str, after: str):
@@ -112,7 +114,10 @@ def test_literal_comes_before_parameter_before_rest_and_a_method_before_any(befo
         *(
             ("GET /a", "GET", "a", {}),
             ("GET /a", "get", "a", None),
-            ("GET /a", "HEAD", "a", None),
+            ("GET /a", "HEAD", "a", {}),
+            ("GET /a", "head", "a", None),
+            ("HEAD /a", "GET", "a", None),
+            ("POST /a", "HEAD", "a", None),
             ("* /a", "X", "a", {}),
         ),
         *(("* /a", "GET", "A", None), ("* /a", "GET", "a/", None), ("* /a", "GET", "a/b", None)),

@@ -147,7 +147,8 @@ def verify(
         )
     if record and decision:
         _record_use(context, decision, text)
-    _answer(context, decision, keyring.profile, http=http, bundle=_bundle_facts(keyring) if bundle else None)
+    facts = _bundle_facts(keyring) if bundle else None
+    _answer(context, decision, keyring.profile, http=http, bundle=facts, content=head is None or head.method != "HEAD")
 
 
 def _answer(
@@ -157,13 +158,15 @@ def _answer(
     *,
     http: bool,
     bundle: dict[str, Any] | None = None,
+    content: bool = True,
 ) -> NoReturn:
-    """Print the decision, and exit with its code."""
+    """Print the decision, and exit with its code. Without `content`, as for HEAD, a response has no body."""
     if http:
         from keyctl.http.responses import answer_decision
         from keyctl.profiles.http import rules_of
 
-        context.output.answer_exactly(str(answer_decision(profile, rules_of(profile), decision)))
+        answer = answer_decision(profile, rules_of(profile), decision)
+        context.output.answer_exactly(str(answer if content else answer._replace(body=None)))
     elif context.output.json:
         from keyctl.cli.decision_object import decision_object
 
