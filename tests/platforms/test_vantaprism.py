@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def test_every_other_v1_endpoint_requires_a_valid_key(vantaprism: Platform, meth
 
     assert vantaprism.code(method, path) == "MISSING_API_KEY"
     assert vantaprism.code(method, path, api_key({"key": key["key"][:-1]})) == "INVALID_API_KEY"
-    assert vantaprism.code(method, path, api_key(key)) == "VALID"
+    assert vantaprism.code(method, path, api_key(key)) == ("VALID" if path == "/v1/account" else "NO_ROUTE")
 
 
 @pytest.mark.parametrize(
@@ -237,11 +238,18 @@ def test_head_is_answered_as_get_is_and_without_content(vantaprism: Platform):
 
 ENDPOINTS = [
     ("search:domain", "/v1/search/domain"),
+    ("search:domain", "/v1/company-exposure"),
+    ("search:domain", "/v1/domains/example.com/overview"),
+    ("search:domain", "/v1/domains/example.com/assets"),
+    ("search:domain", "/v1/domains/example.com/timeline"),
+    ("search:domain", "/v1/top-exposed"),
     ("search:login", "/v1/search/email"),
     ("search:login", "/v1/search/username"),
     ("search:login", "/v1/data/credentials"),
     ("search:ip", "/v1/search/ip"),
+    ("search:ip", "/v1/search/cidr"),
     ("search:stealer", "/v1/search/stealer"),
+    ("search:stealer", "/v1/search/pc-name"),
     ("search:stealer", "/v1/victims/v1"),
     ("search:password", "/v1/search/password"),
     ("search:file", "/v1/search/file"),
@@ -249,6 +257,7 @@ ENDPOINTS = [
     ("search:keyword", "/v1/search/keyword"),
     ("search:keyword", "/v1/search/keyword/urls"),
     ("search:advanced", "/v1/search/advanced"),
+    ("search:advanced", "/v1/third-party-risk"),
     ("infection-analysis", "/v1/infection-analysis"),
     *((scope, f"/v1/data/{scope[5:]}") for scope in SCOPES if scope.startswith("view:")),
     *((scope, f"/v1/victims/v1/{scope[5:]}") for scope in SCOPES if scope.startswith("view:")),
@@ -271,6 +280,21 @@ def test_scopes_gate_access_to_endpoint_groups(vantaprism: Platform):
         assert vantaprism.code("GET", path, api_key(some[scope])) == "VALID", path
         expected = Response("403 Forbidden", JSON, FORBIDDEN % scope, 16)
         assert vantaprism.request("GET", path, api_key(others[scope])) == expected, path
+
+
+def test_a_key_without_scopes_reaches_the_account_alone(vantaprism: Platform):
+    """Nothing passes because the profile does not know it: a scope may be required there."""
+    bare = vantaprism.mint("--owner", "acme")
+    every = vantaprism.mint("--owner", "acme", "--scope", ",".join(SCOPES))
+
+    assert vantaprism.code("GET", "/v1/account", api_key(bare)) == "VALID"
+    for (_, path), method in zip(ENDPOINTS, cycle(("GET", "POST", "HEAD", "PATCH", "DELETE")), strict=False):
+        assert vantaprism.code(method, path, api_key(bare)) == "FORBIDDEN_SCOPE", path
+    for method, path in [
+        *(("POST", "/v1/account"), ("GET", "/v1/account/keys"), ("GET", "/v1/anything"), ("GET", "/v1/victims")),
+        *(("GET", "/v1/data"), ("GET", "/v1/search"), ("GET", "/v1/domains"), ("GET", "/v1"), ("GET", "/")),
+    ]:
+        assert vantaprism.code(method, path, api_key(every)) == "NO_ROUTE", path
 
 
 def test_a_missing_scope_is_named_as_the_page_has_it(vantaprism: Platform):
