@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from keyctl import policy
@@ -12,6 +13,7 @@ from keyctl.times import parse_duration
 
 if TYPE_CHECKING:
     from keyctl.cli.context import CommandContext
+    from keyctl.profiles.model import Profile
     from keyctl.store.keys import Filters
 
 
@@ -20,12 +22,14 @@ def read_filters(
     *,
     status: str | None = None,
     owner: str | None = None,
+    below: bool = False,
     env: str | None = None,
     scope: str | None = None,
     name: str | None = None,
     expires_within: str | None = None,
     older_than: str | None = None,
     unused_for: str | None = None,
+    due: bool = False,
     pepper: str | None = None,
 ) -> tuple[Filters, dict[str, str]]:
     """Return the filters, and those that were given as they were typed. Raises UsageError and NotFound."""
@@ -33,6 +37,8 @@ def read_filters(
     from keyctl.store.keys import Filters
 
     profile = context.store.profile
+    if below and owner is None:
+        raise UsageError("--below requires --owner", hint="add --owner HANDLE, the owner above")
     owner_id = None
     if owner is not None:
         with context.store.read() as connection:
@@ -40,12 +46,14 @@ def read_filters(
     filters = Filters(
         status=_status(status) if status is not None else None,
         owner_id=owner_id,
+        below=below,
         environment=policy.environment(profile, env) if env is not None else None,
         scope=policy.known_scopes(profile, [scope])[0] if scope is not None else None,
         name=name,
         expires_within=parse_duration(expires_within) if expires_within is not None else None,
         older_than=parse_duration(older_than) if older_than is not None else None,
         unused_for=parse_duration(unused_for) if unused_for is not None else None,
+        due_after=_rotation_interval(profile) if due else None,
         pepper=pepper,
     )
     given = {
@@ -60,6 +68,15 @@ def read_filters(
         "pepper": pepper,
     }
     return filters, {key: value for key, value in given.items() if value is not None}
+
+
+def _rotation_interval(profile: Profile) -> timedelta:
+    if profile.lifetime.rotate_every is None:
+        raise UsageError(
+            f'profile "{profile.name}" does not say how often keys are to be rotated',
+            hint="keyctl list --older-than TIME; or set lifetime.rotate_every in the profile",
+        )
+    return profile.lifetime.rotate_every
 
 
 def _status(name: str) -> Status:

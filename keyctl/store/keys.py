@@ -49,17 +49,21 @@ _SALT_AND_DIGEST = len("$") + 22 + len("$") + 43  # characters at the end of eve
 class Filters:
     """Which keys: those that meet all conditions that are not None.
 
-    `name` is a pattern with `*` and `?`; `pepper` is an id, or `none` for hashes without a pepper.
+    `below` includes the keys of all owners below `owner_id`. `due_after` selects what is to be rotated: active keys
+    that are at least so old, and neither locked nor replaced. `name` is a pattern with `*` and `?`; `pepper` is an id,
+    or `none` for hashes without a pepper.
     """
 
     status: Status | None = None
     owner_id: str | None = None
+    below: bool = False
     environment: str | None = None
     scope: str | None = None
     name: str | None = None
     expires_within: timedelta | None = None
     older_than: timedelta | None = None
     unused_for: timedelta | None = None
+    due_after: timedelta | None = None
     pepper: str | None = None
 
 
@@ -260,7 +264,11 @@ def _conditions(filters: Filters, now: datetime) -> list[ColumnElement[bool]]:
     if filters.status:
         conditions.append(_has_status(filters.status, moment))
     if filters.owner_id:
-        conditions.append(keys.c.owner_id == filters.owner_id)
+        conditions.append(
+            keys.c.owner_id.in_(owners.ids_below(filters.owner_id))
+            if filters.below
+            else keys.c.owner_id == filters.owner_id
+        )
     if filters.environment:
         conditions.append(keys.c.environment == filters.environment)
     if filters.scope:
@@ -275,6 +283,11 @@ def _conditions(filters: Filters, now: datetime) -> list[ColumnElement[bool]]:
     if filters.unused_for is not None:
         since = to_milliseconds(now - filters.unused_for)
         conditions.append(func.coalesce(keys.c.last_used_at, keys.c.created_at) <= since)
+    if filters.due_after is not None:
+        conditions += [
+            _has_status(Status.ACTIVE, moment),
+            keys.c.created_at <= to_milliseconds(now - filters.due_after),
+        ]
     if filters.pepper is not None:
         named = keys.c.phc.contains(
             "keyid=" if filters.pepper == "none" else f"keyid={filters.pepper}$", autoescape=True

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Select, insert, select, update
 
 from keyctl.errors import NotFound, suggestion
 from keyctl.models import Key, KeyRecord, Owner
@@ -44,6 +44,14 @@ def page(connection: Connection, *, by: str, after: str, limit: int) -> list[Own
     column = owners.c[by]
     query = select(owners).where(column > after).order_by(column).limit(limit)
     return [decode_owner(row) for row in connection.execute(query).mappings()]
+
+
+def ids_below(owner_id: str) -> Select[tuple[str]]:
+    """Return the query for the ids of an owner and of all owners below it."""
+    tree = select(owners.c.id).where(owners.c.id == owner_id).cte("below", recursive=True)
+    # UNION, without ALL, also ends where an owner was made its own ancestor outside keyctl.
+    tree = tree.union(select(owners.c.id).join(tree, owners.c.parent_id == tree.c.id))
+    return select(tree.c.id)
 
 
 def ids_with_ancestors(connection: Connection, owner_ids: set[str]) -> set[str]:

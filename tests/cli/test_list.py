@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.cli.helpers import KEY_FIELDS, Filled, ago, mint, mint_many, refused, set_key
+from tests.cli.helpers import CHEAP, KEY_FIELDS, Filled, ago, mint, mint_many, refused, set_key
 from tests.runner import Cli
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -54,6 +54,9 @@ FILTERS = [
     (["--status", "revoked"], ["revoked_100%"]),
     (["--owner", "acme"], ["active"]),
     (["--owner", "below"], ["locked"]),
+    (["--owner", "acme", "--below"], ["locked", "active"]),
+    (["--owner", "acme", "--below", "--status", "active"], ["active"]),
+    (["--owner", "below", "--below"], ["locked"]),
     (["--env", "test"], ["expired"]),
     (["--scope", "read"], ["locked", "active"]),
     (["--scope", "write"], ["locked"]),
@@ -111,6 +114,72 @@ def test_off_a_terminal_columns_are_separated_by_tabs_and_never_cut(variety: Cli
     assert first[4] == "read,write"
 
 
+def test_wide_also_shows_creation_and_id(variety: Cli):
+    """Some platforms revoke a key by its id."""
+    keys = variety("list", "--json", check=0).json["keys"]
+
+    plain = [line.split("\t") for line in variety("list", "--wide", check=0).out.splitlines()]
+    shown = ESCAPE.sub("", variety.tty("list", "--wide", columns=200, check=0).out).splitlines()
+
+    assert [line[8:] for line in plain] == [[key["created_at"], key["id"]] for key in keys]
+    assert shown[0].split()[-2:] == ["CREATED", "ID"]
+    assert [line.split()[-1] for line in shown[1:]] == [key["id"] for key in keys]
+
+
+# ── what is due for rotation ─────────────────────────────────────────────────────────────────────────────────────────
+
+ROTATED = """
+name = "rotated"
+[key]
+template = "ro_{prefix}_{secret}"
+environments = { live = "live" }
+fields.prefix = { length = 12 }
+fields.secret = { length = 32 }
+[lifetime]
+rotate_every = "90d"
+grace = "1d"
+"""
+
+
+def test_what_is_due_for_rotation_is_what_can_be_rotated_and_what_doctor_finds(empty: Cli):
+    (empty.cwd / "rotated.toml").write_text(ROTATED)
+    empty("init", "--profile", "./rotated.toml", *CHEAP, check=0)
+    keys = {name: mint(empty, "--name", name) for name in ("due", "young", "locked", "expired", "revoked", "rotated")}
+    empty("rotate", keys["rotated"]["prefix"], check=0)
+    empty("lock", keys["locked"]["prefix"], check=0)
+    empty("revoke", keys["revoked"]["prefix"], check=0)
+    for name, key in keys.items():
+        set_key(empty, key["prefix"], created_at=ago(days=89 if name == "young" else 91))
+    set_key(empty, keys["expired"]["prefix"], expires_at=ago(days=1))
+
+    due = empty("list", "--due", "--all", "--json", check=0).json["keys"]
+
+    assert [key["name"] for key in due] == ["due"]
+    rotation = [check for check in empty("doctor", "--json").json["checks"] if check["name"] == "rotation"]
+    assert [finding["value"] for finding in rotation[0]["findings"]] == [due[0]["prefix"]]
+    empty("rotate", due[0]["prefix"], check=0)
+    assert names(empty, "--due") == []
+
+
+@pytest.mark.sqlite
+def test_without_a_schedule_in_the_profile_nothing_can_be_due(empty: Cli):
+    empty("init", "--profile", "ventryx", *CHEAP, check=0)
+
+    says = ['profile "ventryx" does not say how often keys are to be rotated', "keyctl list --older-than TIME"]
+    refused(empty, "list", "--due", code=2, says=says)
+
+
+def test_pages_of_keys_below_an_owner_follow_each_other(variety: Cli):
+    mint_many(variety, 3, "--owner", "below")
+    every = variety("list", "--owner", "acme", "--below", "--json", check=0).json["keys"]
+
+    first = variety("list", "--owner", "acme", "--below", "--limit", "2", "--json", check=0).json
+    rest = variety("list", "--owner", "acme", "--below", "--after", first["next"], "--json", check=0).json
+
+    assert len(every) == 5
+    assert first["keys"] + rest["keys"] == every
+
+
 # ── pages ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -162,6 +231,7 @@ def test_keys_made_meanwhile_do_not_disturb_the_pages(store: Cli):
         (["--sort", "nam"], 2, ['cannot sort by "nam"', 'did you mean "name"?']),
         (["--sort", "phc"], 2, "known: created"),
         (["--owner", "nobody"], 3, 'no owner "nobody"'),
+        (["--below"], 2, ["--below requires --owner", "add --owner HANDLE"]),
         (["--env", "liev"], 2, 'did you mean "live"?'),
         (["--scope", "raed"], 2, 'did you mean "read"?'),
         (["--expires-within", "soon"], 2, "is not a duration"),

@@ -335,7 +335,7 @@ def test_keys_are_rolled_on_a_schedule(vantax: Platform):
     old, new = (vantax.mint("--owner", "north-shop") for _ in range(2))
     set_key(vantax.cli, old["prefix"], created_at=1)
 
-    listed = vantax.cli("list", "--older-than", "90d", "--json", check=0).json["keys"]
+    listed = vantax.cli("list", "--due", "--json", check=0).json["keys"]
 
     assert [key["prefix"] for key in listed] == [old["prefix"]]
     assert new["prefix"] not in str(listed)

@@ -191,7 +191,7 @@ def test_keys_to_rotate_every_90_days_are_listed(voxpria: Platform):
     for days, prefix in ages.items():
         set_key(voxpria.cli, prefix, created_at=ago(days=days))
 
-    listed = voxpria.cli("list", "--older-than", "90d", "--json", check=0).json["keys"]
+    listed = voxpria.cli("list", "--due", "--json", check=0).json["keys"]
 
     assert [key["prefix"] for key in listed] == [ages[91]]
 

@@ -30,10 +30,14 @@ from tests.fuzzing import JSON, examples, mutated
 from tests.stores import CHEAP, NOW, Opened, new_store
 
 SECOND = timedelta(seconds=1)
+# owner0 is above owner1, and that is above owner2.
+PARENTS = {"own_0": None, "own_1": "own_0", "own_2": "own_1"}
 OWNERS = [
-    Owner(f"own_{i}", f"owner{i}", None, "account", None, None, {}, NOW, "tester", disabled_at=NOW if i == 2 else None)
-    for i in range(3)
+    Owner(f"own_{i}", f"owner{i}", None, "account", above, None, {}, NOW, "tester", disabled_at=NOW if i == 2 else None)
+    for i, above in enumerate(PARENTS.values())
 ]
+# Each owner, with itself and those above it.
+CHAINS = {None: [], "own_0": ["own_0"], "own_1": ["own_1", "own_0"], "own_2": ["own_2", "own_1", "own_0"]}
 # Few values and close together, so that ties, limits and equal sort columns happen all the time.
 moments = st.sampled_from([NOW + i * SECOND for i in (-86400, -2, -1, 0, 1, 2, 86400)])
 maybe = moments | st.none()
@@ -88,6 +92,8 @@ filters_of_any_kind = st.builds(
     expires_within=durations,
     older_than=durations,
     unused_for=durations,
+    below=st.booleans(),
+    due_after=durations,
 )
 # One filter at a time finds something more often than all together.
 filters_alone = st.one_of(
@@ -98,6 +104,8 @@ filters_alone = st.one_of(
     st.builds(Filters, older_than=durations),
     st.builds(Filters, unused_for=durations),
     st.builds(Filters, scope=st.sampled_from(scopes)),
+    st.builds(Filters, due_after=durations),
+    st.builds(Filters, owner_id=st.sampled_from([owner.id for owner in OWNERS]), below=st.just(True)),
 )
 
 
@@ -108,7 +116,7 @@ def matches(key: Key, wanted: Filters) -> bool:
     return all(
         [
             wanted.status is None or key.status(NOW) == wanted.status,
-            wanted.owner_id is None or key.owner_id == wanted.owner_id,
+            wanted.owner_id is None or wanted.owner_id in (CHAINS[key.owner_id] if wanted.below else [key.owner_id]),
             wanted.environment is None or key.environment == wanted.environment,
             wanted.scope is None or wanted.scope in key.scopes,
             not wanted.name or (key.name is not None and re.fullmatch(glob, key.name, re.DOTALL) is not None),
@@ -116,6 +124,7 @@ def matches(key: Key, wanted: Filters) -> bool:
             or (key.expires_at is not None and NOW < key.expires_at <= NOW + wanted.expires_within),
             wanted.older_than is None or key.created_at <= NOW - wanted.older_than,
             wanted.unused_for is None or used <= NOW - wanted.unused_for,
+            wanted.due_after is None or (key.status(NOW) == Status.ACTIVE and key.created_at <= NOW - wanted.due_after),
         ]
     )
 

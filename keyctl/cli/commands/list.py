@@ -30,6 +30,7 @@ _COLUMNS = [
     Column("EXPIRES"),
     Column("USED"),
 ]
+_WIDE_COLUMNS = [Column("CREATED"), Column("ID")]
 
 
 @app.command("list", cls=Command)
@@ -46,6 +47,9 @@ def list_keys(
     owner: Annotated[
         str | None, typer.Option(metavar="HANDLE", rich_help_panel="Filters", help="Keys of this owner.")
     ] = None,
+    below: Annotated[
+        bool, typer.Option("--below", rich_help_panel="Filters", help="With --owner: also keys of the owners below it.")
+    ] = False,
     env: Annotated[
         str | None, typer.Option(metavar="ENV", rich_help_panel="Filters", help="Keys in this environment.")
     ] = None,
@@ -65,6 +69,12 @@ def list_keys(
     unused_for: Annotated[
         str | None, typer.Option(metavar="TIME", rich_help_panel="Filters", help="Keys not used for TIME.")
     ] = None,
+    due: Annotated[
+        bool,
+        typer.Option(
+            "--due", rich_help_panel="Filters", help="Active keys that are due for rotation, as the profile says."
+        ),
+    ] = False,
     pepper: Annotated[
         str | None,
         typer.Option(metavar="PEPPER", rich_help_panel="Filters", help="Keys whose hash needs this pepper, or none."),
@@ -90,17 +100,21 @@ def list_keys(
     everything: Annotated[
         bool, typer.Option("--all", rich_help_panel="Order and paging", help="Return all results, without a limit.")
     ] = False,
+    wide: Annotated[
+        bool, typer.Option("--wide", rich_help_panel="Output", help="Also show the time of creation and the id.")
+    ] = False,
     jsonl: JsonLinesOption = False,
 ) -> None:
     """List and filter keys.
 
     \b
     Examples:
-      keyctl list --status active --owner acme
+      keyctl list --status active --owner acme --below
       keyctl list --expires-within 7d --sort expires
-      keyctl list --older-than 90d --all --json
+      keyctl list --due --all --json
 
-    In a pipe: prefix, name, owner, environment, scopes, status, expiry and last use, separated by tabs.
+    In a pipe: prefix, name, owner, environment, scopes, status, expiry and last use, separated by tabs; with --wide
+    also creation and id. A key is due for rotation if it is active and older than lifetime.rotate_every in the profile.
     """
     from keyctl.store import keys
 
@@ -115,12 +129,14 @@ def list_keys(
         context,
         status=status,
         owner=owner,
+        below=below,
         env=env,
         scope=scope,
         name=name,
         expires_within=expires_within,
         older_than=older_than,
         unused_for=unused_for,
+        due=due,
         pepper=pepper,
     )
     with context.store.read() as connection:
@@ -141,7 +157,9 @@ def list_keys(
         output.answer_json({"keys": objects, "next": page.next})
         return
     elif page.records or not output.on_terminal:
-        output.table(_COLUMNS, [_row(one, now) for one in page.records], [_plain_row(one, now) for one in page.records])
+        columns = [*_COLUMNS, *_WIDE_COLUMNS] if wide else _COLUMNS
+        rows = [_row(one, now)[: len(columns)] for one in page.records]
+        output.table(columns, rows, [_plain_row(one, now)[: len(columns)] for one in page.records])
     if not page.records:
         output.note("no keys match" if filters != keys.Filters() else "there are no keys yet; mint one: keyctl mint")
     if page.next:
@@ -159,6 +177,8 @@ def _row(record: KeyRecord, now: datetime) -> list[str]:
         "disabled" if record.inactive_owner and key.status(now) == Status.ACTIVE else str(key.status(now)),
         describe_relative(key.expires_at, now=now) if key.expires_at else "never",
         describe_relative(key.last_used_at, now=now) if key.last_used_at else "never",
+        describe_relative(key.created_at, now=now),
+        key.id,
     ]
 
 
@@ -173,4 +193,6 @@ def _plain_row(record: KeyRecord, now: datetime) -> list[str]:
         str(key.status(now)),
         format_time(key.expires_at) if key.expires_at else "never",
         format_time(key.last_used_at) if key.last_used_at else "",
+        format_time(key.created_at),
+        key.id,
     ]
