@@ -1,4 +1,4 @@
-"""The platform's HTTP responses to minting and revoking, for `--http`."""
+"""The platform's HTTP responses to minting and revoking a key, and to adding an owner, for `--http`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from keyctl.cli.context import CommandContext
 from keyctl.errors import UsageError
 
 if TYPE_CHECKING:
+    from keyctl.admin.owners import OwnerChange
     from keyctl.models import KeyRecord
 
 
@@ -32,4 +33,15 @@ def administration_answer(context: CommandContext, name: str, record: KeyRecord,
     answer = answer_administration(profile, rules_of(profile), name, record, text=text)
     if answer is None:
         raise RuntimeError(f"no response {name}: call require_answer first")
+    return str(answer)
+
+
+def owner_answer(context: CommandContext, change: OwnerChange) -> str:
+    """Return the response `owner_added` or `owner_found` of the store's profile, which must have one."""
+    from keyctl.http.responses import answer_owner
+    from keyctl.profiles.http import rules_of
+
+    answer = answer_owner(rules_of(context.store.profile), change.owner, added=change.changed)
+    if answer is None:
+        raise RuntimeError("no response owner_added: call require_answer first")
     return str(answer)

@@ -1,4 +1,4 @@
-"""The HTTP responses of a platform: to a request, and to minting or revoking a key. Pure."""
+"""The HTTP responses of a platform: to a request, to minting or revoking a key, and to adding an owner. Pure."""
 
 from __future__ import annotations
 
@@ -80,6 +80,17 @@ def answer_administration(
     return _fill(template, facts, default_body=None)
 
 
+def answer_owner(rules: HttpRules, owner: Owner, *, added: bool) -> Answer | None:
+    """Return the platform's own answer to adding an owner (`owner_added`), or to finding that it is there.
+
+    That is `owner_found`, or the same where the profile has no other.
+    """
+    template = rules.responses.get("owner_added")
+    if not added:
+        template = rules.responses.get("owner_found", template)
+    return None if template is None else _fill(template, _owner_facts(owner), default_body=None)
+
+
 def identity_headers(profile: Profile, rules: HttpRules, decision: Decision) -> dict[str, str]:
     """Return the headers that a gateway adds to an allowed request. Empty unless a key was verified."""
     if not decision or decision.record is None:
@@ -126,17 +137,21 @@ def decision_facts(profile: Profile, decision: Decision) -> dict[str, Any]:
         "scopes": list(scopes_in_force(profile, key.scopes, owner)),
     }
     if owner:
-        facts |= {
-            "owner.id": _id(owner.id),
-            "owner.handle": owner.handle,
-            "owner.name": owner.name,
-            "owner.kind": owner.kind,
-            "owner.plan": owner.plan,
-        }
-        facts |= {f"owner.attributes.{name}": value for name, value in owner.attributes.items()}
+        facts |= _owner_facts(owner)
     for limit in limits_in_force(profile, record)[:1]:
         facts |= {"limit.requests": limit.requests, "limit.seconds": int(limit.per.total_seconds())}
     return facts
+
+
+def _owner_facts(owner: Owner) -> dict[str, Any]:
+    return {
+        "owner.id": _id(owner.id),
+        "owner.handle": owner.handle,
+        "owner.name": owner.name,
+        "owner.kind": owner.kind,
+        "owner.plan": owner.plan,
+        **{f"owner.attributes.{name}": value for name, value in owner.attributes.items()},
+    }
 
 
 def _fill(template: Response, facts: Mapping[str, Any], *, default_body: str | None) -> Answer:

@@ -22,7 +22,7 @@ _PARAMETER = re.compile(r"\{([a-z_]+)\}", re.ASCII)
 _METHOD = re.compile(r"[A-Z]{1,20}|\*", re.ASCII)
 _REST = "**"
 _MOST_HYPHENS = 8  # in the name of an identity header: a gateway drops each spelling with `_` in place of some
-_ADMINISTRATION = ("minted", "revoked")
+_ADMINISTRATION = ("minted", "revoked", "owner_added", "owner_found")
 
 
 class Credential(NamedTuple):

@@ -191,3 +191,11 @@ def test_a_list_without_owners_says_how_to_add_one(store: Cli):
     result = store("owner", "list", check=0)
 
     assert (result.out, "keyctl owner add" in result.err) == ("", True)
+
+
+def test_the_platforms_response_is_only_for_what_was_done_and_what_the_profile_has(store: Cli):
+    says = ['profile "standard" has no HTTP response for this command', "[http.responses.owner_added]"]
+    refused(store, "owner", "add", "acme", "--http", code=2, says=says)
+    refused(store, "owner", "add", "acme", "--http", "--dry-run", code=2, says="--http cannot be used with --dry-run")
+
+    assert store("owner", "list", "--json", check=0).json["owners"] == []

@@ -14,6 +14,7 @@ from keyctl.http.responses import (
     Answer,
     answer_administration,
     answer_decision,
+    answer_owner,
     identity_headers,
     limits_in_force,
     lists_origin,
@@ -148,6 +149,24 @@ def test_the_keys_text_is_in_the_answer_to_minting_alone():
 # ── identity ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 IDENTITY = made(identity={"X-Owner": "${owner.handle}", "X-Vip": "${owner.attributes.vip}", "X-Fixed": "keyctl"})
+
+
+def test_an_owner_that_is_there_is_answered_as_a_new_one_unless_the_profile_says_otherwise():
+    body = '{"id": "${owner.id}", "kind": ${owner.kind}, "size": ${owner.attributes.size}, "no": ${key.id}}'
+    plain = rules_of(made(responses={"owner_added": {"status": 201, "body": body}}))
+    both = rules_of(made(responses={"owner_added": {"status": 201}, "owner_found": {"body": body}}))
+    acme = owner(attributes={"size": 3})
+    filled = '{"id": "own_acme", "kind": "account", "size": 3, "no": null}'
+
+    answers = [answer_owner(one, acme, added=added) for one in (plain, both) for added in (True, False)]
+
+    assert [(one.status, one.body) for one in answers if one] == [
+        (201, filled),
+        (201, filled),
+        (201, None),
+        (200, filled),
+    ]
+    assert answer_owner(rules_of(made()), acme, added=True) is None
 
 
 def test_identity_is_that_of_the_key_and_only_of_a_proven_one_that_is_allowed():

@@ -173,6 +173,20 @@ def test_a_user_that_is_there_is_found(vexa: Platform):
     assert len(vexa.cli("owner", "list", "--json", check=0).json["owners"]) == 2
 
 
+def test_creating_or_finding_a_user_is_answered_as_documented(vexa: Platform):
+    user = ("joe@acme.com", "--name", "Joe “J”", "--attr", "max_concurrent_bots=3", "--ensure")
+    body = '{"id":2,"email":"joe@acme.com","name":"Joe “J”","max_concurrent_bots":3}'
+
+    created = vexa.answer("owner", "add", *user)
+    found = vexa.answer("owner", "add", *user)
+    jane = vexa.answer("owner", "add", "jane@acme.com", "--ensure")
+
+    assert told(created) == ("201 Created", body)
+    assert told(found) == ("200 OK", body)
+    assert told(jane) == ("200 OK", '{"id":1,"email":"jane@acme.com","name":"Jane","max_concurrent_bots":2}')
+    assert created.headers == found.headers == {"Content-Type": "application/json"}
+
+
 @pytest.mark.parametrize("attribute", ["max_concurrent_bots=two", "max_bots=2"])
 def test_an_attribute_has_a_name_and_a_type(vexa: Platform, attribute: str):
     refused(vexa.cli, "owner", "add", "joe@acme.com", "--attr", attribute, code=2, says="max_")

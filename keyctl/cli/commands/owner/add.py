@@ -9,12 +9,15 @@ from keyctl.cli.help_layout import Command
 from keyctl.cli.options import (
     AttributeOption,
     DryRunOption,
+    HttpOption,
     NameOption,
     ParentOption,
     PlanOption,
     ReasonOption,
 )
 from keyctl.cli.owner_changes import report
+from keyctl.cli.platform_answers import owner_answer, require_answer
+from keyctl.errors import UsageError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -31,6 +34,7 @@ def add(
     ensure: Annotated[bool, typer.Option("--ensure", help="Succeed if the owner already exists.")] = False,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
+    http: HttpOption = False,
 ) -> None:
     """Add an owner.
 
@@ -42,6 +46,13 @@ def add(
     from keyctl.admin.owners import NewOwner
 
     context = context_of(ctx)
+    if http and dry_run:
+        raise UsageError("--http cannot be used with --dry-run", hint="omit --dry-run")
+    if http:
+        require_answer(context, "owner_added")
     new = NewOwner(handle, kind=kind, name=name, parent=parent, plan=plan, attributes=attr or ())
     change = context.owner_admin.add(new, ensure=ensure, reason=reason, dry_run=dry_run)
+    if http:
+        context.output.answer_exactly(owner_answer(context, change))
+        return
     report(context, change, "added", already="already exists", dry_run=dry_run)
