@@ -55,6 +55,9 @@ MINT = $(KEYCTL) mint --init $(IN_STORE) \
 	$${KEYCTL_MAKE_EXPIRES+--expires="$$KEYCTL_MAKE_EXPIRES"} \
 	$${KEYCTL_MAKE_OUT+--out="$$KEYCTL_MAKE_OUT"}
 
+# an error names these variables, and keyctl where it was installed
+all provision-token: export _KEYCTL_MAKE := $(VENV)/bin/keyctl
+
 # --- use -------------------------------------------------------------------------------------------------------------
 all: $(VENV)/.ready ## install keyctl, create the store, mint a first key, and suggest what to try next
 	@set -e; $(MINT); \
@@ -69,8 +72,10 @@ print()
 if "KEYCTL_MAKE_OUT" not in os.environ:
     print("The line above is your key. It is shown only once: store it in a safe place.")
 print("Store:", config["store"])
-for service in profile.get("services", []):
-    print(visible(f"{service['name']}: {service['url']}"))
+if services := profile.get("services", []):
+    print("\nAddresses in the profile. keyctl starts none of these services; start them yourself:")
+for service in services:
+    print(visible(f"  {service['name']}: {service['url']}"))
 print("\nTry next:")
 for command, use in {
     "$(VENV)/bin/keyctl verify": "paste the key to verify it",

@@ -399,7 +399,8 @@ def test_make_alone_prints_the_key_on_stdout_and_the_rest_on_stderr(real: Tree, 
     assert re.fullmatch(r"\S+\n", done.stdout)
     cli("verify", stdin=done.stdout, check=0)
     assert str(cli.home) in done.stderr
-    assert "gateway: http://localhost:8056" in done.stderr.splitlines()
+    services = "keyctl starts none of these services; start them yourself:\n  gateway: http://localhost:8056\n"
+    assert services in done.stderr
     assert "keyctl verify" in done.stderr
     assert done.stdout.strip() not in done.stderr
 
@@ -420,6 +421,29 @@ def test_what_keyctl_refuses_leaves_stdout_empty(real: Tree):
     assert done.returncode == 2
     assert done.stdout == ""
     assert "tomorrow" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        (["PROFILE=vantax"], 'a key needs an owner in profile "vantax"\nkeyctl: hint: add OWNER=HANDLE\n'),
+        (["OWNER_KIND=agency"], "OWNER_KIND requires OWNER\nkeyctl: hint: add OWNER=HANDLE\n"),
+        (["SCOPES="], "keyctl: hint: omit the variable, or give a value\n"),
+        (["PROFILE=vantax", "OWNER=north", "SCOPES=SUB-ACCOUNT"], "is AGENCY\nkeyctl: hint: omit SCOPES\n"),
+        (
+            ["PROFILE=vantax", "OWNER=shop", "OWNER_KIND=sub-account"],
+            "keyctl: hint: first: .venv/bin/keyctl owner add shop --kind sub-account --parent HANDLE\n",
+        ),
+        (["SCOPES=raed"], 'unknown scope "raed" in profile "standard"\nkeyctl: hint: did you mean "read"?'),
+        (["OUT=."], "keyctl: hint: give a file: OUT=./KEYFILE\n"),
+    ],
+)
+def test_an_error_names_the_variables_of_make(real: Tree, variables: list[str], says: str):
+    done = real.make("-s", "provision-token", *variables)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert says in done.stderr
+    assert "hint: add --" not in done.stderr
 
 
 def test_the_development_default_of_the_admin_token_mints_and_warns(real: Tree):

@@ -438,10 +438,20 @@ class KeyAdmin:
             find = owners.find if new.create_owner else owners.get
             owner = find(connection, new.owner.handle)
         if owner is None:
-            return imagine_owner(self._store.profile, new.owner, actor=self._actor, now=now)
+            return self._imagine_owner(new.owner, now)
         if new.owner.kind not in (None, owner.kind):
             raise Refused(f"the owner {owner.handle} already exists, and its kind is {owner.kind}")
         return owner
+
+    def _imagine_owner(self, new: NewOwner, now: datetime) -> Owner:
+        try:
+            return imagine_owner(self._store.profile, new, actor=self._actor, now=now)
+        except Refused as error:
+            if error.hint and error.hint.startswith("add --"):  # what only a command for owners takes
+                kind = policy.owner_kind(self._store.profile, new.kind).name
+                option = error.hint.removeprefix("add ")
+                error.hint = f"first: keyctl owner add {new.handle} --kind {kind} {option}"
+            raise
 
     def _template(self, new: NewKey, owner: Owner | None, now: datetime) -> Key:
         """Check a new key against the profile; return it without id, prefix, hash and lineage."""

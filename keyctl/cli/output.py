@@ -133,10 +133,16 @@ class Output:
             body = {"code": error.code, "message": error.message, "hint": error.hint}
             _to_stderr(to_json({"error": body}))
             return
-        for i, line in enumerate(error.message.split("\n")):
+        message, hint = error.message, error.hint
+        if program := os.environ.get("_KEYCTL_MAKE"):  # set by the Makefile: what a hint names
+            from keyctl.cli import make_hints
+
+            message = make_hints.message_for_make(message)
+            hint = make_hints.hint_for_make(hint, program) if hint else None
+        for i, line in enumerate(message.split("\n")):
             _to_stderr(visible(line) if i else f"keyctl: error: {visible(line)}")
-        if error.hint:
-            _to_stderr(f"keyctl: hint: {visible(error.hint)}")
+        if hint:
+            _to_stderr(f"keyctl: hint: {visible(hint)}")
 
     def confirm(self, question: str) -> None:
         """Ask at a terminal. Raises Aborted unless the answer is yes, Refused if there is no terminal."""

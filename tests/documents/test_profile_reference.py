@@ -28,7 +28,7 @@ OTHER_DEFAULTS = {
     "http.credentials[].header": "required; `authorization` if no credentials are listed",
     "http.credentials[].scheme": "none; `bearer` if no credentials are listed",
     "http.unmatched": "`refuse` if there are routes, else `key`",
-    "http.responses.CODE.status": "that of the [code](exit-codes.md); 200 for `minted` and `revoked`",
+    "http.responses.CODE.status": "that of the [code](exit-codes.md); 200 for those of administration",
     "http.responses.CODE.headers": "`Content-Type: application/json`, with a body",
     "http.responses.CODE.body": "the code and a sentence",
     "http.responses.CODE.same_as": "none",  # read only where it is given

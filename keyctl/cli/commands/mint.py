@@ -102,7 +102,7 @@ def mint(
     if create_owner and owner is None:
         raise UsageError("--create-owner requires --owner", hint="add --owner HANDLE")
     if owner_kind is not None and not create_owner:
-        raise UsageError("--owner-kind requires --create-owner", hint="add --create-owner")
+        raise UsageError("--owner-kind requires --create-owner", hint="add --owner HANDLE --create-owner")
     if profile is not None and not init:
         raise UsageError("--profile requires --init", hint="keyctl init --profile NAME")
     many = count != 1
