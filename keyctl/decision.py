@@ -84,12 +84,12 @@ class Decision:
     platform: Platform | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def allowed(cls, record: KeyRecord, platform: Platform | None) -> Decision:
-        """Return Decision(Code.VALID, None, record, platform=platform). Private."""
+    def without_reason(cls, code: Code, record: KeyRecord, platform: Platform | None) -> Decision:
+        """Return Decision(code, None, record, platform=platform). Private."""
         # A frozen dataclass sets its fields one by one, through object.__setattr__. To set them all at once is the
         # same, and every answer does it (tests/benchmarks, "Verifier, the same key again").
         decision = object.__new__(cls)
-        object.__setattr__(decision, "__dict__", {**_ALLOWED, "record": record, "platform": platform})
+        object.__setattr__(decision, "__dict__", {**_DEFAULTS, "code": code, "record": record, "platform": platform})
         return decision
 
     def __bool__(self) -> bool:
@@ -118,7 +118,7 @@ class Decision:
         return self.platform
 
 
-_ALLOWED = vars(Decision(Code.VALID))
+_DEFAULTS = vars(Decision(Code.VALID))
 
 
 def decide(
@@ -166,7 +166,7 @@ def decide(
         if not any(one in in_force for one in either):
             reason = f"missing scope {' or '.join(either)}"
             return Decision(Code.FORBIDDEN_SCOPE, reason, record, either[0], platform=platform)
-    return Decision.allowed(record, platform)
+    return Decision.without_reason(Code.VALID, record, platform)
 
 
 def scopes_in_force(profile: Profile, scopes: Iterable[str], owner: Owner | None) -> tuple[str, ...]:
