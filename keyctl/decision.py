@@ -51,12 +51,15 @@ class LimitState(NamedTuple):
     Attributes:
         limit: The requests that are allowed in a time: `limit.requests`, `limit.per`.
         remaining: How many of them are left, 0 or more.
-        reset_seconds: Seconds until all of them are left again, if none is made meanwhile.
+        reset_seconds: Seconds until there are more: until the oldest request is older than `limit.per`, or, where this
+            limit refuses the request, until it would allow it. 0 if none was made in that time.
+        exceeded: Whether this limit refuses the request.
     """
 
     limit: Limit
     remaining: int
     reset_seconds: float
+    exceeded: bool = False
 
 
 @dataclass(frozen=True)

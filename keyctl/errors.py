@@ -6,7 +6,8 @@ KeyctlError                 1
 ├── Refused                 4   a conflict, a policy, something still in use
 ├── StoreUnavailable        5   there is no store, or it cannot be reached, read or written
 │   ├── StoreBusy           5   another process is writing to it
-│   └── PepperMissing       5   a hash needs a pepper that was not given
+│   ├── PepperMissing       5   a hash needs a pepper that was not given
+│   └── LimiterUnavailable  5   rate limits cannot be counted
 ├── VerifierBusy            5   no core was free to hash a key
 ├── ConfigurationInvalid    6   configuration file or schema
 │   └── ProfileInvalid      6   with every fault, each with its path
@@ -16,8 +17,8 @@ KeyctlError                 1
 ├── BundleUntrusted        20   a bundle that cannot be trusted
 └── NotDelivered           21   the answer could not be written; a new key is then revoked
 
-A `Verifier` raises StoreUnavailable (StoreBusy, PepperMissing), VerifierBusy and, when it is made, BundleUntrusted,
-ConfigurationInvalid and UsageError. A key that is refused is not an error: it is a `Decision`.
+A `Verifier` raises StoreUnavailable (StoreBusy, PepperMissing, LimiterUnavailable), VerifierBusy and, when it is made,
+BundleUntrusted, ConfigurationInvalid and UsageError. A key that is refused is not an error: it is a `Decision`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ __all__ = [
     "CheckFailed",
     "ConfigurationInvalid",
     "KeyctlError",
+    "LimiterUnavailable",
     "NotAuthorised",
     "NotDelivered",
     "NotFound",
@@ -101,6 +103,12 @@ class PepperMissing(StoreUnavailable):
     """A hash needs a pepper that was not given, or has none where one is required. Over HTTP: 503."""
 
     code = "PEPPER_MISSING"
+
+
+class LimiterUnavailable(StoreUnavailable):
+    """Rate limits cannot be counted: the limiter's server cannot be reached, or did not answer. Over HTTP: 503."""
+
+    code = "LIMITER_UNAVAILABLE"
 
 
 class ConfigurationInvalid(KeyctlError):

@@ -13,7 +13,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -26,6 +26,9 @@ from tests import fuzzing, postgres, stores
 from tests.cli.helpers import CHEAP, Filled
 from tests.runner import Cli
 from tests.stores import Opened, new_store
+
+if TYPE_CHECKING:
+    from tests.redis_server import RedisServer
 
 if not os.environ.get("CI"):  # in CI hypothesis has a profile of its own: no deadline, and the same examples each time
     hypothesis.settings.register_profile("keyctl", deadline=None)
@@ -230,6 +233,27 @@ def open_new(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> I
     yield open_another
     for store in stores:
         store.close()
+
+
+# ── Redis ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A server, which the tests of this process share. There always is one: without it, an error and not a skip."""
+    from tests import redis_server  # its client takes a third of a second to import
+
+    with redis_server.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[RedisServer]:
+    """A node that is a cluster by itself."""
+    from tests import redis_server
+
+    with redis_server.running_cluster() as server:
+        yield server
 
 
 # ── PostgreSQL ───────────────────────────────────────────────────────────────────────────────────────────────────────
