@@ -7,15 +7,17 @@ TYPE_CHECKING = False  # type checkers take it for that of `typing`, which is no
 if TYPE_CHECKING:
     from keyctl.codes import Code
     from keyctl.decision import Decision
+    from keyctl.limiter import Limiter
     from keyctl.verifier import Verifier
 
 __version__ = "0.1.0"
 
-__all__ = ["Code", "Decision", "Verifier"]
+__all__ = ["Code", "Decision", "Limiter", "Verifier"]
 
 _MODULES = {
     "Code": "keyctl.codes",
     "Decision": "keyctl.decision",
+    "Limiter": "keyctl.limiter",
     "Verifier": "keyctl.verifier",
 }
 

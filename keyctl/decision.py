@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from keyctl.answer import Answer
 from keyctl.codes import Code
 from keyctl.models import KeyRecord, Owner
-from keyctl.profiles.model import Limit, Profile
+from keyctl.profiles.model import Limit, Profile, parse_limit
 from keyctl.times import format_time
 
 __all__ = ["Decision", "LimitState", "Request"]
@@ -190,6 +190,17 @@ def scopes_in_force(profile: Profile, scopes: Iterable[str], owner: Owner | None
                     in_force[name] = None
                     unexplored.append(name)
     return tuple(in_force)
+
+
+def limits_in_force(profile: Profile, record: KeyRecord) -> tuple[Limit, ...]:
+    """Return the rate limits of a key: its owner's plan's, or the owner's own (attribute `limits`: `5000/1h`)."""
+    owner = record.owner
+    plan = profile.plans.get(owner.plan) if owner and owner.plan else None
+    if owner is None or plan is None:
+        return ()
+    if plan.limits_from == "plan":
+        return plan.limits
+    return tuple(map(parse_limit, owner.attributes.get("limits", ())))  # checked when they were set
 
 
 def _within(ip: str | None, networks: tuple[str, ...]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from keyctl.errors import Refused, UsageError, suggestion
 from keyctl.models import Key, Owner
-from keyctl.profiles.model import ATTRIBUTE_TYPES, HANDLE, OwnerKind, Profile, parse_limit
+from keyctl.profiles.model import ATTRIBUTE_TYPES, HANDLE, OwnerKind, Profile, parse_limits
 from keyctl.text import brief, checked_text
 from keyctl.times import format_duration, parse_when
 
@@ -161,6 +161,20 @@ def plan(profile: Profile, name: str | None) -> str | None:
     return name
 
 
+def owner_limits(profile: Profile, plan: str | None, attributes: Mapping[str, Any]) -> None:
+    """Raise Refused if the keys of such an owner would have no rate limits, and the profile requires them."""
+    if not profile.limits.required:
+        return
+    if plan is None or plan not in profile.plans:
+        hint = f"add --plan PLAN: {', '.join(profile.plans)}"
+        raise Refused(
+            f'an owner without a plan has no rate limits, and profile "{profile.name}" requires them', hint=hint
+        )
+    if profile.plans[plan].limits_from == "owner" and not attributes.get("limits"):
+        hint = "add --attr limits=100000/1h,10000/1m"
+        raise Refused(f"the plan {plan} has no rate limits of its own: the owner needs the attribute limits", hint=hint)
+
+
 def parent(profile: Profile, kind: OwnerKind, above: Owner | None) -> None:
     """Raise Refused unless an owner of this kind may have `above` as its parent."""
     if above is not None and kind.parent is None:
@@ -204,8 +218,8 @@ def attributes(kind: OwnerKind, pairs: Iterable[str], current: Mapping[str, Any]
 def _attribute(name: str, type_name: str, value: str) -> Any:
     if ATTRIBUTE_TYPES[type_name] is list:
         items = [checked_text(f"attribute {name}", item.strip()) for item in value.split(",") if item.strip()]
-        for item in items if type_name == "limits" else ():
-            parse_limit(item)
+        if type_name == "limits":
+            parse_limits(items)
         return items
     if ATTRIBUTE_TYPES[type_name] is int:
         if not re.fullmatch(r"-?\d{1,15}", value, re.ASCII):

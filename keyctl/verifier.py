@@ -37,6 +37,7 @@ from keyctl.models import Owner
 from keyctl.profiles.model import Profile
 from keyctl.store.location import StoreLocation
 from keyctl.times import utc_now
+from keyctl.verification import rate_limits
 from keyctl.verification.freshness import Freshness
 from keyctl.verification.keyring import Keyring
 from keyctl.verification.platform_rules import PlatformRules
@@ -45,6 +46,7 @@ from keyctl.verification.secret_check import SecretCheck, Verified
 if TYPE_CHECKING:
     from keyctl.http.admission import Admitted, Connection, Preflight
     from keyctl.http.request import Headers, HttpRequest
+    from keyctl.limiter import Limiter
     from keyctl.pepper import Peppers
     from keyctl.verification.thread_pool import ThreadPool
 
@@ -70,6 +72,7 @@ class Verifier:
         wait: Seconds that a call waits for the keyring. Private: an argument of `from_store`.
         opened: When the keyring was opened, in seconds of `timer`; None is now. Private.
         peppers: The peppers of the keys. Private: `pepper_file` of `from_store` and `from_bundle`.
+        limiter: What counts requests against the rate limits of the profile. None enforces none.
     """
 
     def __init__(
@@ -83,8 +86,10 @@ class Verifier:
         wait: float = 5.0,
         opened: float | None = None,
         peppers: Peppers | None = None,
+        limiter: Limiter | None = None,
     ) -> None:
         self._keyring = keyring
+        self._limiter = limiter
         self._clock = clock
         self._wait = wait
         self._max_wait = max_wait
@@ -109,6 +114,7 @@ class Verifier:
         timer: Callable[[], float] = time.monotonic,
         cache_size: int = 10_000,
         max_wait: float = 2.0,
+        limiter: Limiter | None = None,
     ) -> Verifier:
         """Return a verifier that looks keys up in a store. A file that was replaced is opened again.
 
@@ -123,6 +129,8 @@ class Verifier:
             cache_size: How many verified keys are remembered, and for how many prefixes wrong secrets are counted. 0
                 remembers none.
             max_wait: Seconds that a call waits for a free core to hash on, before it raises VerifierBusy.
+            limiter: What counts requests against the rate limits of the profile. Without one, none are enforced. It
+                stays open when the verifier is closed.
 
         Returns:
             An open verifier: close it.
@@ -151,6 +159,7 @@ class Verifier:
             wait=wait,
             opened=opened,
             peppers=peppers,
+            limiter=limiter,
         )
 
     @classmethod
@@ -165,6 +174,7 @@ class Verifier:
         timer: Callable[[], float] = time.monotonic,
         cache_size: int = 10_000,
         max_wait: float = 2.0,
+        limiter: Limiter | None = None,
     ) -> Verifier:
         """Return a verifier that looks keys up in a bundle. A file that was replaced is read again.
 
@@ -180,6 +190,7 @@ class Verifier:
             timer: As in `from_store`.
             cache_size: As in `from_store`.
             max_wait: As in `from_store`.
+            limiter: As in `from_store`.
 
         Returns:
             An open verifier: close it.
@@ -204,6 +215,7 @@ class Verifier:
             max_wait=max_wait,
             opened=opened,
             peppers=peppers,
+            limiter=limiter,
         )
 
     def __enter__(self) -> Self:
@@ -237,6 +249,8 @@ class Verifier:
         env: str | None = None,
         ip: str | None = None,
         resource_owner: str | None = None,
+        *,
+        cost: int = 1,
     ) -> Decision:
         """Verify a key, and what it may be used for. What is None or empty is not checked.
 
@@ -249,6 +263,7 @@ class Verifier:
             env: The environment that the key must be for.
             ip: The caller's address. A key with allowed networks is refused without one.
             resource_owner: The handle of the owner of the requested resource, which the key's owner must reach.
+            cost: How many requests it counts as, where there is a limiter.
 
         Returns:
             A Decision, which is falsy unless the key is allowed.
@@ -256,11 +271,12 @@ class Verifier:
         Raises:
             StoreUnavailable: The store cannot be read, or a stored hash is damaged. Answer 503, not 401.
             PepperMissing: The key's hash needs a pepper that was not given. A StoreUnavailable: 503, not 401.
+            LimiterUnavailable: The rate limits of the key could not be counted. A StoreUnavailable: 503, not 429.
             VerifierBusy: No core was free for `max_wait` seconds. Answer 503, not 401.
             UsageError: The profile does not have a scope of `scopes`, or `env`: no key could be allowed.
         """
         request = _asked(scopes, env, ip, resource_owner)
-        return self._verify(_key_text(key), request, request)
+        return self._verify_and_count(_key_text(key), request, cost)
 
     async def averify(
         self,
@@ -269,6 +285,8 @@ class Verifier:
         env: str | None = None,
         ip: str | None = None,
         resource_owner: str | None = None,
+        *,
+        cost: int = 1,
     ) -> Decision:
         """Verify a key from an event loop: `verify`, without holding up the loop.
 
@@ -281,6 +299,7 @@ class Verifier:
             env: As in `verify`.
             ip: As in `verify`.
             resource_owner: As in `verify`.
+            cost: As in `verify`.
 
         Returns:
             A Decision, which is falsy unless the key is allowed.
@@ -288,14 +307,15 @@ class Verifier:
         Raises:
             StoreUnavailable: As in `verify`.
             PepperMissing: As in `verify`.
+            LimiterUnavailable: As in `verify`.
             VerifierBusy: As in `verify`, or no thread was free for `max_wait` seconds.
             UsageError: As in `verify`.
         """
         text, request = _key_text(key), _asked(scopes, env, ip, resource_owner)
         decision = self._verify_at_once(text, request, request)
         if decision is not None:
-            return decision
-        return await self._pool_for(text).run(partial(self._verify, text, request, request))
+            return await self._count_in_loop(decision, text, cost)
+        return await self._pool_for(text).run(partial(self._verify_and_count, text, request, cost))
 
     def verify_request(
         self,
@@ -307,6 +327,7 @@ class Verifier:
         scheme: str = "https",
         trusted_proxies: tuple[str, ...] = (),
         asked: Request = Request(),  # noqa: B008 - frozen
+        cost: int = 1,
     ) -> Decision:
         """Verify an HTTP request by the profile's rules for headers and routes.
 
@@ -320,6 +341,7 @@ class Verifier:
             scheme: `https`, or `http` if the request did not come over HTTPS.
             trusted_proxies: Networks (CIDR) of the peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted.
             asked: What is required besides what the route requires. Its `ip` is not used.
+            cost: How many requests it counts as, where there is a limiter.
 
         Returns:
             A Decision. It is VALID without a `record` where the profile makes the route public.
@@ -327,11 +349,12 @@ class Verifier:
         Raises:
             StoreUnavailable: The store cannot be read, or a stored hash is damaged. Answer 503, not 401.
             PepperMissing: The key's hash needs a pepper that was not given. A StoreUnavailable: 503, not 401.
+            LimiterUnavailable: The rate limits of the key could not be counted. A StoreUnavailable: 503, not 429.
             VerifierBusy: No core was free for `max_wait` seconds. Answer 503, not 401.
             ProfileInvalid: The store's profile has faults in its rules for HTTP.
             UsageError: The profile does not have a scope or the environment of `asked`.
         """
-        return self._verify_request(*_request(method, path, headers, ip, scheme, trusted_proxies), asked)
+        return self._verify_request(*_request(method, path, headers, ip, scheme, trusted_proxies), asked, cost)
 
     async def averify_request(
         self,
@@ -343,6 +366,7 @@ class Verifier:
         scheme: str = "https",
         trusted_proxies: tuple[str, ...] = (),
         asked: Request = Request(),  # noqa: B008 - frozen
+        cost: int = 1,
     ) -> Decision:
         """Verify an HTTP request from an event loop: `verify_request`, without holding up the loop, as in `averify`.
 
@@ -354,6 +378,7 @@ class Verifier:
             scheme: As in `verify_request`.
             trusted_proxies: As in `verify_request`.
             asked: As in `verify_request`.
+            cost: As in `verify_request`.
 
         Returns:
             A Decision. It is VALID without a `record` where the profile makes the route public.
@@ -361,6 +386,7 @@ class Verifier:
         Raises:
             StoreUnavailable: As in `verify_request`.
             PepperMissing: As in `verify_request`.
+            LimiterUnavailable: As in `verify_request`.
             VerifierBusy: As in `verify_request`, or no thread was free for `max_wait` seconds.
             ProfileInvalid: As in `verify_request`.
             UsageError: As in `verify_request`.
@@ -377,8 +403,8 @@ class Verifier:
         if isinstance(admitted, Admitted):
             decision = self._verify_at_once(text, self._required(admitted, request, connection, asked), asked)
             if decision is not None:
-                return self._complete(decision, admitted, request)
-        return await self._pool_for(text).run(partial(self._verify_request, request, connection, asked))
+                return await self._count_in_loop(self._complete(decision, admitted, request), text, cost)
+        return await self._pool_for(text).run(partial(self._verify_request, request, connection, asked, cost))
 
     def invalidate(self) -> None:
         """Look up every key and the profile again from now on, in a replaced file if there is one.
@@ -471,9 +497,24 @@ class Verifier:
         if self._closed:
             raise StoreUnavailable("the verifier is closed", hint="make one that stays open as long as the application")
 
+    # ── rate limits ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _verify_and_count(self, text: str, request: Request, cost: int) -> Decision:
+        return self._count(self._verify(text, request, request), cost)
+
+    def _count(self, decision: Decision, cost: int) -> Decision:
+        if self._limiter is None or decision.record is None:
+            return decision
+        return rate_limits.count(self._limiter, self._keyring.store_id, self._keyring.profile, decision, cost)
+
+    async def _count_in_loop(self, decision: Decision, text: str, cost: int) -> Decision:
+        if self._limiter is None or self._limiter.local or decision.record is None:
+            return self._count(decision, cost)
+        return await self._pool_for(text).run(partial(self._count, decision, cost))
+
     # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _verify_request(self, request: HttpRequest, connection: Connection, asked: Request) -> Decision:
+    def _verify_request(self, request: HttpRequest, connection: Connection, asked: Request, cost: int) -> Decision:
         from keyctl.http.admission import Preflight  # noqa: PLC0415 - as in _request
 
         self._require_open()
@@ -488,7 +529,7 @@ class Verifier:
         if isinstance(admitted, Preflight):
             return self._answer_preflight(admitted.origin, deadline)
         decision = self._verify(admitted.text, self._required(admitted, request, connection, asked), asked)
-        return self._complete(decision, admitted, request)
+        return self._count(self._complete(decision, admitted, request), cost)
 
     def _admit(self, request: HttpRequest, connection: Connection) -> Admitted | Preflight | Decision:
         from keyctl.http.admission import admit  # noqa: PLC0415 - as in _request

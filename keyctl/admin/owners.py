@@ -102,6 +102,8 @@ class OwnerAdmin:
                 wanted["parent_id"] = above.id if above else None
             if attributes:
                 wanted["attributes"] = policy.attributes(kind, attributes, owner.attributes)
+            if "plan" in wanted or "attributes" in wanted:
+                policy.owner_limits(profile, wanted.get("plan", owner.plan), wanted.get("attributes", owner.attributes))
             return wanted
 
         return self._change(handle, "owner.updated", changes, reason=reason, dry_run=dry_run)
@@ -147,14 +149,16 @@ def imagine_owner(profile: Profile, new: NewOwner, *, actor: Actor, now: datetim
     """Check a new owner against the profile; return it without an id. Raises UsageError or Refused."""
     kind = policy.owner_kind(profile, new.kind)
     policy.parent(profile, kind, above)
+    plan, attributes = policy.plan(profile, new.plan), policy.attributes(kind, new.attributes)
+    policy.owner_limits(profile, plan, attributes)
     return Owner(
         id="",
         handle=policy.handle(new.handle),
         name=checked_text("name", new.name) if new.name else None,
         kind=kind.name,
         parent_id=above.id if above else None,
-        plan=policy.plan(profile, new.plan),
-        attributes=policy.attributes(kind, new.attributes),
+        plan=plan,
+        attributes=attributes,
         created_at=now,
         created_by=str(actor),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from keyctl import policy
 from keyctl.errors import Refused
 from keyctl.models import Actor, EventContent
 from keyctl.profiles.model import Profile
@@ -85,6 +86,14 @@ class ProfileAdmin:
             refuse("kind of owner", owner_kind, sum(one.kind == owner_kind for one in all_owners), *_OF_IT)
         for plan in old.plans.keys() - new.plans.keys():
             refuse("plan", plan, sum(one.plan == plan for one in all_owners), *_HAVE_IT)
+        for owner in all_owners:
+            try:
+                policy.owner_limits(new, owner.plan, owner.attributes)
+            except Refused as error:
+                hint = f"first: keyctl owner update {owner.handle} --plan PLAN, or --attr limits=5000/1h"
+                raise Refused(
+                    f"the new profile requires rate limits, and the owner {owner.handle} has none", hint=hint
+                ) from error
         for owner in all_owners:
             for name in owner.attributes.keys() - new.owners.kinds[owner.kind].attributes.keys():
                 refuse("attribute", name, sum(name in one.attributes for one in all_owners), *_HAVE_IT)

@@ -30,6 +30,7 @@ _VARIABLES = (
     "KEYCTL_ACTOR",
     "KEYCTL_ADMIN_TOKEN_FILE",
     "KEYCTL_PEPPER_FILE",
+    "KEYCTL_LIMITER",
 )
 _RANDOM = ("--after", "--trust")  # options whose values look like secrets
 # Seconds to wait for a store that another process writes to. The command itself waits as long as --wait says, and

@@ -14,7 +14,7 @@ from keyctl.text import brief
 from keyctl.toml_text import LARGEST, parse_toml
 
 DEFAULT_STORE = "default"  # the origin of the store if nothing names one
-SETTINGS = ("store", "wait", "pepper_file", "stores")
+SETTINGS = ("store", "wait", "pepper_file", "limiter", "stores")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Config:
     store: str | None = None
     wait: str | None = None
     pepper_file: str | None = None
+    limiter: str | None = None
     stores: Mapping[str, str] = field(default_factory=dict)
 
 

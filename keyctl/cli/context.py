@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from keyctl.admin.token import AdminToken
     from keyctl.cli.configuration import Config
     from keyctl.hashing import Scheme
+    from keyctl.limiter import Limiter
+    from keyctl.limits.address import LimiterAddress
     from keyctl.models import Actor
     from keyctl.pepper import Peppers
     from keyctl.reader_group import ReaderGroup
@@ -60,6 +62,7 @@ class CommandContext:
 
     def __init__(self) -> None:
         self.settings = Settings()
+        self._limiter: Limiter | None = None
         # Removed from the environment, so that no child process inherits it.
         self._admin_token_from_environment = os.environ.pop("KEYCTL_ADMIN_TOKEN", None)
 
@@ -151,6 +154,27 @@ class CommandContext:
 
         return Peppers(self.pepper_file)
 
+    def limiter_address(self, given: str | None) -> LimiterAddress | None:
+        """The limiter that is given, in the environment or in the configuration. Raises UsageError."""
+        text = given or os.environ.get("KEYCTL_LIMITER") or self.config.limiter
+        if not text:
+            return None
+        from keyctl.limits.address import LimiterAddress
+
+        address = LimiterAddress.parse(text)
+        if given and address.password:
+            self.output.warn(
+                "the password in --limiter is visible to every process on this machine: use KEYCTL_LIMITER"
+            )
+        return address
+
+    def open_limiter(self, address: LimiterAddress) -> Limiter:
+        """Return the limiter. It is connected at the first call, and closed with the context."""
+        from keyctl.limiter import Limiter
+
+        self._limiter = Limiter(address.url, wait=self.wait)
+        return self._limiter
+
     @cached_property
     def store(self) -> Store:
         from keyctl.cli.argument_guard import everything_given, refuse_keys_of
@@ -185,6 +209,8 @@ class CommandContext:
 
     def close(self) -> None:
         """Close whatever was opened."""
+        if self._limiter is not None:
+            self._limiter.close()
         for opened in ("store", "database", "keyring"):
             if opened in self.__dict__:
                 self.__dict__[opened].close()

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from keyctl.cli.json_objects import key_object, owner_object
-from keyctl.decision import Decision
+from keyctl.decision import Decision, LimitState, limits_in_force
 from keyctl.http.admission import headers_to_drop
-from keyctl.http.responses import answer_decision, identity_headers, limits_in_force
+from keyctl.http.responses import answer_decision, identity_headers
 from keyctl.profiles.http import rules_of
-from keyctl.profiles.model import Profile
+from keyctl.profiles.model import Limit, Profile
 
 
 def decision_object(decision: Decision, profile: Profile, *, now: datetime) -> dict[str, Any]:
@@ -28,9 +28,23 @@ def decision_object(decision: Decision, profile: Profile, *, now: datetime) -> d
             "headers": identity_headers(profile, rules, decision),
             "drop": list(headers_to_drop(rules)),
         },
-        "limits": [
-            {"requests": limit.requests, "seconds": int(limit.per.total_seconds())}
-            for limit in (limits_in_force(profile, record) if record else ())
-        ],
+        "limits": _limits(decision, profile),
         "bundle": None,
     }
+
+
+def _limits(decision: Decision, profile: Profile) -> list[dict[str, Any]]:
+    if decision.record is None:
+        return []
+    if decision.limits:
+        return [limit_object(state) for state in decision.limits]
+    unknown = {"remaining": None, "reset_seconds": None}
+    return [_facts(limit) | unknown for limit in limits_in_force(profile, decision.record)]
+
+
+def limit_object(state: LimitState) -> dict[str, Any]:
+    return _facts(state.limit) | {"remaining": state.remaining, "reset_seconds": round(state.reset_seconds, 3)}
+
+
+def _facts(limit: Limit) -> dict[str, Any]:
+    return {"requests": limit.requests, "seconds": int(limit.per.total_seconds())}

@@ -139,7 +139,7 @@ def _profile(examined: Examined) -> Iterator[Finding]:
 def _modes(examined: Examined) -> Iterator[Finding]:
     if "configuration" not in examined.failed:
         config = examined.context.config
-        secret = any(map(_has_password, (config.store, *config.stores.values())))
+        secret = any(map(_has_password, (config.store, *config.stores.values()))) or bool(config.limiter)
         what = "the configuration file, which has a password" if secret else "the configuration file"
         yield from files.exposed(config.path, what, _PRIVATE if secret else _READABLE)
         if pepper_file := examined.context.pepper_file:

@@ -73,6 +73,10 @@ CheckpointTrustOption = Annotated[
         help="Trusted signer of checkpoints; repeatable. [default: your signing key]",
     ),
 ]
+LimiterOption = Annotated[
+    str | None,
+    typer.Option(metavar="URL", rich_help_panel="Limits", help="Count requests there, such as on redis://HOST."),
+]
 
 
 def split_commas(values: list[str] | None) -> list[str] | None:

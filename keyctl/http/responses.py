@@ -10,10 +10,11 @@ from typing import Any
 
 from keyctl.answer import Answer
 from keyctl.codes import Code
-from keyctl.decision import Decision, scopes_in_force
+from keyctl.decision import Decision, limits_in_force, scopes_in_force
+from keyctl.http.limit_headers import limit_headers, retry_after
 from keyctl.models import KeyRecord, Owner
 from keyctl.profiles.http import Cors, HttpRules, Response
-from keyctl.profiles.model import Limit, Profile, parse_limit
+from keyctl.profiles.model import Profile
 from keyctl.profiles.placeholders import fill_header, fill_json
 from keyctl.times import format_time
 
@@ -29,6 +30,7 @@ _MESSAGES = {
     Code.FORBIDDEN_IP: "The API key is not allowed from this address",
     Code.FORBIDDEN_ENVIRONMENT: "The API key is for another environment",
     Code.FORBIDDEN_OWNER: "The API key has no access to this resource",
+    Code.RATE_LIMITED: "Too many requests",
     Code.UNTRUSTED_BUNDLE: "API keys cannot be verified at the moment",
     Code.INSECURE_TRANSPORT: "HTTPS is required",
     Code.AMBIGUOUS_CREDENTIALS: "Send exactly one API key",
@@ -49,6 +51,9 @@ def answer_decision(profile: Profile, rules: HttpRules, decision: Decision) -> A
         template = Response(decision.code.http_status, {}, None)
     template = template._replace(headers={**rules.headers, **template.headers})
     answer = _fill(template, decision_facts(profile, decision), default_body=_default_body(decision.code))
+    named = {name.lower() for name in answer.headers}
+    own = {name: value for name, value in limit_headers(profile, decision).items() if name.lower() not in named}
+    answer = answer._replace(headers={**answer.headers, **own})
     if rules.cors and origin is not None:
         allowed = decision.record is not None and lists_origin(decision.record.owners[:1], rules.cors, origin)
         answer = answer._replace(headers={**answer.headers, **_cors_headers(origin if allowed else None)})
@@ -100,17 +105,6 @@ def identity_headers(profile: Profile, rules: HttpRules, decision: Decision) -> 
     return {name: value for name, value in filled.items() if value is not None}
 
 
-def limits_in_force(profile: Profile, record: KeyRecord) -> tuple[Limit, ...]:
-    """Return the rate limits of a key: its owner's plan's, or the owner's own (attribute `limits`: `5000/1h`)."""
-    owner = record.owner
-    plan = profile.plans.get(owner.plan) if owner and owner.plan else None
-    if owner is None or plan is None:
-        return ()
-    if plan.limits_from == "plan":
-        return plan.limits
-    return tuple(map(parse_limit, owner.attributes.get("limits", ())))  # checked when they were set
-
-
 def lists_origin(owners: Iterable[Owner], cors: Cors, origin: str) -> bool:
     """Return whether one of `owners` lists the origin. Origins are compared as browsers write them (RFC 6454)."""
     listed = (owner.attributes.get(cors.origins_from) for owner in owners)
@@ -121,6 +115,7 @@ def lists_origin(owners: Iterable[Owner], cors: Cors, origin: str) -> bool:
 def decision_facts(profile: Profile, decision: Decision) -> dict[str, Any]:
     """Return the values of the placeholders. Serial ids are numbers."""
     facts: dict[str, Any] = {"code": str(decision.code), "missing_scope": decision.missing_scope}
+    facts["retry_after"] = retry_after(decision)
     record = decision.record
     if record is None:
         return facts

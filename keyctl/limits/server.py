@@ -51,7 +51,7 @@ for i, key in ipairs(KEYS) do
 end
 return answers
 """
-# By the names of the client's errors, which leave out the code of some answers, and by the code of the others.
+# By the names of the client's errors, whose texts omit the code of some answers, and by the code of the others.
 _MEANINGS = {
     "NoPermissionError": "the user has no permission for scripts or keys",
     "ReadOnlyError": "it is a replica, which cannot count",

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from keyctl.codes import Code
 from keyctl.errors import ProfileInvalid
-from keyctl.profiles.model import Profile
+from keyctl.profiles.model import LIMIT_HEADERS, Profile
 from keyctl.profiles.placeholders import PlaceholderError, check_names, fill_json
 from keyctl.profiles.reader import Table
 
@@ -138,8 +138,20 @@ def read_http(root: Table, profile: Profile) -> HttpRules:
     for name in rules.identity:
         if name.count("-") > _MOST_HYPHENS:
             table.fault(("identity", name), f"has more than {_MOST_HYPHENS} hyphens")
+    own = {header.lower() for name in profile.limits.headers for header in LIMIT_HEADERS.get(name, ())}
+    for path, headers in _all_headers(rules):
+        for name in headers:
+            if name.lower() in own:
+                table.fault((*path, name), "and limits.headers contradict each other")
     table.finish()
     return rules
+
+
+def _all_headers(rules: HttpRules) -> Iterator[tuple[tuple[str, ...], Mapping[str, str]]]:
+    """Yield the headers of the responses, with the path of each table."""
+    yield ("headers",), rules.headers
+    for code, response in rules.responses.items():
+        yield ("responses", code, "headers"), response.headers
 
 
 def _read_credential(table: Table) -> Credential:

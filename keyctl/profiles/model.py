@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from keyctl.errors import ProfileInvalid, UsageError
 from keyctl.keyformat import ALPHABETS, Field, FormatError, KeyFormat
 from keyctl.profiles.reader import Table
 from keyctl.text import brief
-from keyctl.times import NEVER, parse_duration
+from keyctl.times import NEVER, format_duration, parse_duration
 
 _SCOPE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._/-]{0,99}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -28,6 +29,10 @@ _LONGEST_GLOB = 100  # as scopes' names are
 _LONGEST_REFRESH = 86400  # seconds that a verifier may not notice a change
 _LIMIT = re.compile(r"([1-9][0-9]{0,11})/(.+)", re.ASCII)
 # `limits` is a list of rate limits as people write them: 5000/1h
+LIMIT_HEADERS: Mapping[str, tuple[str, ...]] = {
+    "x-ratelimit": ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
+    "ratelimit": ("RateLimit-Policy", "RateLimit"),
+}
 ATTRIBUTE_TYPES: Mapping[str, type] = {"text": str, "integer": int, "boolean": bool, "list": list, "limits": list}
 
 
@@ -86,6 +91,7 @@ class Limit(NamedTuple):
     per: timedelta
 
 
+@lru_cache(maxsize=1024)  # read again for each request of an owner with limits of its own
 def parse_limit(text: str) -> Limit:
     """Read a rate limit as people write it: `5000/1h`. Raises UsageError."""
     match = _LIMIT.fullmatch(text)
@@ -93,6 +99,40 @@ def parse_limit(text: str) -> Limit:
     if not match or not per:
         raise UsageError(f'"{brief(text)}" is not a rate limit', hint="give requests and a duration: 5000/1h")
     return Limit(int(match[1]), per)
+
+
+def parse_limits(texts: Iterable[str]) -> tuple[Limit, ...]:
+    """Read rate limits. Raises UsageError, also for two limits for the same time: one of them would have no effect."""
+    limits = tuple(map(parse_limit, texts))
+    if (twice := _time_of_two(limits)) is not None:
+        raise UsageError(
+            f"two rate limits are for the same time, {format_duration(twice)}", hint="give the smaller one"
+        )
+    return limits
+
+
+def _time_of_two(limits: Iterable[Limit]) -> timedelta | None:
+    """Return the time that two of the limits are for; None if there are no such two."""
+    seen: set[timedelta] = set()
+    for limit in limits:
+        if limit.per in seen:
+            return limit.per
+        seen.add(limit.per)
+    return None
+
+
+class LimitRules(NamedTuple):
+    """How rate limits are enforced, where there is a limiter.
+
+    `subject` is `key` or `owner`: whose requests are counted together. `on_failure` is `refuse` or `allow`: what
+    happens when they cannot be counted. `headers` are keys of LIMIT_HEADERS. `required`: a key without limits is
+    refused.
+    """
+
+    subject: str = "owner"
+    on_failure: str = "refuse"
+    headers: tuple[str, ...] = ()
+    required: bool = False
 
 
 class Plan(NamedTuple):
@@ -136,6 +176,7 @@ class Profile:
     owners: OwnerRules
     plans: Mapping[str, Plan]
     lifetime: Lifetime
+    limits: LimitRules
     refresh_seconds: int
     services: tuple[Service, ...]
     document: Mapping[str, Any] = field(repr=False)
@@ -184,12 +225,14 @@ def read_profile(
         owners=owners,
         plans=plans,
         lifetime=_read_lifetime(root),
+        limits=_read_limits(root),
         refresh_seconds=verification.integer("refresh_seconds", 1, maximum=_LONGEST_REFRESH),
         services=_read_services(root),
         document=dict(document),
     )
     _check_defaults(profile, defaults)
     _check_owners_limits(root, profile)
+    _check_limit_rules(root, profile)
     root.raw("http")
     if also:
         also(root, profile)
@@ -261,6 +304,8 @@ def _read_plans(root: Table) -> dict[str, Plan]:
                 limit.fault("per", "must be greater than zero")
             limits.append(Limit(limit.integer("requests", minimum=1), per or timedelta(hours=1)))
             limit.finish()
+        if (twice := _time_of_two(limits)) is not None:
+            table.fault("limits", f"has two for the same time, {format_duration(twice)}")
         limits_from = table.text("limits_from", "plan", choices=("plan", "owner"))
         if limits and limits_from == "owner":
             table.fault("limits", 'and limits_from = "owner" contradict each other')
@@ -317,11 +362,10 @@ def _read_attributes(kind: Table) -> dict[str, Attribute]:
 
 
 def _check_limits(table: Table, texts: list[str]) -> None:
-    for text in texts:
-        try:
-            parse_limit(text)
-        except UsageError as error:
-            table.fault("default", error.message)
+    try:
+        parse_limits(texts)
+    except UsageError as error:
+        table.fault("default", error.message)
 
 
 def _read_scopes(root: Table, owners: OwnerRules, plans: Mapping[str, Plan]) -> ScopeRules:
@@ -414,6 +458,22 @@ def _read_lifetime(root: Table) -> Lifetime:
     return lifetime
 
 
+def _read_limits(root: Table) -> LimitRules:
+    table = root.table("limits")
+    rules = LimitRules(
+        subject=table.text("count", "owner", choices=("owner", "key")),
+        on_failure=table.text("on_failure", "refuse", choices=("refuse", "allow")),
+        headers=table.texts("headers"),
+        required=table.boolean("required", default=False),
+    )
+    for name in rules.headers:
+        if name not in LIMIT_HEADERS:
+            known = ", ".join(LIMIT_HEADERS)
+            table.fault("headers", f'"{name[:40]}" is not one of {known}{table.suggest(name, LIMIT_HEADERS)}')
+    table.finish()
+    return rules
+
+
 def _read_services(root: Table) -> tuple[Service, ...]:
     services = []
     for table in root.array("services"):
@@ -448,6 +508,25 @@ def _check_owners_limits(root: Table, profile: Profile) -> None:
     for kind in kinds:
         if "limits" in kind.attributes and kind.attributes["limits"].type != "limits":
             root.fault(("owners", "kinds", kind.name, "attributes", "limits"), "is not of type limits")
+
+
+def _check_limit_rules(root: Table, profile: Profile) -> None:
+    """Report rules for limits that a key can escape, or that no key would ever meet."""
+    plans = profile.plans.values()
+    without = [plan.name for plan in plans if not plan.limits and plan.limits_from == "plan"]
+    if "limits" in root and len(without) == len(plans):
+        root.fault("limits", "is there, and no plan has limits")
+    if not profile.limits.required:
+        return
+    for name in without:
+        root.fault(("plans", name), "has no limits, and limits.required is true")
+    if not profile.owners.required:
+        root.fault(("limits", "required"), "needs owners.required: a key without an owner has no limits")
+    if any(plan.limits_from == "owner" for plan in plans):
+        for kind in profile.owners.kinds.values():
+            if "limits" in kind.attributes and not kind.attributes["limits"].bundle:
+                path = ("owners", "kinds", kind.name, "attributes", "limits", "bundle")
+                root.fault(path, "must be true, since limits.required is: a bundle would be without them")
 
 
 def _check_known(table: Table, key: str, names: tuple[str, ...], known: Mapping[str, object]) -> None:

@@ -23,7 +23,7 @@ NAMES = (
     *("key.id", "key.text", "key.prefix", "key.name", "key.environment", "key.scopes", "key.primary_scope"),
     *("key.created_at", "key.expires_at"),
     *("owner.id", "owner.handle", "owner.name", "owner.kind", "owner.plan"),
-    *("scopes", "missing_scope", "limit.requests", "limit.seconds"),
+    *("scopes", "missing_scope", "limit.requests", "limit.seconds", "retry_after"),
 )
 
 

@@ -23,6 +23,7 @@ from keyctl.store import catalog, keys, owners, postgres, settings, sqlite_file,
 from keyctl.store.fork_guard import no_fork
 from keyctl.store.location import StoreLocation
 from keyctl.store.opening import check_revision, damaged, read_rules
+from keyctl.store.setting_names import SettingName
 from keyctl.store.sqlite_engine import snapshot_engine, sqlite_engine
 from keyctl.store.transaction import last_event, write_options
 
@@ -243,6 +244,10 @@ class Store(Database):
             )
         self.profile, self.formats, self.hash_parameters = read_rules(str(self.location), found)
         self.settings = found  # last: if the rules cannot be read, the next refresh tries again
+
+    @property
+    def store_id(self) -> str:
+        return self.settings[SettingName.STORE_ID]
 
     def find(self, prefix: str, *, deadline: float | None = None) -> KeyRecord | None:
         return self.look(lambda connection: keys.find(connection, prefix), deadline=deadline)

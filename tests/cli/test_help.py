@@ -62,7 +62,7 @@ def test_help_fits_80_columns_and_leads_with_examples(cli: Cli, path: tuple[str,
     [
         ("mint", ["Key", "Output", "Store", "Options"]),
         ("list", ["Filters", "Order and paging", "Output", "Options"]),
-        ("verify", ["Key", "Conditions", "Request", "Bundle", "Options"]),
+        ("verify", ["Key", "Conditions", "Request", "Bundle", "Limits", "Options"]),
         ("bundle export", ["Arguments", "Bundle", "Filters", "Options"]),
         ("rotate", ["Arguments", "Options"]),
         ("show", ["Arguments", "Options"]),

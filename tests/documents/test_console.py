@@ -17,6 +17,7 @@ from tests.documents.pages import PAGES, README, files_of, name_of, steps, topic
 from tests.documents.terminal import Shell
 from tests.runner import Cli
 
+REDIS = "redis://127.0.0.1:6379"  # where a server is, for the pages
 HOME = "/home/jo"  # what the pages call the reader's home
 VARIABLE = re.compile(
     r"""
@@ -34,11 +35,14 @@ LASTING = ("key", "prefix", "id", "signer")
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if steps(page)], ids=name_of)
-def test_a_page_shows_what_its_commands_print(page: Path, cli: Cli):
+def test_a_page_shows_what_its_commands_print(page: Path, cli: Cli, request: pytest.FixtureRequest):
     for name, text in files_of(page).items():
         (cli.cwd / name).write_text(text)
     real: dict[str, str] = {}
     commands = steps(page)
+    if any(REDIS in command for command, _ in commands):
+        url = request.getfixturevalue("redis_server").url
+        commands = [(command.replace(REDIS, url), shown) for command, shown in commands]
 
     with contextlib.closing(Shell(cli)) as shell:
         for i, (command, shown) in enumerate(commands):

@@ -54,7 +54,7 @@ def test_the_example_of_the_readme_answers_503_while_the_store_is_away(in_its_fo
     names["verifier"].close()
 
 
-@pytest.mark.parametrize("page", [README, topic("applications")], ids=name_of)
+@pytest.mark.parametrize("page", [README, topic("applications"), topic("limits")], ids=name_of)
 def test_an_example_in_python_has_no_type_errors(page: Path, tmp_path: Path):
     [example] = fenced(page, "python")
     (tmp_path / "example.py").write_text(example)

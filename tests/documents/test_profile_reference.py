@@ -15,7 +15,7 @@ from keyctl.profiles.model import ATTRIBUTE_TYPES, read_profile
 from keyctl.profiles.reader import Table
 from tests.documents.pages import files, plain, table, topic
 
-SECTIONS = ["General", "Keys", "Scopes", "Owners and plans", "Lifetime and verification", "HTTP"]
+SECTIONS = ["General", "Keys", "Scopes", "Owners and plans", "Rate limits", "Lifetime and verification", "HTTP"]
 # Empty is in these cases not nothing, or the default depends on other keys.
 OTHER_DEFAULTS = {
     "defaults.environment": "the first",

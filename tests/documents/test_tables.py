@@ -25,7 +25,7 @@ from keyctl.errors import KeyctlError
 from keyctl.http import admission
 from keyctl.profiles.builtin import preset_names
 from keyctl.store import postgres
-from keyctl.verification import secret_check
+from keyctl.verification import rate_limits, secret_check
 from tests.documents.pages import ROOT, plain, table, topic
 from tests.runner import Cli
 
@@ -87,9 +87,10 @@ def test_the_conditions_are_in_the_order_of_the_code():
 
     source = inspect.getsource(secret_check.SecretCheck._look_up) + inspect.getsource(decision.decide)
     codes = re.findall(r"\bCode\.([A-Z_]+)", source)
-    assert [code for _, code in documented] == [code for code in codes if code != "VALID"]
-    assert [number for number, _ in documented] == list(range(1, len(documented) + 1))
     assert codes[-1] == "VALID"
+    last = {*re.findall(r"\bCode\.([A-Z_]+)", inspect.getsource(rate_limits.count))}
+    assert [code for _, code in documented] == [*(code for code in codes if code != "VALID"), *last]
+    assert [number for number, _ in documented] == list(range(1, len(documented) + 1))
 
 
 def test_what_a_request_must_pass_is_in_the_order_of_the_code():
@@ -187,6 +188,7 @@ def test_the_fields_of_json_objects_are_in_the_table(store: Cli):
         "db upgrade": store("db", "upgrade", "--json").json,
         "verify": store("verify", "--key-file", "key", "--json").json,
         "inspect": store("inspect", "--key-file", "key", "--json").json,
+        "limits": store("limits", prefix, "--limiter", "redis://127.0.0.1:1", "--json").json,
         "list": store("list", "--json").json,
         "owner": store("owner", "show", "acme", "--json").json,
         "owner list": store("owner", "list", "--json").json,

@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyctl.codes import Code
-from keyctl.decision import Decision
+from keyctl.decision import Decision, limits_in_force
 from keyctl.http.responses import (
     Answer,
     answer_administration,
     answer_decision,
     answer_owner,
     identity_headers,
-    limits_in_force,
     lists_origin,
 )
 from keyctl.models import KeyRecord

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import math
 import re
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.helpers import ago, set_key
+from keyctl import Limiter, Verifier
+from tests.cli.helpers import ago, location, set_key
 from tests.platforms.conformance import Platform, bearer
+from tests.redis_server import RedisServer
 from tests.runner import Cli
 
 READ_WRITE = ("calls", "campaigns", "agents", "contacts", "webhooks")
@@ -292,8 +295,7 @@ def test_a_plan_has_requests_an_hour_and_a_burst_limit(voxpria: Platform, plan: 
 
     voxpria.cli("owner", "update", "acme", "--plan", plan, check=0)
 
-    limits = [{"requests": an_hour, "seconds": 3600}, {"requests": a_minute, "seconds": 60}]
-    assert voxpria.decide("GET", CALLS, bearer(key))["limits"] == limits
+    assert limits_of(voxpria.decide("GET", CALLS, bearer(key))) == [(an_hour, 3600), (a_minute, 60)]
     assert voxpria.request("GET", CALLS, bearer(key)).headers == {"X-RateLimit-Limit": str(an_hour)}
 
 
@@ -303,14 +305,36 @@ def test_an_account_begins_with_the_free_trial(voxpria: Platform):
 
 def test_the_limits_of_an_enterprise_are_its_own(voxpria: Platform):
     voxpria.owner("big", "--plan", "enterprise", "--attr", "limits=100000/1h,7000/90s")
-    voxpria.owner("bigger", "--plan", "enterprise")
-    key, bare = (voxpria.mint("--owner", handle, "--scope", "calls:read") for handle in ("big", "bigger"))
+    key = voxpria.mint("--owner", "big", "--scope", "calls:read")
 
-    limits = [{"requests": 100_000, "seconds": 3600}, {"requests": 7_000, "seconds": 90}]
-    assert voxpria.decide("GET", CALLS, bearer(key))["limits"] == limits
+    assert limits_of(voxpria.decide("GET", CALLS, bearer(key))) == [(100_000, 3600), (7_000, 90)]
     assert voxpria.request("GET", CALLS, bearer(key)).headers == {"X-RateLimit-Limit": "100000"}
-    assert voxpria.decide("GET", CALLS, bearer(bare))["limits"] == []
-    assert voxpria.request("GET", CALLS, bearer(bare)).headers == {}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("add", "big", "--plan", "enterprise"),
+        ("add", "big", "--plan", "enterprise", "--attr", "limits="),
+        ("add", "big", "--plan", "enterprise", "--attr", "limits=,"),
+        ("update", "acme", "--plan", "enterprise"),
+        ("update", "acme", "--plan", ""),
+    ],
+)
+def test_an_enterprise_without_limits_of_its_own_is_refused(voxpria: Platform, words: tuple[str, ...]):
+    refused = voxpria.cli("owner", *words, check=4)
+
+    assert "rate limits" in refused.err
+    assert voxpria.cli("owner", "show", "acme", "--json", check=0).json["plan"] == "starter"
+    voxpria.cli("owner", "show", "big", check=3)
+
+
+def test_the_limits_of_an_enterprise_can_be_changed_and_not_removed(voxpria: Platform):
+    voxpria.cli("owner", "update", "acme", "--plan", "enterprise", "--attr", "limits=9/1h", check=0)
+    voxpria.cli("owner", "update", "acme", "--attr", "limits=8/1h", "--name", "Acme", check=0)
+
+    assert "rate limits" in voxpria.cli("owner", "update", "acme", "--attr", "limits=", check=4).err
+    voxpria.cli("owner", "update", "acme", "--plan", "trial", "--attr", "limits=", check=0)
 
 
 def test_limits_of_its_own_do_not_change_those_of_another_plan(voxpria: Platform):
@@ -320,7 +344,9 @@ def test_limits_of_its_own_do_not_change_those_of_another_plan(voxpria: Platform
     assert voxpria.request("GET", CALLS, bearer(key)).headers == {"X-RateLimit-Limit": "5000"}
 
 
-@pytest.mark.parametrize("limits", ["100000", "many/1h", "0/1h", "-5/1h", "5/0", "5/never", "5000/1h,x", "1_000/1h"])
+@pytest.mark.parametrize(
+    "limits", ["100000", "many/1h", "0/1h", "-5/1h", "5/0", "5/never", "5000/1h,x", "1_000/1h", "5/1h,9/60m"]
+)
 def test_a_limit_that_cannot_be_read_is_refused_when_it_is_set(voxpria: Platform, limits: str):
     voxpria.cli("owner", "add", "big", "--plan", "enterprise", "--attr", f"limits={limits}", check=2)
 
@@ -330,7 +356,7 @@ def test_the_limit_is_included_in_every_answer_once_a_key_is_proven(voxpria: Pla
 
     def limit(method: str = "GET", path: str = CALLS, ip: str = "192.0.2.1") -> tuple[str, str | None]:
         answer = voxpria.request(method, path, bearer(key), ip=ip)
-        assert not {"X-RateLimit-Remaining", "X-RateLimit-Reset"} & answer.headers.keys()  # nothing counts requests
+        assert not {"X-RateLimit-Remaining", "X-RateLimit-Reset"} & answer.headers.keys()  # there is no limiter
         return answer.status[:3], answer.headers.get("X-RateLimit-Limit")
 
     assert limit() == ("200", "5000")
@@ -342,6 +368,65 @@ def test_the_limit_is_included_in_every_answer_once_a_key_is_proven(voxpria: Pla
     assert limit() == ("403", "5000")
     voxpria.cli("revoke", key["prefix"], check=0)
     assert limit() == ("401", "5000")
+
+
+def limits_of(decision: dict[str, Any]) -> list[tuple[int, int]]:
+    return [(limit["requests"], limit["seconds"]) for limit in decision["limits"]]
+
+
+def test_with_a_limiter_what_is_left_is_in_every_response(voxpria: Platform, redis_server: RedisServer):
+    voxpria.cli.env["KEYCTL_LIMITER"] = redis_server.url
+    key = voxpria.mint("--owner", "acme", "--scope", "calls:read", "--allow-ip", "192.0.2.1")
+
+    def left(method: str = "GET", path: str = CALLS, ip: str = "192.0.2.1") -> tuple[str, str | None, str | None]:
+        answer = voxpria.request(method, path, bearer(key), ip=ip)
+        reset = answer.headers.get("X-RateLimit-Reset")
+        assert reset is None or 0 <= int(reset) - time.time() <= 61
+        return (answer.status[:3], *(answer.headers.get(f"X-RateLimit-{name}") for name in ("Limit", "Remaining")))
+
+    assert [left(), left()] == [("200", "500", "499"), ("200", "500", "498")]
+    # What is refused for another reason is not counted.
+    assert left("POST") == ("403", "500", "498")
+    assert left(ip="192.0.2.2") == ("403", "500", "498")
+    assert left(path="/elsewhere") == ("404", "500", "498")
+    assert left(path="//") == ("400", None, None)
+    voxpria.cli("lock", key["prefix"], check=0)
+    assert left() == ("403", "500", "498")
+    voxpria.cli("revoke", key["prefix"], check=0)
+    assert left() == ("401", "500", "498")
+
+
+def test_a_burst_of_1200_requests_is_limited_per_api_key(voxpria: Platform):
+    voxpria.cli("owner", "update", "acme", "--plan", "trial", check=0)
+    keys = [voxpria.mint("--owner", "acme", "--scope", "calls:read")["key"] for _ in range(2)]
+
+    with Limiter() as limiter, Verifier.from_store(location(voxpria.cli), limiter=limiter) as verifier:
+        decisions = [verifier.verify_request("GET", CALLS, bearer(keys[0])) for _ in range(1_200)]
+        other = verifier.verify_request("GET", CALLS, bearer(keys[1]))
+
+    assert [str(one.code) for one in decisions] == ["VALID"] * 100 + ["RATE_LIMITED"] * 1_100
+    assert [one.remaining for one in decisions[-1].limits] == [900, 0]
+    answer = decisions[-1].response()
+    assert (answer.status, answer.headers["X-RateLimit-Limit"], answer.headers["X-RateLimit-Remaining"]) == (
+        429,
+        "100",
+        "0",
+    )
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert other
+    assert [one.remaining for one in other.limits] == [999, 99]
+
+
+def test_rotation_is_no_way_around_a_limit(voxpria: Platform, redis_server: RedisServer):
+    voxpria.cli.env["KEYCTL_LIMITER"] = redis_server.url
+    voxpria.cli("owner", "update", "acme", "--plan", "enterprise", "--attr", "limits=3/1h", check=0)
+    key = voxpria.mint("--owner", "acme", "--scope", "calls:read")
+    codes = [voxpria.code("GET", CALLS, bearer(key))]
+    for _ in range(3):
+        key = voxpria.cli("rotate", key["prefix"], "--json", check=0).json
+        codes.append(voxpria.code("GET", CALLS, bearer(key)))
+
+    assert codes == ["VALID", "VALID", "VALID", "RATE_LIMITED"]
 
 
 # ── beside the page ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,7 @@ from keyctl import policy
 from keyctl.cli.bundle_files import open_bundle
 from keyctl.cli.context import DEFAULT_PROFILE, CommandContext, context_of
 from keyctl.cli.help_layout import Command
-from keyctl.cli.options import split_commas
+from keyctl.cli.options import LimiterOption, split_commas
 from keyctl.cli.secret_input import read_presented_key, read_request_head
 from keyctl.codes import Code
 from keyctl.decision import Decision, Request
@@ -81,6 +81,7 @@ def verify(
         bool,
         typer.Option("--no-state", rich_help_panel="Bundle", help="Do not check or record the newest bundle seen."),
     ] = False,
+    limiter: LimiterOption = None,
     record: Annotated[bool, typer.Option("--record", help="Record the use of a valid key.")] = False,
 ) -> None:
     """Verify a key and its permissions.
@@ -92,7 +93,8 @@ def verify(
       keyctl verify --request head.txt --ip 192.0.2.7 --http
 
     Prints one line; its first word is the code. The exit code is 0 only for VALID; for the others, see: keyctl help
-    exit-codes. Changes nothing without --record.
+    exit-codes. Changes nothing in the store without --record. With a limiter, a valid key uses up one request of its
+    rate limits.
     """
     from keyctl.verifier import Verifier
 
@@ -112,6 +114,8 @@ def verify(
         raise UsageError("--record cannot be used with --bundle", hint="--record writes to a store: omit --bundle")
     if resource_owner is not None and not is_utf8(resource_owner):
         raise UsageError(f'--resource-owner "{brief(resource_owner)}" is not UTF-8: no owner can match it')
+    address = context.limiter_address(limiter)
+    counting = context.open_limiter(address) if address else None
     head = read_request_head(request) if request is not None else None
     text = read_presented_key(key_file) if head is None else ""
     try:
@@ -133,7 +137,7 @@ def verify(
         ip=_address(ip) if ip is not None else None,
         resource_owner=resource_owner,
     )
-    verifier = Verifier(keyring, wait=context.wait, peppers=context.peppers)
+    verifier = Verifier(keyring, wait=context.wait, peppers=context.peppers, limiter=counting)
     if head is None:
         decision = verifier.verify(text, asked.scopes, asked.environment, asked.ip, asked.resource_owner)
     else:

@@ -20,12 +20,14 @@ def show(ctx: typer.Context) -> None:
     """
     context = context_of(ctx)
     path = context.config.path
+    limiter = context.limiter_address(None)
     facts = {
         "store": str(context.location),
         "store_from": context.store_origin,
         "config": str(path) if path.exists() else None,
         "wait_seconds": context.wait,
         "pepper_file": str(context.pepper_file) if context.pepper_file else None,
+        "limiter": str(limiter) if limiter else None,
         "actor": str(context.actor),
         "stores": {name: str(StoreLocation.parse(url)) for name, url in context.config.stores.items()},
     }
@@ -38,6 +40,7 @@ def show(ctx: typer.Context) -> None:
             ("configuration", str(path) if path.exists() else f"{path} (does not exist)"),
             ("wait", f"{context.wait:g}s"),
             *([("pepper file", str(context.pepper_file))] if context.pepper_file else []),
+            *([("limiter", str(limiter))] if limiter else []),
             ("actor", str(context.actor)),
             *((f"store {name}", str(StoreLocation.parse(url))) for name, url in context.config.stores.items()),
         ]
