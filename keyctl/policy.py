@@ -13,7 +13,8 @@ from typing import Any
 
 from keyctl.errors import Refused, UsageError, suggestion
 from keyctl.models import Key, Owner
-from keyctl.profiles.model import ATTRIBUTE_TYPES, HANDLE, OwnerKind, Profile, parse_limits
+from keyctl.origins import parse_origin
+from keyctl.profiles.model import ATTRIBUTE_TYPES, HANDLE, Attribute, OwnerKind, Profile, parse_limits
 from keyctl.text import brief, checked_text
 from keyctl.times import format_duration, parse_when
 
@@ -206,7 +207,7 @@ def attributes(kind: OwnerKind, pairs: Iterable[str], current: Mapping[str, Any]
                 hint=suggestion(name, kind.attributes, otherwise=known),
             )
         if value:
-            values[name] = _attribute(name, kind.attributes[name].type, value)
+            values[name] = _attribute(name, kind.attributes[name], value)
         else:
             values.pop(name, None)
     for name, attribute in kind.attributes.items():
@@ -215,12 +216,13 @@ def attributes(kind: OwnerKind, pairs: Iterable[str], current: Mapping[str, Any]
     return values
 
 
-def _attribute(name: str, type_name: str, value: str) -> Any:
+def _attribute(name: str, attribute: Attribute, value: str) -> Any:
+    type_name = attribute.type
     if ATTRIBUTE_TYPES[type_name] is list:
         items = [checked_text(f"attribute {name}", item.strip()) for item in value.split(",") if item.strip()]
         if type_name == "limits":
             parse_limits(items)
-        return items
+        return list(dict.fromkeys(map(parse_origin, items))) if attribute.origins else items
     if ATTRIBUTE_TYPES[type_name] is int:
         if not re.fullmatch(r"-?\d{1,15}", value, re.ASCII):
             raise UsageError(f'attribute {name} must be a whole number, not "{brief(value)}"')

@@ -472,3 +472,14 @@ def test_a_mistyped_attribute_suggests_the_nearest():
         attributes("seats=1", "regon=eu")
 
     assert 'did you mean "region"?' in error.value.hint
+
+
+def test_the_list_from_which_origins_are_taken_holds_origins():
+    kinds = {"account": {"attributes": {"sites": {"type": "list"}, "tags": {"type": "list"}}}}
+    kind = profile(owners={"kinds": kinds}, http={"cors": {"origins_from": "sites"}}).owners.kinds["account"]
+
+    values = policy.attributes(kind, ["sites=https://A.example:443,https://a.example/", "tags=*,A.example"])
+
+    assert values == {"sites": ["https://a.example"], "tags": ["*", "A.example"]}
+    with pytest.raises(UsageError, match="is not an origin: it has no scheme"):
+        policy.attributes(kind, ["sites=https://b.example,a.example"])

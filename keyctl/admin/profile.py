@@ -9,12 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from keyctl import policy
-from keyctl.errors import Refused
-from keyctl.models import Actor, EventContent
+from keyctl.errors import Refused, UsageError
+from keyctl.models import Actor, EventContent, Owner
+from keyctl.origins import parse_origin
 from keyctl.profiles.model import Profile
 from keyctl.store import events, keys, owners, settings
 from keyctl.store.database import Connection, Store
 from keyctl.store.setting_names import SettingName
+from keyctl.text import brief
 from keyctl.times import utc_now
 
 _OF_IT = ("an owner is of it", "owners are of it")
@@ -40,7 +42,8 @@ class ProfileAdmin:
         """Replace the store's profile, in one transaction with its audit event.
 
         With `dry_run`, everything is checked and nothing is changed. Returns the differences. Raises Refused if live
-        keys or owners use something that `new` does not have, or if another process changed the profile.
+        keys or owners use something that `new` does not have, if an owner's attribute that is to hold origins holds
+        something else, or if another process changed the profile.
         """
         old = self._store.profile
         differences = tuple(_differences(old.document, new.document))
@@ -97,6 +100,28 @@ class ProfileAdmin:
         for owner in all_owners:
             for name in owner.attributes.keys() - new.owners.kinds[owner.kind].attributes.keys():
                 refuse("attribute", name, sum(name in one.attributes for one in all_owners), *_HAVE_IT)
+        for owner in all_owners:
+            _refuse_other_than_origins(new, owner)
+
+
+def _refuse_other_than_origins(new: Profile, owner: Owner) -> None:
+    """Raise Refused if the owner has an attribute that holds origins in the new profile, and other texts in the old."""
+    for name, attribute in new.owners.kinds[owner.kind].attributes.items():
+        texts = owner.attributes.get(name)
+        if not attribute.origins or not isinstance(texts, list):
+            continue
+        for text in texts:
+            try:
+                origin, why = parse_origin(text), "browsers send it otherwise"
+            except UsageError as error:
+                origin, why = None, error.message
+            if origin != text:
+                right = ",".join(origin or "ORIGIN" if one == text else one for one in texts)
+                held = f'owner {owner.handle} has "{brief(text)}" there'
+                raise Refused(
+                    f"the new profile takes origins from {name}, and {held}: {why}",
+                    hint=f"first: keyctl owner update {owner.handle} --attr {name}={right}",
+                )
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from keyctl.errors import ProfileInvalid, UsageError
 from keyctl.keyformat import ALPHABETS, Field, FormatError, KeyFormat
+from keyctl.origins import parse_origin
 from keyctl.profiles.reader import Table
 from keyctl.text import brief
 from keyctl.times import NEVER, format_duration, parse_duration
@@ -61,13 +62,17 @@ class ScopeRules(NamedTuple):
 
 
 class Attribute(NamedTuple):
-    """An attribute of owners. `type` is a key of ATTRIBUTE_TYPES; `bundle` includes it in bundles."""
+    """An attribute of owners. `type` is a key of ATTRIBUTE_TYPES; `bundle` includes it in bundles.
+
+    `origins` is whether it is the list that `http.cors.origins_from` names: then its texts are origins.
+    """
 
     type: str
     required: bool = False
     bundle: bool = False
     default: object = None
     description: str = ""
+    origins: bool = False
 
 
 class OwnerKind(NamedTuple):
@@ -316,13 +321,14 @@ def _read_plans(root: Table) -> dict[str, Plan]:
 
 def _read_owners(root: Table) -> OwnerRules:
     table = root.table("owners")
+    origins = root.peek("http", "cors", "origins_from")
     kinds = {}
     for name, kind in table.tables("kinds"):
         kinds[name] = OwnerKind(
             name=name,
             description=kind.text("description", ""),
             parent=kind.text("parent", None),
-            attributes=_read_attributes(kind),
+            attributes=_read_attributes(kind, origins),
         )
         kind.finish()
     kinds = kinds or {"account": OwnerKind("account")}
@@ -339,7 +345,7 @@ def _read_owners(root: Table) -> OwnerRules:
     return rules
 
 
-def _read_attributes(kind: Table) -> dict[str, Attribute]:
+def _read_attributes(kind: Table, origins: object) -> dict[str, Attribute]:
     attributes = {}
     for name, table in kind.tables("attributes"):
         type_name = table.text("type", "text", choices=ATTRIBUTE_TYPES)
@@ -350,12 +356,15 @@ def _read_attributes(kind: Table) -> dict[str, Attribute]:
             table.fault("default", "expected a list of texts")
         elif isinstance(default, list) and type_name == "limits":
             _check_limits(table, default)
+        elif isinstance(default, list) and name == origins:
+            _check_origins(table, default)
         attributes[name] = Attribute(
             type=type_name,
             required=table.boolean("required", default=False),
             bundle=table.boolean("bundle", default=False),
             default=default,
             description=table.text("description", ""),
+            origins=type_name == "list" and name == origins,
         )
         table.finish()
     return attributes
@@ -366,6 +375,17 @@ def _check_limits(table: Table, texts: list[str]) -> None:
         parse_limits(texts)
     except UsageError as error:
         table.fault("default", error.message)
+
+
+def _check_origins(table: Table, texts: list[str]) -> None:
+    for text in texts:
+        try:
+            origin = parse_origin(text)
+        except UsageError as error:
+            table.fault("default", error.message)
+        else:
+            if origin != text:
+                table.fault("default", f"browsers send {text} as {origin}")
 
 
 def _read_scopes(root: Table, owners: OwnerRules, plans: Mapping[str, Plan]) -> ScopeRules:

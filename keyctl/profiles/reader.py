@@ -98,6 +98,13 @@ class Table:
             return None
         return value
 
+    def peek(self, *path: str) -> object:
+        """Return what is at a path, None if nothing is. It still has to be read, which reports its faults."""
+        found: object = self._data
+        for key in path:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return found
+
     def table(self, key: str) -> Table:
         return Table(self._typed(key, Mapping, "a table", {}), self._below(key), self._faults)
 

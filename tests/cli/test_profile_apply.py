@@ -138,3 +138,29 @@ def test_a_profile_with_faults_is_not_applied(acme: Cli):
 
     assert "scopes.list.read.tga: unknown key" in refused.err
     assert dump(acme) == before
+
+
+def test_a_list_becomes_one_of_origins_only_if_every_owners_is(acme: Cli):
+    lists = PROFILE + '[owners.kinds.customer.attributes.sites]\ntype = "list"\n'
+    origins = lists + '[http.cors]\norigins_from = "sites"\n'
+    acme("profile", "apply", str(profile(acme, lists)), check=0)
+    acme("owner", "add", "one", "--attr", "sites=https://one.example,HTTPS://Two.example/", check=0)
+    acme("owner", "add", "two", "--attr", "sites=three.example", check=0)
+    before = dump(acme)
+    file = profile(acme, origins)
+
+    first = acme("profile", "apply", str(file), check=4)
+
+    assert 'takes origins from sites, and owner one has "HTTPS://Two.example/" there: browsers send it otherwise' in (
+        first.err
+    )
+    hint = "keyctl owner update one --attr sites=https://one.example,https://two.example"
+    assert f"hint: first: {hint}" in first.err
+    assert dump(acme) == before
+    acme(*hint.split()[1:], check=0)
+    second = acme("profile", "apply", str(file), check=4)
+    assert 'owner two has "three.example" there: "three.example" is not an origin: it has no scheme' in second.err
+    assert "hint: first: keyctl owner update two --attr sites=ORIGIN" in second.err
+    acme("owner", "update", "two", "--attr", "sites=https://three.example", check=0)
+    acme("profile", "apply", str(file), check=0)
+    acme("owner", "update", "two", "--attr", "sites=three.example", check=2)

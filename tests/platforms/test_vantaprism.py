@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.helpers import dump
+from tests.cli.helpers import dump, refused
 from tests.platforms.conformance import Platform, Response, bearer
 from tests.runner import Cli
 
@@ -446,6 +446,23 @@ def test_an_origin_must_be_on_the_list_of_an_account(vantaprism: Platform, origi
 
     assert (answer.status, answer.code) == ("403 Forbidden", 27)
     assert answer.headers == {"Content-Type": "application/json", "Vary": "Origin"}
+
+
+def test_an_origin_is_kept_as_browsers_send_it_or_refused_with_the_reason(vantaprism: Platform):
+    listed = "allowed_origins=HTTPS://New.Example:443/, http://localhost:3000,https://new.example"
+    added = vantaprism.owner("spelled", "--attr", listed)
+
+    assert added["attributes"]["allowed_origins"] == ["https://new.example", "http://localhost:3000"]
+    assert vantaprism.code("OPTIONS", "/v1/account", preflight("https://new.example")) == "VALID"
+    for wrong, why in [
+        ("app.example", "it has no scheme"),
+        ("*", "it would be every page"),
+        ("https://app.example/login", "it has a path"),
+        ("https://*.app.example", "its host is a pattern"),
+    ]:
+        says = f'"{wrong}" is not an origin: {why}'
+        for command in (["add", "other"], ["update", "acme"]):
+            refused(vantaprism.cli, "owner", *command, "--attr", f"allowed_origins={wrong}", code=2, says=says)
 
 
 def test_an_answer_is_for_the_origins_of_the_keys_own_account_alone(vantaprism: Platform):

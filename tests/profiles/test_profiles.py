@@ -571,3 +571,20 @@ def test_a_profiles_repr_does_not_hold_its_whole_document():
     read: Profile = profile()
 
     assert "document=" not in repr(read)
+
+
+def test_the_default_of_a_list_of_origins_is_as_browsers_send_it():
+    def read(default: list[str]) -> Profile:
+        attributes = {"sites": {"type": "list", "default": default}}
+        owners = {"kinds": {"account": {"attributes": attributes}}}
+        return profile(owners=owners, http={"cors": {"origins_from": "sites"}})
+
+    with pytest.raises(ProfileInvalid) as error:
+        read(["https://A.example/", "b.example"])
+
+    where = "owners.kinds.account.attributes.sites.default"
+    assert error.value.faults == (
+        f"{where}: browsers send https://A.example/ as https://a.example",
+        f'{where}: "b.example" is not an origin: it has no scheme',
+    )
+    assert read(["https://a.example"]).owners.kinds["account"].attributes["sites"].origins
