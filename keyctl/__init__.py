@@ -8,16 +8,18 @@ if TYPE_CHECKING:
     from keyctl.codes import Code
     from keyctl.decision import Decision
     from keyctl.limiter import Limiter
+    from keyctl.recorder import Recorder
     from keyctl.verifier import Verifier
 
 __version__ = "0.1.0"
 
-__all__ = ["Code", "Decision", "Limiter", "Verifier"]
+__all__ = ["Code", "Decision", "Limiter", "Recorder", "Verifier"]
 
 _MODULES = {
     "Code": "keyctl.codes",
     "Decision": "keyctl.decision",
     "Limiter": "keyctl.limiter",
+    "Recorder": "keyctl.recorder",
     "Verifier": "keyctl.verifier",
 }
 

@@ -55,14 +55,8 @@ def refuse_unrotatable(record: KeyRecord, now: datetime) -> None:
     refuse_inactive(record)
 
 
-def refuse_in_use(key: Key, unused_for: timedelta, recorded_since: datetime | None, now: datetime) -> None:
+def refuse_in_use(key: Key, unused_for: timedelta, now: datetime) -> None:
     length = format_duration(unused_for)
-    if recorded_since is None or recorded_since > now - unused_for:
-        known = f"use is recorded only since {format_time(recorded_since)}" if recorded_since else "no use is recorded"
-        raise Refused(
-            f"it is unknown whether {key.prefix} was used in the last {length}: {known}",
-            hint="record use: keyctl verify --record; or revoke without --if-unused-for",
-        )
     if key.last_used_at is not None and key.last_used_at > now - unused_for:
         ago = describe_relative(key.last_used_at, now=now)
         raise Refused(

@@ -105,6 +105,20 @@ def parse_when(text: str, *, now: datetime) -> datetime | None:
     return now + duration
 
 
+def parse_since(text: str, *, now: datetime) -> datetime:
+    """Read a time in the past: how long before `now`, or an RFC 3339 time with a zone. Raises UsageError."""
+    if not _RFC3339.fullmatch(text):
+        duration = parse_duration(text)
+        return max(_EPOCH, now - duration)
+    try:
+        moment = truncate(datetime.fromisoformat(text.upper()))
+    except (ValueError, OverflowError):
+        raise UsageError(f'"{text}" is not a date in the calendar', hint=_HINT) from None
+    if moment > now:
+        raise UsageError(f'"{text}" is in the future', hint="give a time in the past, or how long ago: 24h")
+    return max(_EPOCH, moment)
+
+
 def format_duration(duration: timedelta) -> str:
     """Return the shortest text that `parse_duration` reads back: `90d`, `24h`, `36h`, `90s`."""
     seconds = int(duration.total_seconds())

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from keyctl.http.request import Headers, HttpRequest
     from keyctl.limiter import Limiter
     from keyctl.pepper import Peppers
+    from keyctl.recorder import Recorder
     from keyctl.verification.thread_pool import ThreadPool
 
 __all__ = ["Decision", "Request", "Verifier"]
@@ -73,6 +74,7 @@ class Verifier:
         opened: When the keyring was opened, in seconds of `timer`; None is now. Private.
         peppers: The peppers of the keys. Private: `pepper_file` of `from_store` and `from_bundle`.
         limiter: What counts requests against the rate limits of the profile. None enforces none.
+        recorder: Counts the answers.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Verifier:
         opened: float | None = None,
         peppers: Peppers | None = None,
         limiter: Limiter | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self._keyring = keyring
         self._limiter = limiter
@@ -97,8 +100,17 @@ class Verifier:
         self._platform = PlatformRules(keyring.profile)
         self._freshness = Freshness(keyring, timer=timer, wait=wait, opened=opened)
         self._secrets = SecretCheck(
-            keyring, self._freshness, peppers=peppers, timer=timer, cache_size=cache_size, max_wait=max_wait
+            keyring,
+            self._freshness,
+            peppers=peppers,
+            timer=timer,
+            cache_size=cache_size,
+            max_wait=max_wait,
+            on_wrong_secret=recorder.record_wrong_secret if recorder else None,
         )
+        if recorder:
+            recorder.bind(keyring.store_id)
+        self._record = recorder.record if recorder else None
         # In two pools, so that keys that were verified before do not wait for those that must be hashed.
         self._pools: tuple[ThreadPool, ThreadPool] | None = None
         _verifiers.add(self)
@@ -115,6 +127,7 @@ class Verifier:
         cache_size: int = 10_000,
         max_wait: float = 2.0,
         limiter: Limiter | None = None,
+        recorder: Recorder | None = None,
     ) -> Verifier:
         """Return a verifier that looks keys up in a store. A file that was replaced is opened again.
 
@@ -131,6 +144,7 @@ class Verifier:
             max_wait: Seconds that a call waits for a free core to hash on, before it raises VerifierBusy.
             limiter: What counts requests against the rate limits of the profile. Without one, none are enforced. It
                 stays open when the verifier is closed.
+            recorder: Counts the answers about each key. It is not closed with the verifier.
 
         Returns:
             An open verifier: close it.
@@ -138,7 +152,7 @@ class Verifier:
         Raises:
             StoreUnavailable: There is no store there, or it cannot be read.
             ConfigurationInvalid: The store's schema is of another version of keyctl, or the pepper file cannot be used.
-            UsageError: `url` has an unknown scheme.
+            UsageError: `url` has an unknown scheme, or the recorder is that of another store.
         """
         location, peppers = StoreLocation.parse(os.fspath(url)), _read_peppers(pepper_file)
         opened = timer()
@@ -160,6 +174,7 @@ class Verifier:
             opened=opened,
             peppers=peppers,
             limiter=limiter,
+            recorder=recorder,
         )
 
     @classmethod
@@ -175,6 +190,7 @@ class Verifier:
         cache_size: int = 10_000,
         max_wait: float = 2.0,
         limiter: Limiter | None = None,
+        recorder: Recorder | None = None,
     ) -> Verifier:
         """Return a verifier that looks keys up in a bundle. A file that was replaced is read again.
 
@@ -191,6 +207,7 @@ class Verifier:
             cache_size: As in `from_store`.
             max_wait: As in `from_store`.
             limiter: As in `from_store`.
+            recorder: As in `from_store`.
 
         Returns:
             An open verifier: close it.
@@ -198,7 +215,7 @@ class Verifier:
         Raises:
             BundleUntrusted: The bundle cannot be read or trusted, or is too old.
             ConfigurationInvalid: The pepper file cannot be used.
-            UsageError: An entry of `trust` is not a public key.
+            UsageError: An entry of `trust` is not a public key, or the recorder is that of another store.
         """
         from keyctl.bundles.reload import FollowedBundle  # noqa: PLC0415 - needs cryptography
         from keyctl.bundles.signing import parse_trust  # noqa: PLC0415
@@ -216,6 +233,7 @@ class Verifier:
             opened=opened,
             peppers=peppers,
             limiter=limiter,
+            recorder=recorder,
         )
 
     def __enter__(self) -> Self:
@@ -276,7 +294,7 @@ class Verifier:
             UsageError: The profile does not have a scope of `scopes`, or `env`: no key could be allowed.
         """
         request = _asked(scopes, env, ip, resource_owner)
-        return self._verify_and_count(_key_text(key), request, cost)
+        return self._noted(self._verify_and_count(_key_text(key), request, cost))
 
     async def averify(
         self,
@@ -314,8 +332,8 @@ class Verifier:
         text, request = _key_text(key), _asked(scopes, env, ip, resource_owner)
         decision = self._verify_at_once(text, request, request)
         if decision is not None:
-            return await self._count_in_loop(decision, text, cost)
-        return await self._pool_for(text).run(partial(self._verify_and_count, text, request, cost))
+            return self._noted(await self._count_in_loop(decision, text, cost))
+        return self._noted(await self._pool_for(text).run(partial(self._verify_and_count, text, request, cost)))
 
     def verify_request(
         self,
@@ -354,7 +372,8 @@ class Verifier:
             ProfileInvalid: The store's profile has faults in its rules for HTTP.
             UsageError: The profile does not have a scope or the environment of `asked`.
         """
-        return self._verify_request(*_request(method, path, headers, ip, scheme, trusted_proxies), asked, cost)
+        request, connection = _request(method, path, headers, ip, scheme, trusted_proxies)
+        return self._noted(self._verify_request(request, connection, asked, cost))
 
     async def averify_request(
         self,
@@ -403,8 +422,10 @@ class Verifier:
         if isinstance(admitted, Admitted):
             decision = self._verify_at_once(text, self._required(admitted, request, connection, asked), asked)
             if decision is not None:
-                return await self._count_in_loop(self._complete(decision, admitted, request), text, cost)
-        return await self._pool_for(text).run(partial(self._verify_request, request, connection, asked, cost))
+                decision = self._complete(decision, admitted, request)
+                return self._noted(await self._count_in_loop(decision, text, cost))
+        decision = await self._pool_for(text).run(partial(self._verify_request, request, connection, asked, cost))
+        return self._noted(decision)
 
     def invalidate(self) -> None:
         """Look up every key and the profile again from now on, in a replaced file if there is one.
@@ -474,6 +495,12 @@ class Verifier:
             return untrusted
         rules.require_known(asked)
         return self._decide(rules, verified, request, now)
+
+    def _noted(self, decision: Decision) -> Decision:
+        """Count an answer that is about to be given."""
+        if self._record is not None:
+            self._record(decision)
+        return decision
 
     def _distrust_old(self, now: datetime) -> Decision | None:
         """Return the decision about a bundle that is too old; None if it is not."""

@@ -24,6 +24,8 @@ from keyctl.store import schema
 from keyctl.store.database import Store
 from keyctl.store.location import StoreLocation
 from keyctl.store.schema import create
+from keyctl.times import to_milliseconds
+from keyctl.usage.report import HOUR, KeyUse
 
 ACTOR = Actor("tester@host", "somebody")
 CHEAP = Argon2id(memory_kib=8, passes=1, lanes=1)
@@ -105,6 +107,12 @@ def migrate(connection: Connection, revision: str) -> None:
     config.set_main_option("script_location", str(Path(schema.__file__).with_name("migrations")))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
+
+
+def used(key_id: str, at: datetime, count: int = 1, code: str = "VALID") -> dict[str, KeyUse]:
+    """What a recorder counts of one key that is used at a time."""
+    moment = to_milliseconds(at)
+    return {key_id: KeyUse({moment // HOUR: {code: count}}, moment if code == "VALID" else None)}
 
 
 def names(folder: Path) -> list[str]:

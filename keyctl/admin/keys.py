@@ -20,6 +20,7 @@ from keyctl.store import counters, events, keys, owners, usage
 from keyctl.store.database import Connection, Store
 from keyctl.text import checked_text
 from keyctl.times import format_time, later, parse_when, utc_now
+from keyctl.usage import recorders
 
 LARGEST_BATCH = 1_000_000
 
@@ -285,8 +286,8 @@ class KeyAdmin:
     ) -> list[Change]:
         """Revoke keys permanently.
 
-        With `if_unused_for`, raises Refused if one was used within that time, or if the store has not recorded use for
-        as long.
+        With `if_unused_for`, raises Refused if one was used within that time, or if the recorders of the store did not
+        report through the whole of it.
         """
         now = self._clock()
 
@@ -294,7 +295,8 @@ class KeyAdmin:
             if record.key.revoked_at is not None:
                 return {}
             if if_unused_for is not None:
-                lifecycle.refuse_in_use(record.key, if_unused_for, usage.recorded_since(connection), now)
+                lifecycle.refuse_in_use(record.key, if_unused_for, now)
+                recorders.refuse_unless_reported(usage.instances(connection), if_unused_for, now)
             return {"revoked_at": now, "revoked_reason": reason}
 
         return self._change(selectors, "key.revoked", values, now=now, reason=reason, dry_run=dry_run)

@@ -1,4 +1,4 @@
-"""What `verify --record` writes: the last use, and a new hash where the store's scheme or its pepper has changed."""
+"""What `verify --record` writes: the use, and a new hash where the store's scheme or its pepper has changed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from keyctl.models import Actor, KeyRecord
 from keyctl.pepper import Peppers
 from keyctl.store import events, keys, usage
 from keyctl.store.database import Connection, Store
+from keyctl.times import to_milliseconds
+from keyctl.usage.outcomes import ALLOWED
+from keyctl.usage.report import HOUR, KeyUse
 
 
 def record_use(
@@ -28,8 +31,11 @@ def record_use(
         except PepperMissing as error:  # the key is valid all the same
             missing = error
 
+    moment = to_milliseconds(now)
+    use = KeyUse({moment // HOUR: {ALLOWED: 1}}, moment)
+
     def work(connection: Connection) -> None:
-        usage.record(connection, key.id, at=now)
+        usage.add(connection, {key.id: use}, now=now, keep_hours=store.profile.usage_keep_hours)
         if replacement is not None and keys.replace_hash(connection, key.id, old=key.phc, new=replacement):
             entry = rehashed_entry(key, replacement) | ({"pepper": wanted.pepper} if wanted.pepper else {})
             events.append_for_keys(connection, [entry], {}, at=now, actor=actor, action="key.rehashed", reason=None)

@@ -51,6 +51,10 @@ class FollowedBundle:
         return self._bundle
 
     @property
+    def store_id(self) -> str:
+        return self._bundle.header.store_id
+
+    @property
     def profile(self) -> Profile:
         return self._bundle.profile
 

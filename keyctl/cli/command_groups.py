@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from keyctl.cli.commands import SECTIONS, below, module_of
+from keyctl.cli.commands import DEFAULTS, SECTIONS, below, module_of
 from keyctl.cli.global_options import global_options
 from keyctl.cli.help_layout import Group, see_help, write_sections
 from keyctl.cli.typer_internals import ClickCommand
@@ -54,6 +54,12 @@ class LazyGroup(Group):
         self.path = path
         self.commands = LazyCommands(path)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        default = DEFAULTS.get(self.path)
+        if default and not (args and args[0] in {*self.commands, *ctx.help_option_names}):
+            args = [default, *args]
+        return super().parse_args(ctx, args)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, ClickCommand | None, list[str]]:
         word = args[0]
         if word not in self.commands and not word.startswith("-") and not ctx.resilient_parsing:
@@ -85,7 +91,7 @@ def _load(path: str) -> ClickCommand:
     module = import_module(module_of(path))
     command: ClickCommand
     if below(path):
-        command = LazyGroup(path, help=module.__doc__, no_args_is_help=True, rich_markup_mode=None)
+        command = LazyGroup(path, help=module.__doc__, no_args_is_help=path not in DEFAULTS, rich_markup_mode=None)
     else:
         command = typer.main.get_command(module.app)
     command.name = path.rpartition(" ")[2]

@@ -27,6 +27,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:-]{0,199}", re.ASCII)  # of an owner
 _MOST_SCOPES = 1000  # each glob of `implies` is compared with all of them
 _LONGEST_GLOB = 100  # as scopes' names are
+_LONGEST_KEPT = 100_000  # hours of which the use is counted one by one
 _LONGEST_REFRESH = 86400  # seconds that a verifier may not notice a change
 _LIMIT = re.compile(r"([1-9][0-9]{0,11})/(.+)", re.ASCII)
 # `limits` is a list of rate limits as people write them: 5000/1h
@@ -183,6 +184,7 @@ class Profile:
     lifetime: Lifetime
     limits: LimitRules
     refresh_seconds: int
+    usage_keep_hours: int
     services: tuple[Service, ...]
     document: Mapping[str, Any] = field(repr=False)
 
@@ -215,6 +217,7 @@ def read_profile(
     ids = root.table("ids")
     defaults = root.table("defaults")
     verification = root.table("verification")
+    usage = root.table("usage")
     profile = Profile(
         name=name,
         description=root.text("description", ""),
@@ -232,6 +235,7 @@ def read_profile(
         lifetime=_read_lifetime(root),
         limits=_read_limits(root),
         refresh_seconds=verification.integer("refresh_seconds", 1, maximum=_LONGEST_REFRESH),
+        usage_keep_hours=usage.integer("keep_hours", 720, minimum=1, maximum=_LONGEST_KEPT),
         services=_read_services(root),
         document=dict(document),
     )
@@ -241,7 +245,7 @@ def read_profile(
     root.raw("http")
     if also:
         also(root, profile)
-    for table in (key, ids, defaults, verification, root):
+    for table in (key, ids, defaults, verification, usage, root):
         table.finish()
     if faults:
         raise ProfileInvalid(source, faults)

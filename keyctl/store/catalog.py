@@ -10,7 +10,11 @@ from typing import Any
 from keyctl.rows import RowDamaged
 
 _REVISION_TABLE = "alembic_version"
-_TABLES = (_REVISION_TABLE, "audit_head", "counters", "events", "keys", "owners", "settings")
+_TABLES = (
+    _REVISION_TABLE,
+    *("audit_head", "counters", "events", "keys", "owners", "settings"),
+    *("usage_days", "usage_hours", "usage_recorders"),
+)
 
 # Each row: what it is, its name, and the table that it belongs to. One statement for both questions: whether there is
 # a schema, and whether something was added to it. A SQLite file is the store's own; a server's schema may be shared.

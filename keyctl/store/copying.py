@@ -15,10 +15,21 @@ from sqlalchemy.exc import DataError, IntegrityError
 from keyctl.rows import RowDamaged
 from keyctl.store.database import Database, schema_revision
 from keyctl.store.opening import check_revision
-from keyctl.store.tables import audit_head, counters, events, keys, owners, settings
+from keyctl.store.tables import (
+    audit_head,
+    counters,
+    events,
+    keys,
+    owners,
+    settings,
+    usage_days,
+    usage_hours,
+    usage_recorders,
+)
 from keyctl.store.transaction import execute
 
-TABLES = (settings, counters, owners, keys, events, audit_head)  # what is referred to comes first
+USAGE = (usage_hours, usage_days, usage_recorders)
+TABLES = (settings, counters, owners, keys, events, audit_head, *USAGE)  # what is referred to comes first
 _ROWS = 1000  # in one statement
 
 

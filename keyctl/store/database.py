@@ -247,7 +247,7 @@ class Store(Database):
 
     @property
     def store_id(self) -> str:
-        return self.settings[SettingName.STORE_ID]
+        return self.settings.get(SettingName.STORE_ID, "")
 
     def find(self, prefix: str, *, deadline: float | None = None) -> KeyRecord | None:
         return self.look(lambda connection: keys.find(connection, prefix), deadline=deadline)

@@ -22,8 +22,8 @@ MOST_FAULTS = 100
 T = TypeVar("T")
 Check = Callable[[T], Iterable[str]]  # returns what is wrong
 _IDENTITY = {SettingName.STORE_ID, SettingName.CREATED_AT}  # not in the first event of the first stores
-# Use is recorded, not audited: neither when it began to be, nor a key's last use. Of refusals, some are events.
-_NOT_AUDITED = {SettingName.USAGE_RECORDED_SINCE, SettingName.ADMIN_TOKEN_REFUSALS}
+# Use is recorded, not audited: neither the tables of usage, nor a key's last use. Of refusals, some are events.
+_NOT_AUDITED = {SettingName.ADMIN_TOKEN_REFUSALS}
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,15 @@ def by_id(connection: Connection, key_id: str) -> Key | None:
     return decode_key(row) if row else None
 
 
+def by_ids(connection: Connection, key_ids: Iterable[str]) -> dict[str, KeyRecord]:
+    """Return the keys with these ids, by id; unknown ones are omitted."""
+    found: list[Key] = []
+    for chunk in chunks(sorted(key_ids)):
+        rows = connection.execute(select(keys).where(keys.c.id.in_(chunk))).mappings()
+        found += [decode_key(row) for row in rows]
+    return {record.key.id: record for record in owners.attach(connection, found)}
+
+
 def taken(connection: Connection, prefixes: Iterable[str]) -> set[str]:
     """Return those of `prefixes` that are in use."""
     query = select(keys.c.prefix).where(keys.c.prefix.in_(bindparam("chosen", expanding=True)))

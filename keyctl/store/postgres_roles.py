@@ -1,4 +1,4 @@
-"""The SQL for two roles of PostgreSQL: one administers a store, the other one only verifies keys."""
+"""The SQL for three roles of PostgreSQL: one administers a store, one only verifies keys, one only records use."""
 
 from __future__ import annotations
 
@@ -16,25 +16,34 @@ begin;
 do $$ begin
   if not exists (select from pg_roles where rolname = '{name}_admin') then create role {name}_admin nologin; end if;
   if not exists (select from pg_roles where rolname = '{name}_verify') then create role {name}_verify nologin; end if;
-  execute format('grant usage on schema %I to {name}_admin, {name}_verify', current_schema());
+  if not exists (select from pg_roles where rolname = '{name}_record') then create role {name}_record nologin; end if;
+  execute format('grant usage on schema %I to {name}_admin, {name}_verify, {name}_record', current_schema());
 end $$;
-revoke all on alembic_version, audit_head, counters, events, keys, owners, settings from {name}_admin, {name}_verify;
+revoke all on alembic_version, audit_head, counters, events, keys, owners, settings, usage_days, usage_hours,
+  usage_recorders from {name}_admin, {name}_verify, {name}_record;
+revoke all (id, last_used_at) on keys from {name}_record;
 
 -- Administration: no key and no owner can be deleted, and no event changed or deleted.
 grant select on alembic_version, audit_head, counters, events, keys, owners, settings to {name}_admin;
+grant select, insert, update, delete on usage_days, usage_hours, usage_recorders to {name}_admin;
 grant insert on counters, events, keys, owners, settings to {name}_admin;
 grant update on audit_head, counters, keys, owners, settings to {name}_admin;
 grant delete on settings to {name}_admin;
 
 -- Verification: nothing can be changed, and the audit log cannot be read.
 grant select on alembic_version, keys, owners, settings to {name}_verify;
+
+-- Recording: a Recorder beside a Verifier. Of the keys, only their last use can be read and changed.
+grant select on alembic_version, settings to {name}_record;
+grant select, insert, update, delete on usage_days, usage_hours, usage_recorders to {name}_record;
+grant select (id, last_used_at), update (last_used_at) on keys to {name}_record;
 commit;"""
 
 
 def role_statements(name: str) -> str:
-    """Return the statements that make the roles NAME_admin and NAME_verify. Raises UsageError for an unsuitable name.
+    """Return the statements that make the roles NAME_admin, NAME_verify and NAME_record.
 
-    They are for the schema that is first in the search path.
+    They are for the schema that is first in the search path. Raises UsageError for an unsuitable name.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(

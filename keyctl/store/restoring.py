@@ -16,7 +16,7 @@ from keyctl.models import Key, Owner
 from keyctl.rows import RowDamaged, decode_key, decode_owner, encode_key, encode_owner
 from keyctl.store import settings
 from keyctl.store.chunks import chunks
-from keyctl.store.copying import check_arrived, copy_rows
+from keyctl.store.copying import USAGE, check_arrived, copy_rows
 from keyctl.store.database import Database
 from keyctl.store.setting_names import SettingName
 from keyctl.store.tables import audit_head, counters, events, keys, owners
@@ -24,7 +24,7 @@ from keyctl.store.tables import settings as settings_table
 from keyctl.store.transaction import execute
 
 T = TypeVar("T", Key, Owner)
-_LOG = (settings_table, counters, events, audit_head)  # and what is in no row of a key or an owner
+_LOG = (settings_table, counters, events, audit_head, *USAGE)  # and what is in no row of a key or an owner
 
 
 class Versions(NamedTuple, Generic[T]):
@@ -44,7 +44,7 @@ def hash_of_event(connection: Connection, seq: int) -> str | None:
 
 
 def replace_log(backup: Connection, target: Connection, database: Database) -> None:
-    """Replace the log of a store, and its settings, by those of the backup."""
+    """Replace the log of a store, its settings, and the use that it recorded, by those of the backup."""
     for table in _LOG:
         target.execute(delete(table))
     check_arrived(target, copy_rows(backup, target, database, tables=_LOG))

@@ -16,6 +16,5 @@ class SettingName(StrEnum):
     ADMIN_TOKEN = "admin_token"  # noqa: S105 - the setting's name; its value is a PHC string
     ADMIN_TOKEN_REFUSALS = "admin_token_refusals"  # JSON: by user, how many in a row, and when  # noqa: S105
     READER_GROUP = "reader_group"  # of the operating system: it may read the SQLite file
-    USAGE_RECORDED_SINCE = "usage_recorded_since"  # Unix milliseconds
     BUNDLE_SEQUENCE = "bundle_sequence"  # of the newest bundle
     BUNDLE_VALID_UNTIL = "bundle_valid_until"  # the latest of all bundles

@@ -88,3 +88,41 @@ audit_head = Table(
     Column("seq", BigInteger, nullable=False),
     Column("hash", _Text, nullable=False),
 )
+
+# How often keys were used: recorded, not audited. The texts are written and read by keyctl.usage.packed. A period comes
+# first, since most questions are about the newest ones, and the oldest one moves from hours to days.
+usage_hours = Table(
+    "usage_hours",
+    metadata,
+    Column("week", BigInteger, primary_key=True, autoincrement=False),  # since 1970, of 168 hours
+    Column("key_id", _Text, primary_key=True),
+    Column("counts", _Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+usage_days = Table(
+    "usage_days",
+    metadata,
+    Column("quarter", BigInteger, primary_key=True, autoincrement=False),  # since 1970, of 91 days
+    Column("key_id", _Text, primary_key=True),
+    Column("counts", _Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The processes that report, or whose files are imported: keyctl.usage.recorders.
+usage_recorders = Table(
+    "usage_recorders",
+    metadata,
+    Column("instance", _Text, primary_key=True),
+    Column("name", _Text, nullable=False),
+    Column("host", _Text, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("began_at", BigInteger, nullable=False),
+    Column("reported_at", BigInteger, nullable=False),
+    Column("every", BigInteger, nullable=False),  # milliseconds
+    Column("counted", _Text, nullable=False),
+    Column("dropped_at", BigInteger),
+    Column("ended_at", BigInteger),
+    Column("from_file", BigInteger, nullable=False),
+)

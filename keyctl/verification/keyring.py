@@ -19,6 +19,10 @@ class Keyring(Protocol):
     """
 
     @property
+    def store_id(self) -> str:
+        """The id of the store whose keys these are."""
+
+    @property
     def profile(self) -> Profile: ...
 
     @property

@@ -14,7 +14,7 @@ from keyctl.codes import Code
 from keyctl.decision import Decision, Platform, scopes_in_force
 from keyctl.errors import VerifierBusy
 from keyctl.keyformat import MalformedKey, possible_prefixes
-from keyctl.models import KeyRecord
+from keyctl.models import Key, KeyRecord
 from keyctl.turns import Turns
 from keyctl.verification.freshness import Freshness
 from keyctl.verification.keyring import Keyring
@@ -44,6 +44,7 @@ class SecretCheck:
         timer: Returns seconds from a monotonic clock.
         cache_size: How many verified keys are remembered, and for how many prefixes wrong secrets are counted.
         max_wait: Seconds that a call waits for a free core to hash on, before it raises VerifierBusy.
+        on_wrong_secret: Called with the id of a key for which a wrong secret was presented.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class SecretCheck:
         timer: Callable[[], float],
         cache_size: int,
         max_wait: float,
+        on_wrong_secret: Callable[[str], None] | None = None,
     ) -> None:
         self._keyring = keyring
         self._freshness = freshness
@@ -62,6 +64,7 @@ class SecretCheck:
         self._timer = timer
         self._cache_size = cache_size
         self._max_wait = max_wait
+        self._on_wrong_secret = on_wrong_secret
         # Under a key of this process: what a memory dump holds cannot be compared with keys elsewhere.
         self._cache_key = os.urandom(32)
         self._verified: dict[bytes, Verified] = {}
@@ -121,7 +124,7 @@ class SecretCheck:
         if record is None:
             return refuse(Code.INVALID_API_KEY, "unknown prefix")
         if not fits:
-            self._count_wrong_secret(record.key.prefix)
+            self._count_wrong_secret(record.key)
             return refuse(Code.INVALID_API_KEY, "wrong secret")
         return self._remember(self._digest(key), record, generation, looked_up)
 
@@ -146,10 +149,12 @@ class SecretCheck:
                 self._verified[digest] = verified
         return verified
 
-    def _count_wrong_secret(self, prefix: str) -> None:
+    def _count_wrong_secret(self, key: Key) -> None:
         with self._lock:
-            if prefix in self._wrong_secrets or len(self._wrong_secrets) < self._cache_size:
-                self._wrong_secrets[prefix] += 1
+            if key.prefix in self._wrong_secrets or len(self._wrong_secrets) < self._cache_size:
+                self._wrong_secrets[key.prefix] += 1
+        if self._on_wrong_secret is not None:
+            self._on_wrong_secret(key.id)
 
     def _digest(self, key: str) -> bytes:
         return blake2b(key.encode("utf-8", "surrogatepass"), key=self._cache_key, digest_size=32).digest()

@@ -9,7 +9,7 @@ import shlex
 import pytest
 
 from keyctl.cli import commands
-from keyctl.cli.commands import HELP_LINES, below
+from keyctl.cli.commands import DEFAULTS, HELP_LINES, below
 from tests.cli.helpers import refused
 from tests.runner import Cli
 
@@ -49,7 +49,7 @@ def test_help_fits_80_columns_and_leads_with_examples(cli: Cli, path: tuple[str,
     assert cli(*path, "-h").out == result.out
     is_group = any(other[:-1] == path for other in ALL)
     if is_group:
-        assert cli(*path, check=0).out == result.out
+        assert " ".join(path) in DEFAULTS or cli(*path, check=0).out == result.out
         assert "Commands:" in result.out
     else:
         assert result.out.index("Examples:") < result.out.index("Usage:") < result.out.index("Options:")

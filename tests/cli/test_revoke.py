@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import uuid
 
 import pytest
 
@@ -23,9 +25,25 @@ from tests.cli.helpers import (
 from tests.runner import Cli
 
 
-def record_use(cli: Cli, *, since: int) -> None:
-    """Let the store have recorded use since then."""
-    execute(cli, "insert into settings (name, value) values ('usage_recorded_since', :since)", since=str(since))
+def record_use(cli: Cli, *, since: int, name: str = "api", **other: object) -> None:
+    """Let a recorder have reported since then, until now."""
+    values = {
+        "instance": uuid.uuid4().hex,
+        "name": name,
+        "host": "web1",
+        "pid": 4242,
+        "since": since,
+        "began_at": since,
+        "reported_at": ago(seconds=4),
+        "every": 60_000,
+        "counted": "1-9",
+        "dropped_at": None,
+        "ended_at": None,
+        "from_file": 0,
+    } | other
+    names = ", ".join(values)
+    places = ", ".join(f":{name}" for name in values)
+    execute(cli, f"insert into usage_recorders ({names}) values ({places})", **values)
 
 
 def test_a_revoked_key_is_dead_and_says_why(store: Cli):
@@ -156,17 +174,85 @@ def test_if_unused_for_revokes_a_key_that_was_not_used(store: Cli):
     record_use(store, since=ago(days=2))
     set_key(store, used, last_used_at=ago(hours=30))
 
-    store("revoke", used, unused, "--if-unused-for", "24h", "--yes", check=0)
+    result = store("revoke", used, unused, "--if-unused-for", "24h", "--yes", check=0)
+
+    assert re.search(r"unused for 24h, as recorded: api last reported \ds ago \(1 process\)", result.err)
 
 
-def test_if_unused_for_refuses_where_the_store_cannot_know(store: Cli):
+def test_if_unused_for_refuses_where_no_recorder_reports(store: Cli):
+    key = mint(store)
+    store("verify", "--record", stdin=key["key"], check=0)  # it says nothing about other uses
+    set_key(store, key["prefix"], last_used_at=ago(days=9))
+
+    refuses(store, key["prefix"], "no recorder reports to this store")
+
+
+def test_if_unused_for_refuses_where_a_recorder_began_later(store: Cli):
     prefix = mint(store)["prefix"]
-    refused(store, "revoke", prefix, "--if-unused-for", "24h", code=4, says=["it is unknown whether", "--record"])
+    record_use(store, since=ago(days=9))
+    record_use(store, since=ago(hours=23), name="edge")
 
-    record_use(store, since=ago(hours=23))
-
-    refused(store, "revoke", prefix, "--if-unused-for", "24h", code=4, says=["it is unknown whether", "Z"])
+    refuses(store, prefix, "the recorder edge began 23h ago, at 2")
     store("revoke", prefix, "--if-unused-for", "22h", check=0)
+
+
+def test_if_unused_for_refuses_where_a_recorder_is_silent_until_it_is_forgotten(store: Cli):
+    prefix = mint(store)["prefix"]
+    record_use(store, since=ago(days=9))
+    record_use(store, since=ago(days=9), name="edge", reported_at=ago(hours=3))
+
+    refuses(store, prefix, "the recorder edge (web1, process 4242) is silent, and last reported 3h ago, at 2")
+    refused(store, "usage", "recorders", "--forget", "api", "--yes", code=4, says="is reporting")
+    refused(store, "usage", "recorders", "--forget", "edg", "--yes", code=3, says='did you mean "edge"?')
+    refused(store, "usage", "recorders", "--forget", "edge", code=4, says="add --yes")
+    changes_nothing(store, "usage", "recorders", "--forget", "edge", "--dry-run", says="")
+    store("usage", "recorders", "--forget", "edge", "--yes", check=0)
+    store("revoke", prefix, "--if-unused-for", "24h", check=0)
+
+
+def test_if_unused_for_trusts_a_recorder_that_was_restarted(store: Cli):
+    prefix = mint(store)["prefix"]
+    record_use(store, since=ago(days=9), reported_at=ago(hours=3))
+    record_use(store, since=ago(hours=2))
+
+    store("revoke", prefix, "--if-unused-for", "24h", check=0)
+
+
+def test_if_unused_for_takes_no_restart_for_two(store: Cli):
+    prefix = mint(store)["prefix"]
+    for _ in range(2):
+        record_use(store, since=ago(days=9), reported_at=ago(hours=3))
+    record_use(store, since=ago(hours=2))
+
+    refuses(store, prefix, "is silent, and last reported 3h ago")
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        ({"counted": "1-4 7-9"}, "reports 5 to 6 are missing of the recorder api (web1, process 4242)"),
+        ({"counted": "2-9"}, "report 1 is missing of the recorder api"),
+        ({"dropped_at": 1}, None),
+        ({"dropped_at": ago(hours=5)}, "could not count every answer until 5h"),
+        ({"ended_at": ago(hours=5), "reported_at": ago(hours=5)}, "no recorder is running; the recorder api ended 5h"),
+        ({"reported_at": ago(hours=-2)}, "reported of a time in the future"),
+    ],
+)
+def test_if_unused_for_refuses_what_was_not_reported_whole(store: Cli, other: dict[str, object], says: str | None):
+    prefix = mint(store)["prefix"]
+    record_use(store, since=ago(days=9), **other)
+
+    if says:
+        refuses(store, prefix, says)
+    else:
+        store("revoke", prefix, "--if-unused-for", "24h", check=0)
+
+
+def refuses(store: Cli, prefix: str, says: str) -> None:
+    for how in ("--yes", "--dry-run"):
+        result = refused(store, "revoke", prefix, "--if-unused-for", "24h", how, code=4, says=says)
+        assert "it is unknown what was used in the last 24h" in result.err
+        assert "keyctl usage recorders" in result.err
 
 
 def test_if_unused_for_spares_all_for_one_in_use(store: Cli):
@@ -203,11 +289,10 @@ def test_use_recorded_meanwhile_never_revives_a_key(store: Cli):
     store("audit", "verify", check=0)
 
 
-@pytest.mark.parametrize("value", ["x", "", "-1", "9" * 18, "9" * 5000])
-def test_a_time_of_recording_that_was_altered_is_reported(store: Cli, value: str):
+@pytest.mark.parametrize("counted", ["x", "0-1", "2-1", "1-2  3-4", "1-" + "9" * 30])
+def test_a_recorder_that_was_altered_is_reported(store: Cli, counted: str):
     key = mint(store)
-    store("verify", "--record", stdin=key["key"], check=0)
-    execute(store, "update settings set value = :value where name = 'usage_recorded_since'", value=value)
+    record_use(store, since=ago(days=9), counted=counted)
 
-    says = "is damaged: its usage_recorded_since is not a "
+    says = "is damaged: what a recorder has reported cannot be read"
     refused(store, "revoke", key["prefix"], "--if-unused-for", "24h", "--yes", code=5, says=says)

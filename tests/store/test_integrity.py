@@ -29,7 +29,7 @@ from keyctl.store.location import StoreLocation
 from tests import postgres
 from tests.fuzzing import examples
 from tests.runner import Cli
-from tests.stores import ACTOR, CHEAP, Kept, Opened, new_store
+from tests.stores import ACTOR, CHEAP, Kept, Opened, new_store, used
 from tests.tampering import alter, fill, tamper
 
 KEY_COLUMNS = sorted(set(Key.__dataclass_fields__) - {"last_used_at"})
@@ -528,8 +528,8 @@ def _update(opened: Opened, known: list[str], data: st.DataObject) -> None:
 
 
 def _use(opened: Opened, known: list[str], data: st.DataObject) -> None:
-    prefix = _some(known, data)[0]
-    opened.store.write(lambda c: usage.record(c, keys.get(c, prefix).key.id, at=opened.clock()))
+    prefix, now = _some(known, data)[0], opened.clock()
+    opened.store.write(lambda c: usage.add(c, used(keys.get(c, prefix).key.id, now), now=now, keep_hours=720))
 
 
 def _wait(opened: Opened, known: list[str], data: st.DataObject) -> None:

@@ -3,6 +3,8 @@
 A command is imported only when it is called; help and completion read this table instead.
 """
 
+from keyword import iskeyword
+
 # By section of `keyctl --help`. A test compares the lines with the commands' own help.
 SECTIONS: dict[str, dict[str, str]] = {
     "Set up": {
@@ -24,7 +26,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "db upgrade": "Upgrade the schema in one transaction.",
         "db hash": "Show or set the hash scheme for new keys.",
         "db pepper": "Add a new pepper to a file, and print its id.",
-        "db roles": "Print SQL for PostgreSQL roles that administer, or only verify.",
+        "db roles": "Print SQL for PostgreSQL roles that administer, verify or record use.",
         "db backup": "Write a verified backup of the store into one file.",
         "db restore": "Restore a store from a backup; what was revoked stays revoked.",
         "db copy": "Copy the store to another database: all of it, or nothing.",
@@ -64,6 +66,10 @@ SECTIONS: dict[str, dict[str, str]] = {
         "audit list": "List changes, newest first.",
         "audit verify": "Verify the store against the audit log.",
         "audit checkpoint": "Verify the store, and print a signed checkpoint of its log.",
+        "usage": "Show how often keys are used, and who records it.",
+        "usage show": "Show how often keys are used; the default.",
+        "usage import": "Count the use that recorders wrote to files.",
+        "usage recorders": "List the recorders, and when each last reported.",
     },
     "Help": {
         "help": "Show the help of a command, or a topic.",
@@ -71,6 +77,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "completion": "Print or install shell completion.",
     },
 }
+# The command of a group that is meant where none is named.
+DEFAULTS = {"usage": "show"}
 HELP_LINES = {name: line for lines in SECTIONS.values() for name, line in lines.items()}
 
 
@@ -83,4 +91,5 @@ def below(group: str) -> dict[str, str]:
 
 def module_of(name: str) -> str:
     """Return the module of a command or a group."""
-    return f"{__name__}.{name.replace('-', '_').replace(' ', '.')}"
+    module = f"{__name__}.{name.replace('-', '_').replace(' ', '.')}"
+    return f"{module}_" if iskeyword(module.rpartition(".")[2]) else module

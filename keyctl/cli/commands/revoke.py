@@ -23,7 +23,8 @@ def revoke(
     ctx: typer.Context,
     selectors: SelectorsArgument,
     if_unused_for: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Refuse if used within TIME, or if usage is unknown.")
+        str | None,
+        typer.Option(metavar="TIME", help="Refuse if used within TIME, or if recorders did not report all of it."),
     ] = None,
     reason: ReasonOption = None,
     yes: YesOption = False,
@@ -40,6 +41,9 @@ def revoke(
 
     A revoked key cannot be restored. Several keys, or a key used in the last 24 hours, require confirmation; without a
     terminal, add --yes.
+
+    --if-unused-for trusts the recorders of the store, and names them. It refuses if none reports, if one is silent, or
+    if one began less than TIME ago. A verifier without a recorder is not seen: keyctl help usage
     """
     context = context_of(ctx)
     if http and (len(selectors) > 1 or dry_run):
@@ -54,10 +58,22 @@ def revoke(
         reason=reason,
         dry_run=dry_run,
     )
+    if if_unused_for is not None and any(change.changed for change in changes):
+        _note_recorders(context, if_unused_for)
     if http:
         context.output.answer_exactly(administration_answer(context, "revoked", changes[0].record))
         return
     report(context, changes, "revoked", already="is already revoked", dry_run=dry_run, jsonl=jsonl)
+
+
+def _note_recorders(context: CommandContext, length: str) -> None:
+    """Note who has recorded that the keys were not used."""
+    from keyctl.store import usage
+    from keyctl.usage.recorders import describe
+
+    with context.store.read() as connection:
+        known = describe(usage.instances(connection), utc_now())
+    context.output.note(f"unused for {length}, as recorded: {known}")
 
 
 def _confirm(context: CommandContext, selectors: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The first key of a chain of rotations, in each of its keys."""
+"""The first key of a chain of rotations, in each of its keys; and how often keys are used, as recorders report it."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -31,3 +31,28 @@ def upgrade() -> None:
     op.add_column("keys", sa.Column("lineage", _Text, nullable=False, server_default=sa.text("''")))
     op.execute("update keys set lineage = id")
     op.execute(_CHAIN + _FILL[op.get_context().dialect.name])
+
+    op.execute("delete from settings where name = 'usage_recorded_since'")
+    for table, period in (("usage_hours", "week"), ("usage_days", "quarter")):
+        op.create_table(
+            table,
+            sa.Column(period, sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("key_id", _Text, primary_key=True),
+            sa.Column("counts", _Text, nullable=False),
+            sqlite_with_rowid=False,
+        )
+    op.create_table(
+        "usage_recorders",
+        sa.Column("instance", _Text, primary_key=True),
+        sa.Column("name", _Text, nullable=False),
+        sa.Column("host", _Text, nullable=False),
+        sa.Column("pid", sa.BigInteger, nullable=False),
+        sa.Column("since", sa.BigInteger, nullable=False),
+        sa.Column("began_at", sa.BigInteger, nullable=False),
+        sa.Column("reported_at", sa.BigInteger, nullable=False),
+        sa.Column("every", sa.BigInteger, nullable=False),
+        sa.Column("counted", _Text, nullable=False),
+        sa.Column("dropped_at", sa.BigInteger),
+        sa.Column("ended_at", sa.BigInteger),
+        sa.Column("from_file", sa.BigInteger, nullable=False),
+    )

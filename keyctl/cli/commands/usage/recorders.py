@@ -1,0 +1,106 @@
+"""`keyctl usage recorders`."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keyctl.cli.context import context_of
+from keyctl.cli.help_layout import Command
+from keyctl.cli.options import DryRunOption, YesOption
+from keyctl.cli.output import Column
+from keyctl.times import describe_relative, format_time, utc_now
+
+if TYPE_CHECKING:
+    from keyctl.usage.recorders import Instance
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_COLUMNS = [
+    Column("NAME"),
+    Column("STATUS"),
+    Column("HOST", elastic=True),
+    Column("PROCESS"),
+    Column("SINCE"),
+    Column("LAST REPORT"),
+]
+
+
+@app.command(cls=Command)
+def recorders(
+    ctx: typer.Context,
+    forget: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Expect no more reports of a recorder that is gone.")
+    ] = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """List the recorders, and when each last reported.
+
+    \b
+    Examples:
+      keyctl usage recorders
+      keyctl usage recorders --forget old-gateway
+
+    A recorder is a service that counts the use of keys; it has a line for each process. The status is reporting, ended,
+    restarted (by another process of the name), or silent. While one is silent, revoke --if-unused-for refuses. To
+    forget one keeps what it counted.
+    """
+    from keyctl.usage.recorders import finished
+
+    context = context_of(ctx)
+    output, now = context.output, utc_now()
+    if forget is not None:
+        from keyctl.admin.usage import forget_recorder
+
+        context.authorise()
+        if not (yes or dry_run):
+            output.confirm(f"expect no more reports of the recorder {forget}")
+        count = forget_recorder(context.store, forget, now=now, dry_run=dry_run)
+        would = "would forget" if dry_run else "forgot"
+        output.result(f"{would} {forget}", {"name": forget, "processes": count, "dry_run": dry_run})
+        return
+    from keyctl.store import usage
+    from keyctl.usage.recorders import by_name
+
+    with context.store.read() as connection:
+        names = by_name(usage.instances(connection))
+    listed = []
+    for those in names.values():
+        over, silent = finished(those, now)
+        for one in those:
+            status = "silent" if one in silent else "reporting" if one not in over else "restarted"
+            listed.append((one, "ended" if one.ended_at is not None else status))
+    if output.json:
+        output.answer_json({"recorders": [_object(one, status) for one, status in listed]})
+    elif listed or not output.on_terminal:
+        rows = [_row(one, status, now) for one, status in listed]
+        output.table(_COLUMNS, rows, [_plain_row(one, status) for one, status in listed])
+    if not listed:
+        output.note("no recorder has reported yet; see: keyctl help usage")
+
+
+def _row(one: "Instance", status: str, now: datetime) -> list[str]:
+    since, last = (describe_relative(moment, now=now) for moment in (one.since, one.reported_at))
+    return [one.name, status, one.host, str(one.pid), since, last]
+
+
+def _plain_row(one: "Instance", status: str) -> list[str]:
+    return [one.name, status, one.host, str(one.pid), format_time(one.since), format_time(one.reported_at)]
+
+
+def _object(one: "Instance", status: str) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "status": status,
+        "instance": one.instance,
+        "host": one.host,
+        "pid": one.pid,
+        "since": format_time(one.since),
+        "began_at": format_time(one.began_at),
+        "reported_at": format_time(one.reported_at),
+        "reports": one.counted,
+        "dropped_at": format_time(one.dropped_at) if one.dropped_at else None,
+        "ended_at": format_time(one.ended_at) if one.ended_at else None,
+        "from_file": one.from_file,
+    }

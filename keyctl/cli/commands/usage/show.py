@@ -1,0 +1,274 @@
+"""`keyctl usage show`."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keyctl.cli.context import CommandContext, context_of
+from keyctl.cli.help_layout import Command
+from keyctl.cli.output import Column
+from keyctl.errors import UsageError
+from keyctl.times import describe_relative, format_time, parse_since, utc_now
+
+if TYPE_CHECKING:
+    from keyctl.models import KeyRecord
+    from keyctl.store.usage import Used
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_BUSIEST = 100
+_FOUND = 9  # the exit code
+_FEWEST = 100  # answers: fewer are no sudden growth
+_WEEK = timedelta(days=7)
+_COLUMNS = [
+    Column("PREFIX"),
+    Column("NAME", elastic=True),
+    Column("OWNER", elastic=True),
+    Column("LAST USED"),
+    Column("ALLOWED"),
+    Column("REFUSED"),
+    Column("USE", elastic=True, least=12),
+]
+_CSV = ["prefix", "owner", "unit", "at", "code", "count"]
+
+
+@app.command(cls=Command)
+def show(
+    ctx: typer.Context,
+    selectors: Annotated[
+        list[str] | None, typer.Argument(metavar="SELECTOR...", help="Key ids or prefixes. [default: the busiest keys]")
+    ] = None,
+    owner: Annotated[str | None, typer.Option(metavar="HANDLE", help="Keys of this owner.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All keys, used or not.")] = False,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Begin TIME ago, or at a time. [default: 30d]")
+    ] = None,
+    denied_over: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Print keys refused more than N times; exit 9.")
+    ] = None,
+    growth_over: Annotated[
+        float | None, typer.Option(metavar="N", min=1, help="Print keys used N times as much as a week before; exit 9.")
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: a line for each hour or day, and code.")] = False,
+) -> None:
+    """Show how often keys are used; the default.
+
+    \b
+    Examples:
+      keyctl usage show --all
+      keyctl usage kc_live_3fa9c2d1e8b7 --since 24h
+      keyctl usage --owner acme --csv
+      keyctl usage --denied-over 100 --since 1h
+
+    Without keys or an owner: the 100 that were used most. Counts are those of whole hours (UTC), or of whole days where
+    the hours are no longer kept; --since 1h is this hour and the last one. In a pipe: prefix, name, owner, last use,
+    allowed and refused, separated by tabs.
+
+    --denied-over and --growth-over look at the last hour unless --since is given, print nothing if all is well, and
+    exit 9 otherwise. Refused are wrong secrets of a key too. Growth is compared with the same hours of the week before,
+    for keys that were there then, and of at least 100 answers.
+    """
+    context, now = context_of(ctx), utc_now()
+    if sum([bool(selectors), owner is not None, everything]) > 1:
+        raise UsageError("give selectors, --owner or --all: one of them", hint="omit the others")
+    watching = denied_over is not None or growth_over is not None
+    if watching and as_csv:
+        raise UsageError("--csv cannot be used with --denied-over or --growth-over", hint="use --json")
+    start = parse_since(since or ("1h" if watching else "30d"), now=now)
+    if watching:
+        _watch(context, _chosen(context, selectors, owner), start, now, denied_over, growth_over)
+        return
+    from keyctl.store import usage
+
+    records = _records(context, selectors, owner, start, everything=everything)
+    with context.store.read() as connection:
+        found = usage.of_keys(connection, [record.key.id for record in records], since=start)
+    pairs = [(record, found.get(record.key.id) or usage.Used({}, {})) for record in records]
+    if as_csv:
+        _print_csv(context, pairs)
+    elif context.output.json:
+        from keyctl.cli.usage_view import usage_object
+
+        keys = [usage_object(record, used) for record, used in pairs]
+        context.output.answer_json({"since": format_time(start), "until": format_time(now), "keys": keys})
+    elif selectors and len(pairs) == 1 and context.output.on_terminal:
+        _print_one(context, *pairs[0], now)
+    elif pairs or not context.output.on_terminal:
+        _print_table(context, pairs, start, now)
+    if not pairs:
+        context.output.note(f"no use is recorded since {format_time(start)}; see: keyctl help usage")
+
+
+# ── which keys ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _chosen(context: CommandContext, selectors: list[str] | None, owner: str | None) -> "list[KeyRecord] | None":
+    """Return the keys that were chosen; None if that is every key."""
+    from keyctl.cli.filters import read_filters
+    from keyctl.cli.key_changes import selected
+    from keyctl.store import keys
+
+    if selectors:
+        return selected(context, selectors)
+    if owner is None:
+        return None
+    filters, _ = read_filters(context, owner=owner)
+    with context.store.read() as connection:
+        return list(keys.page(connection, filters, now=utc_now(), sort="prefix", limit=None).records)
+
+
+def _records(
+    context: CommandContext, selectors: list[str] | None, owner: str | None, start: datetime, *, everything: bool
+) -> "Sequence[KeyRecord]":
+    from keyctl.store import keys, usage
+
+    chosen = _chosen(context, selectors, owner)
+    if chosen is not None:
+        return chosen
+    with context.store.read() as connection:
+        if everything:
+            return keys.page(connection, keys.Filters(), now=utc_now(), sort="prefix", limit=None).records
+        totals = {key_id: sum(counts.values()) for key_id, counts in usage.totals(connection, since=start).items()}
+        busiest = sorted(totals, key=lambda key_id: (-totals[key_id], key_id))
+        found = keys.by_ids(connection, busiest[:_BUSIEST])
+    if len(busiest) > _BUSIEST:
+        context.output.note(f"{len(busiest) - _BUSIEST:,} more keys were used: add --all")
+    return [found[key_id] for key_id in busiest[:_BUSIEST] if key_id in found]
+
+
+# ── printing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _print_table(
+    context: CommandContext, pairs: "Sequence[tuple[KeyRecord, Used]]", start: datetime, now: datetime
+) -> None:
+    from keyctl.cli.usage_view import can_draw, small_bars
+    from keyctl.usage.outcomes import allowed, refused
+
+    rows, plain = [], []
+    draw = context.output.on_terminal and can_draw()
+    for record, used in pairs:
+        key, total = record.key, used.total()
+        who = [key.prefix, key.name or "", record.owner.handle if record.owner else ""]
+        last = describe_relative(key.last_used_at, now=now) if key.last_used_at else "never"
+        drawn = small_bars(used, since=start, now=now) if draw else ""
+        rows.append([*who, last, f"{allowed(total):,}", f"{refused(total):,}", drawn])
+        last = format_time(key.last_used_at) if key.last_used_at else ""
+        plain.append([*who, last, str(allowed(total)), str(refused(total))])
+    context.output.table(_COLUMNS, rows, plain)
+
+
+def _print_one(context: CommandContext, record: "KeyRecord", used: "Used", now: datetime) -> None:
+    from keyctl.cli.usage_view import DAY, bars, describe_codes
+    from keyctl.usage.report import HOUR
+
+    last = record.key.last_used_at
+    context.output.details(
+        [
+            ("prefix", record.key.prefix),
+            ("owner", record.owner.handle if record.owner else "none"),
+            ("last used", f"{describe_relative(last, now=now)}, at {format_time(last)}" if last else "never recorded"),
+            ("counted", describe_codes(used.total()) or "nothing"),
+        ]
+    )
+    recent = {hour: used.hours[hour] for hour in sorted(used.hours)[-24:]}
+    for title, lines in (("by hour", bars(recent, HOUR)), ("by day", bars(used.by_day(), DAY))):
+        if lines:
+            context.output.answer("\n".join(["", f"{title} (UTC)", *lines]))
+
+
+def _print_csv(context: CommandContext, pairs: "Iterable[tuple[KeyRecord, Used]]") -> None:
+    from keyctl.cli.usage_view import csv_rows
+
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\n")
+    writer.writerow(_CSV)
+    for record, used in pairs:
+        writer.writerows(csv_rows(record, used))
+    context.output.answer_exactly(written.getvalue())
+
+
+# ── watching ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _watch(
+    context: CommandContext,
+    chosen: "Sequence[KeyRecord] | None",
+    start: datetime,
+    now: datetime,
+    denied_over: int | None,
+    growth_over: float | None,
+) -> None:
+    """Print the keys that were refused too often, or are used much more than before; exit 9 if there is one."""
+    from keyctl.store import keys, usage
+    from keyctl.usage.outcomes import allowed, refused
+
+    only = {record.key.id for record in chosen} if chosen is not None else None
+
+    def of(counts: Mapping[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+        return {key_id: total for key_id, total in counts.items() if only is None or key_id in only}
+
+    with context.store.read() as connection:
+        denied, grown = {}, {}
+        if denied_over is not None:
+            counts = of(usage.totals(connection, since=start, refused=True))
+            denied = {key_id: total for key_id, total in counts.items() if refused(total) > denied_over}
+        if growth_over is not None:
+            _require_hours(context, start, now)
+            counts = of(usage.totals(connection, since=start))
+            before = usage.totals(connection, since=start - _WEEK, until=now - _WEEK + timedelta(hours=1))
+            for key_id, total in counts.items():
+                earlier, present = sum(before.get(key_id, {}).values()), sum(total.values())
+                if present >= _FEWEST and present > growth_over * max(earlier, 1):
+                    grown[key_id] = earlier, present
+        records = keys.by_ids(connection, {*denied, *grown})
+    grown = {one: pair for one, pair in grown.items() if one in records and _was_there(records[one], start)}
+    found: list[tuple[KeyRecord, str, dict[str, Any]]] = []
+    for key_id in sorted(denied, key=lambda one: -refused(denied[one])):
+        if key_id in records:
+            facts = {"allowed": allowed(denied[key_id]), "refused": refused(denied[key_id]), "codes": denied[key_id]}
+            found.append((records[key_id], "denied", facts))
+    for key_id, (earlier, present) in sorted(grown.items(), key=lambda one: -one[1][1]):
+        found.append((records[key_id], "growth", {"week_before": earlier, "now": present}))
+    _print_found(context, found)
+    if found:
+        raise typer.Exit(_FOUND)
+
+
+def _print_found(context: CommandContext, found: "Sequence[tuple[KeyRecord, str, dict[str, Any]]]") -> None:
+    from keyctl.cli.usage_view import describe_codes
+    from keyctl.usage.outcomes import NUMBERS, allowed
+
+    if context.output.json:
+        objects = [
+            {"prefix": record.key.prefix, "owner": record.owner.handle if record.owner else None, "why": why, **facts}
+            for record, why, facts in found
+        ]
+        context.output.answer_json({"found": objects})
+        return
+    refusals = [name for name in NUMBERS if not allowed({name: 1})]
+    for record, why, facts in found:
+        owner = record.owner.handle if record.owner else ""
+        text = (
+            f"refused {facts['refused']:,} times: {describe_codes(facts['codes'], refusals)}"
+            if why == "denied"
+            else f"used {facts['now']:,} times, and {facts['week_before']:,} times a week before"
+        )
+        context.output.answer("\t".join([record.key.prefix, owner, text]))
+
+
+def _was_there(record: "KeyRecord", start: datetime) -> bool:
+    return record.key.created_at <= start - _WEEK
+
+
+def _require_hours(context: CommandContext, start: datetime, now: datetime) -> None:
+    kept = context.store.profile.usage_keep_hours
+    if now - start + _WEEK > timedelta(hours=kept):
+        raise UsageError(
+            f"the use of a week before {format_time(start)} is not kept by the hour",
+            hint=f"the profile keeps {kept} hours (usage.keep_hours); a shorter time: --since 1h",
+        )
