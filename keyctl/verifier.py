@@ -109,7 +109,7 @@ class Verifier:
             on_wrong_secret=recorder.record_wrong_secret if recorder else None,
         )
         if recorder:
-            recorder.bind(keyring.store_id)
+            _bind(recorder, keyring)
         self._record = recorder.record if recorder else None
         # In two pools, so that keys that were verified before do not wait for those that must be hashed.
         self._pools: tuple[ThreadPool, ThreadPool] | None = None
@@ -652,6 +652,14 @@ def _request(
 
 def _origin(request: HttpRequest) -> str | None:
     return next(iter(request.values("origin")), None)
+
+
+def _bind(recorder: Recorder, keyring: Keyring) -> None:
+    try:
+        recorder.bind(keyring.store_id)
+    except BaseException:
+        keyring.close()
+        raise
 
 
 def _read_peppers(path: str | PathLike[str] | None) -> Peppers | None:

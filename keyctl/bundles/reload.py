@@ -59,10 +59,6 @@ class FollowedBundle:
         return self._bundle.profile
 
     @property
-    def store_id(self) -> str:
-        return self._bundle.header.store_id
-
-    @property
     def formats(self) -> tuple[KeyFormat, ...]:
         return self._bundle.formats
 

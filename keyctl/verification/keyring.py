@@ -26,10 +26,6 @@ class Keyring(Protocol):
     def profile(self) -> Profile: ...
 
     @property
-    def store_id(self) -> str:
-        """The id of the store; of a bundle, that of the store that it is of."""
-
-    @property
     def formats(self) -> tuple[KeyFormat, ...]:
         """The profile's format, and those used before it."""
 
