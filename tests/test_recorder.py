@@ -306,7 +306,7 @@ def test_what_cannot_be_reported_is_kept_within_bounds_and_said_once(caplog: pyt
 
 def test_a_failing_destination_never_reaches_the_application(caplog: pytest.LogCaptureFixture):
     class Broken(Away):
-        def write(self, report: Report) -> None:
+        def write(self, report: Report) -> None:  # noqa: ARG002 - as called
             raise MemoryError("broken")
 
     recorder = Recorder(Broken(), name="api", every=NEVER)
@@ -362,15 +362,17 @@ def test_an_answer_does_not_wait_for_a_recorder_that_waits_for_the_store(opened:
 def test_a_store_that_is_away_and_comes_back_has_every_count(opened: Opened, caplog: pytest.LogCaptureFixture):
     [minted] = opened.mint()
     away = opened.path.with_suffix(".away")
-    with closing(Recorder.to_store(opened.path, name="api", every=0.05)) as recorder:
-        with Verifier.from_store(opened.path, recorder=recorder) as verifier:
-            assert verifier.verify(minted.text)
-            opened.path.rename(away)
-            recorder.record(verifier_decision := Verified(minted.record))
-            wait_for(lambda: caplog.messages)
-            recorder.record(verifier_decision)
-            away.rename(opened.path)
-            wait_for(lambda: used(opened) == {minted.record.key.id: {"VALID": 3}})
+    with (
+        closing(Recorder.to_store(opened.path, name="api", every=0.05)) as recorder,
+        Verifier.from_store(opened.path, recorder=recorder) as verifier,
+    ):
+        assert verifier.verify(minted.text)
+        opened.path.rename(away)
+        recorder.record(verifier_decision := Verified(minted.record))
+        wait_for(lambda: caplog.messages)
+        recorder.record(verifier_decision)
+        away.rename(opened.path)
+        wait_for(lambda: used(opened) == {minted.record.key.id: {"VALID": 3}})
     assert "cannot report, and retries" in caplog.messages[0]
     assert caplog.messages[-1] == "the recorder api reports again"
 

@@ -130,12 +130,12 @@ CLAIMS: dict[str, Callable[[list[Result]], object]] = {
     ),
     "an enterprise's own limits": lambda done: done[1].json["limits"][0]["requests"] == 100000,
     "`X-RateLimit-Limit`": lambda done: "X-RateLimit-Remaining: 9999" in done[0].out,
-    "what is used up and left": lambda done: done[0].out.startswith("1/1h\t"),
+    "what is used up and left": lambda done: done[0].out.startswith("1\t3600\t1\t0\t"),
     "`vtx_live_…`, `vtx_test_…`": lambda done: done[0].out.startswith("vtx_test_"),
     "the response to creation": lambda done: (
         json.loads(done[0].out.partition("\r\n\r\n")[2])["data"]["scopes"] == ["workflows:read", "events:write"]
     ),
-    "rotation in four steps": lambda done: "last used" in done[2].out and "recorder" in done[4].err,
+    "rotation in four steps": lambda done: "last used" in done[2].out and "less than 24h ago" in done[4].err,
 }
 
 
