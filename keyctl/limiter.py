@@ -18,6 +18,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
@@ -82,6 +83,11 @@ class Limiter:
         """How many calls have failed since it was made."""
         return self._failures
 
+    @property
+    def last_failure(self) -> LimiterUnavailable | None:
+        """The error of the last call, if it failed."""
+        return self._failed
+
     def count(self, subject: str, limits: Sequence[Limit], cost: int = 1) -> tuple[bool, tuple[LimitState, ...]]:
         """Count a request, unless one of the limits refuses it: then it uses up none of them.
 
@@ -108,7 +114,7 @@ class Limiter:
 
     def reset(self, subject: str, limits: Sequence[Limit]) -> None:
         """Forget what was used up of these limits. Raises LimiterUnavailable."""
-        windows = _windows(limits)
+        windows, _ = _windows(tuple(limits))
         if windows:
             self._call(lambda backend: backend.forget(subject, windows))
 
@@ -130,12 +136,12 @@ class Limiter:
         return f"Limiter({str(self._address)!r})"
 
     def _take(self, subject: str, limits: Sequence[Limit], cost: int) -> tuple[LimitState, ...]:
-        windows = _windows(limits)
+        limits = tuple(limits)
+        windows, positions = _windows(limits)
         if not windows:
             return ()
-        taken: list[Window] = self._call(lambda backend: backend.take(subject, windows, cost))
-        by_length = {per: window for (_, per), window in zip(windows, taken, strict=True)}
-        return tuple(_state(limit, by_length[_seconds(limit)], cost) for limit in limits)
+        taken = self._call(lambda backend: backend.take(subject, windows, cost))
+        return tuple(_state(limit, taken[position], cost) for limit, position in zip(limits, positions, strict=True))
 
     def _call(self, work: Callable[[MemoryWindows | LimitServer], Result]) -> Result:
         if self._closed:
@@ -186,13 +192,18 @@ class Limiter:
             self._backend.abandon()
 
 
-def _windows(limits: Sequence[Limit]) -> list[tuple[int, int]]:
-    """Return the requests and seconds of each window; of two with the same length, the smaller one."""
+@lru_cache(maxsize=256)
+def _windows(limits: tuple[Limit, ...]) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...]]:
+    """Return the requests and seconds of each window, and which one each limit has.
+
+    Of two limits for the same time, the smaller one holds.
+    """
     smallest: dict[int, int] = {}
     for limit in limits:
-        per = _seconds(limit)
-        smallest[per] = min(limit.requests, smallest.get(per, limit.requests))
-    return [(requests, per) for per, requests in smallest.items()]
+        smallest[_seconds(limit)] = min(limit.requests, smallest.get(_seconds(limit), limit.requests))
+    lengths = list(smallest)
+    windows = tuple((requests, per) for per, requests in smallest.items())
+    return windows, tuple(lengths.index(_seconds(limit)) for limit in limits)
 
 
 def _seconds(limit: Limit) -> int:
@@ -200,8 +211,9 @@ def _seconds(limit: Limit) -> int:
 
 
 def _state(limit: Limit, window: Window, cost: int) -> LimitState:
-    remaining = max(0, limit.requests - window.used)
-    return LimitState(limit, remaining, window.wait, exceeded=window.exceeded and remaining < cost)
+    used, wait, exceeded = window
+    remaining = max(0, limit.requests - used)
+    return LimitState(limit, remaining, wait, exceeded and remaining < cost)
 
 
 _limiters: WeakSet[Limiter] = WeakSet()

@@ -170,8 +170,12 @@ class CommandContext:
 
     def open_limiter(self, address: LimiterAddress) -> Limiter:
         """Return the limiter. It is connected at the first call, and closed with the context."""
+        import logging
+
         from keyctl.limiter import Limiter
 
+        # What it logs for applications, a command prints as an error or a warning.
+        logging.getLogger("keyctl.limiter").addHandler(logging.NullHandler())
         self._limiter = Limiter(address.url, wait=self.wait)
         return self._limiter
 

@@ -214,6 +214,10 @@ def _owners(examined: Examined) -> Iterator[Finding]:
     return keys.owners(examined.context.store, now=examined.now)
 
 
+def _limits(examined: Examined) -> Iterator[Finding]:
+    return keys.limits(examined.context.store)
+
+
 def _expiry(examined: Examined) -> Iterator[Finding]:
     return keys.expiry(examined.context.store, now=examined.now)
 
@@ -246,6 +250,7 @@ CHECKS: dict[str, Check] = {
     "clock": Check(_clock),
     "undelivered": Check(_undelivered, after="schema"),
     "owners": Check(_owners, after="profile"),
+    "limits": Check(_limits, after="profile"),
     "expiry": Check(_expiry, after="profile"),
     "rotation": Check(_rotation, after="profile"),
     "hashes": Check(_hashes, after="profile"),

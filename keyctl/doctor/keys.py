@@ -44,6 +44,21 @@ def owners(store: Store, *, now: datetime) -> Iterator[Finding]:
     yield from _more(found)
 
 
+def limits(store: Store) -> Iterator[Finding]:
+    """Look for owners whose keys have no rate limits, where the profile requires them."""
+    plans = store.profile.plans
+    if not store.profile.limits.required:
+        return
+    own = [plan.name for plan in plans.values() if plan.limits_from == "owner"]
+    with store.read() as connection:
+        found = examination.without_limits(connection, list(plans), own)
+    for handle, plan in found.rows:
+        missing = "--attr limits=5000/1h" if plan in own else "--plan PLAN"
+        what = "an owner has no rate limits, and the profile requires them"
+        yield Finding(what, str(handle), f"keyctl owner update {_typed(handle)} {missing}")
+    yield from _more(found, "owners")
+
+
 def expiry(store: Store, *, now: datetime) -> Iterator[Finding]:
     """Look for keys that live longer than the profile permits."""
     maximum = store.profile.lifetime.maximum
@@ -102,9 +117,9 @@ def _is_weak(scheme: Scheme) -> bool:
     )
 
 
-def _more(found: Found) -> Iterator[Finding]:
+def _more(found: Found, what: str = "keys") -> Iterator[Finding]:
     if rest := found.total - len(found.rows):
-        yield Finding(f"there are {rest:,} more such keys", None, "fix these first, then: keyctl doctor")
+        yield Finding(f"there are {rest:,} more such {what}", None, "fix these first, then: keyctl doctor")
 
 
 def _typed(prefix: object) -> str:

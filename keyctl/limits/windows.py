@@ -45,19 +45,22 @@ class MemoryWindows:
         with self._lock:
             now = self._timer()
             self._forget_the_oldest(now)
-            used = self._used.get(subject, {})
+            used = self._used.get(subject)
+            if used is None:
+                used = {}
             windows = [_look(used.get(per), requests, per, cost, now) for requests, per in limits]
-            if not cost or any(window.exceeded for window in windows):
+            if not cost or any([window[2] for window in windows]):  # noqa: C419 - a generator takes twice the time
                 return windows
-            self._used[subject] = self._used.pop(subject, used)
+            self._used.pop(subject, None)
+            self._used[subject] = used
             for _, per in limits:
                 times = used.get(per)
                 if times is None:
                     times = used[per] = deque()
                 times.extend([now] * cost)
             return [
-                Window(window.used + cost, window.wait if window.used else float(per), exceeded=False)
-                for (_, per), window in zip(limits, windows, strict=True)
+                Window(count + cost, wait if count else float(per), False)
+                for (_, per), (count, wait, _) in zip(limits, windows, strict=True)
             ]
 
     def forget(self, subject: str, limits: Sequence[tuple[int, int]]) -> None:
@@ -72,16 +75,20 @@ class MemoryWindows:
             oldest = next(iter(self._used), None)
             if oldest is None:
                 return
-            if any(times and times[-1] >= now - per for per, times in self._used[oldest].items()):
-                return
+            for per, times in self._used[oldest].items():
+                if times and times[-1] >= now - per:
+                    return
             del self._used[oldest]
 
 
 def _look(times: deque[float] | None, requests: int, per: int, cost: int, now: float) -> Window:
-    while times and times[0] < now - per:
-        times.popleft()
-    used = len(times) if times else 0
-    if used + cost > requests and cost:
+    used = 0
+    if times:
+        end = now - per
+        while times and times[0] < end:
+            times.popleft()
+        used = len(times)
+    if cost and used + cost > requests:
         # The request fits when as many have left as it needs; one that costs more than the limit never does.
         last_to_leave = times[used + cost - requests - 1] if times and cost <= requests else now
         return Window(used, last_to_leave + per - now, exceeded=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, selec
 from keyctl.errors import StoreUnavailable
 from keyctl.hashing import Argon2id
 from keyctl.store.sqlite_file import file_uri, is_interrupted_write
-from keyctl.store.tables import events, keys
+from keyctl.store.tables import events, keys, owners
 from keyctl.times import from_milliseconds, to_milliseconds
 
 LARGEST = 1000  # rows of one kind
@@ -79,6 +80,13 @@ def without_owner(connection: Connection, *, now: datetime) -> Found:
     return _found(connection, select(keys.c.prefix).where(keys.c.owner_id.is_(None), *_lasting(now)))
 
 
+def without_limits(connection: Connection, plans: Sequence[str], own: Sequence[str]) -> Found:
+    """Find owners with no plan of `plans`, or with one of `own` and no attribute `limits`. Each row: handle, plan."""
+    attribute = owners.c.attributes.contains('"limits":', autoescape=True)
+    missing = or_(owners.c.plan.is_(None), owners.c.plan.not_in(plans), and_(owners.c.plan.in_(own), ~attribute))
+    return _found(connection, select(owners.c.handle, owners.c.plan).where(missing), by=owners.c.handle)
+
+
 def outliving(connection: Connection, maximum: timedelta, *, now: datetime) -> Found:
     """Find valid keys that live longer than `maximum`. Each row: prefix, creation, expiry (or None)."""
     latest = keys.c.created_at + maximum // timedelta(milliseconds=1)
@@ -114,8 +122,8 @@ def _lasting(now: datetime) -> list[ColumnElement[bool]]:
     return [keys.c.replaced_by.is_(None), *_valid(keys, now)]
 
 
-def _found(connection: Connection, query: Select[Any]) -> Found:
-    rows = [tuple(row) for row in connection.execute(query.order_by(keys.c.prefix).limit(LARGEST))]
+def _found(connection: Connection, query: Select[Any], by: ColumnElement[Any] = keys.c.prefix) -> Found:
+    rows = [tuple(row) for row in connection.execute(query.order_by(by).limit(LARGEST))]
     if len(rows) < LARGEST:
         return Found(rows, len(rows))
     return Found(rows, connection.execute(query.with_only_columns(func.count())).scalar_one())

@@ -47,6 +47,7 @@ CHANGES = [
     ["owner", "disable", "acme"],
     ["owner", "enable", "acme"],
     ["profile", "apply", "standard"],
+    ["limits", "PREFIX", "--reset", "--limiter", "redis://127.0.0.1:1"],
     ["db", "hash", "--hash", "sha256"],
     ["db", "copy", "--to", "./new.db"],
     ["admin-token", "rotate"],

@@ -138,7 +138,14 @@ def test_cursors_and_public_keys_are_not_taken_for_secrets(store: Cli):
     refused(store, "bundle", "show", "none.bundle", "--trust", word, code=2, says="not a public key")
 
 
-VARIABLES = ["KEYCTL_ACTOR", "KEYCTL_STORE", "KEYCTL_WAIT", "KEYCTL_CONFIG", "KEYCTL_ADMIN_TOKEN_FILE"]
+VARIABLES = [
+    "KEYCTL_ACTOR",
+    "KEYCTL_STORE",
+    "KEYCTL_WAIT",
+    "KEYCTL_CONFIG",
+    "KEYCTL_ADMIN_TOKEN_FILE",
+    "KEYCTL_LIMITER",
+]
 
 
 @pytest.mark.parametrize("name", VARIABLES)

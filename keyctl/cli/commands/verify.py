@@ -149,6 +149,8 @@ def verify(
         context.output.note(
             "this bundle identifies owners by id; to include handles: keyctl bundle export --with-names"
         )
+    if counting and counting.last_failure:
+        context.output.warn(f"the request was not counted: {counting.last_failure.message}")
     if record and decision:
         _record_use(context, decision, text)
     facts = _bundle_facts(keyring) if bundle else None
