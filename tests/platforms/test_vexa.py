@@ -255,13 +255,16 @@ def test_scopes_are_also_given_one_by_one(vexa: Platform):
     [
         ("bot", {"POST /bots", "DELETE /bots/zoom/1", "GET /transcripts/zoom/1", "GET /meetings"}),
         ("tx", {"GET /transcripts/zoom/1", "POST /transcripts", "GET /meetings"}),
-        ("browser", {"GET /meetings"}),
+        ("browser", {"POST /browser/tools/click", "GET /browser", "GET /meetings"}),
     ],
 )
 def test_what_each_scope_grants(vexa: Platform, scope: str, granted: set[str]):
     """Assumed: the routes' names. bot sends and manages bots and reads transcripts, tx is for transcripts."""
     key, _ = minted(vexa, "--scope", scope)
-    routes = ["POST /bots", "DELETE /bots/zoom/1", "GET /transcripts/zoom/1", "POST /transcripts", "GET /meetings"]
+    routes = [
+        *("POST /bots", "DELETE /bots/zoom/1", "GET /transcripts/zoom/1", "POST /transcripts", "GET /meetings"),
+        *("POST /browser/tools/click", "GET /browser"),
+    ]
 
     for route in routes:
         response = vexa.request(*route.split(), {"X-API-Key": key})
