@@ -7,7 +7,7 @@ from typing import Any
 
 from keyctl.cli.json_objects import key_object, owner_object
 from keyctl.decision import Decision, LimitState, limits_in_force
-from keyctl.http.admission import headers_to_drop
+from keyctl.http.application_headers import drop_pattern, headers_to_drop
 from keyctl.http.responses import answer_decision, identity_headers
 from keyctl.profiles.http import rules_of
 from keyctl.profiles.model import Limit, Profile
@@ -27,6 +27,7 @@ def decision_object(decision: Decision, profile: Profile, *, now: datetime) -> d
         "identity": {
             "headers": identity_headers(profile, rules, decision),
             "drop": list(headers_to_drop(rules)),
+            "drop_pattern": drop_pattern(rules),
         },
         "limits": _limits(decision, profile),
         "bundle": None,

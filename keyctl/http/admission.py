@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import product
 from urllib.parse import unquote
 
 from keyctl.codes import Code
@@ -96,20 +95,6 @@ def client_address(request: HttpRequest, connection: Connection) -> str | None:
     chain = [hop.strip() for value in request.values("x-forwarded-for") for hop in value.split(",")]
     hop = next((hop for hop in reversed(chain) if not _trusted(hop, connection)), connection.peer)
     return address_or_none(hop) if hop is not None else None
-
-
-def headers_to_drop(rules: HttpRules) -> tuple[str, ...]:
-    """Return the headers that a gateway must remove from every request, since it injects them itself.
-
-    Servers that turn header names into variables (RFC 3875, 4.1.18) read `A_B_C` and `A-B_C` as `A-B-C`.
-    """
-    return tuple(dict.fromkeys(spelling for own in rules.identity for spelling in _spellings(own)))
-
-
-def _spellings(name: str) -> list[str]:
-    first, *parts = name.split("-")
-    marks = product("-_", repeat=len(parts))
-    return [first + "".join(mark + part for mark, part in zip(chosen, parts, strict=True)) for chosen in marks]
 
 
 def _route(

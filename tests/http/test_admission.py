@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from keyctl.codes import Code
 from keyctl.decision import Decision
 from keyctl.errors import UsageError
-from keyctl.http.admission import Admitted, Connection, Preflight, admit, client_address, headers_to_drop, is_secure
+from keyctl.http.admission import Admitted, Connection, Preflight, admit, client_address, is_secure
 from keyctl.http.request import HttpRequest, parse_head
 from keyctl.networks import address_or_none
 from keyctl.profiles.builtin import preset_names
@@ -376,15 +376,6 @@ def test_what_is_no_preflight_needs_a_key(
     given_rules: HttpRules, method: str, headers: list[tuple[str, str]], code: Code
 ):
     assert refusal(given_rules, "/v1/account", *headers, method=method)[0] == code
-
-
-def test_copies_of_injected_headers_are_dropped_in_every_spelling_that_becomes_one_variable():
-    identity = rules(identity={"X-Who-Is": "${owner.id}", "Plain": "x"})
-
-    dropped = headers_to_drop(identity)
-
-    assert sorted(dropped) == sorted(["X-Who-Is", "X_Who_Is", "X-Who_Is", "X_Who-Is", "Plain"])
-    assert headers_to_drop(FIRST) == ()
 
 
 PRESETS = {name: load_profile(name) for name in preset_names()}

@@ -213,6 +213,7 @@ def test_a_gateway_gets_the_identity_in_printable_ascii(teahouse: Platform):
     assert decision["identity"] == {
         "headers": {"Tea-House": "S%C3%B8n 100%25", "Tea-Serial": "1"},
         "drop": ["Tea-House", "Tea_House", "Tea-Serial", "Tea_Serial"],
+        "drop_pattern": "tea[^0-9A-Za-z]house|tea[^0-9A-Za-z]serial",
     }
     nobody = teahouse.decide("GET", "/menu", leaf(teahouse.mint()))
     assert nobody["identity"]["headers"] == {"Tea-Serial": "2"}
