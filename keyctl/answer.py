@@ -24,8 +24,12 @@ class Answer(NamedTuple):
     headers: Mapping[str, str]
     body: str | None
 
+    @property
+    def phrase(self) -> str:
+        """The phrase of the status, such as `Not Found`; empty if it has none."""
+        return _PHRASES.get(self.status, "")
+
     def __str__(self) -> str:
         """Return the response as it is sent (RFC 9112), without what the server itself adds."""
-        phrase = _PHRASES.get(self.status, "")
-        status_line = f"HTTP/1.1 {self.status} {phrase}".rstrip()
+        status_line = f"HTTP/1.1 {self.status} {self.phrase}".rstrip()
         return "\r\n".join([status_line, *map(": ".join, self.headers.items()), "", self.body or ""])

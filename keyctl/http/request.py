@@ -20,7 +20,7 @@ _REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.[01]
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)", re.ASCII)
 _PERCENT = re.compile(r"%(.{0,2})", re.DOTALL)
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_NEVER_IN_PATHS = frozenset('"#<>\\^`{|}')  # RFC 3986, 3.3
+_NEVER_IN_PATHS = frozenset(' "#<>\\^`{|}')  # RFC 3986, 3.3
 _SEPARATORS = frozenset(b"/\\%\x7f") | frozenset(range(0x20))
 
 
@@ -48,7 +48,7 @@ class HttpRequest:
             raise PathRefused("the target is not a path")
         if "//" in path:
             raise PathRefused("the path has an empty segment")
-        if _NEVER_IN_PATHS & set(path):
+        if not (path.isascii() and path.isprintable()) or _NEVER_IN_PATHS & set(path):
             raise PathRefused("the path holds a character that does not belong there")
         if ";" in path:
             # /v1/admin;x is /v1/admin to some servers, and /v1/health/..;/admin too

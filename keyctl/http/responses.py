@@ -39,11 +39,14 @@ _MESSAGES = {
     Code.FORBIDDEN_ORIGIN: "The origin is not allowed",
 }
 
+_UNAVAILABLE = "UNAVAILABLE"  # in place of a code, since there is no decision
+_RETRY_AFTER = "1"  # seconds: a store is locked, a server restarted, or all cores are hashing
+
 
 def answer_decision(profile: Profile, rules: HttpRules, decision: Decision) -> Answer:
     """Return what the platform answers to a request. It never contains the operator's reason."""
     origin = decision.origin
-    if rules.cors and decision.preflight:
+    if rules.cors and decision.preflight and decision.code is not Code.UNTRUSTED_BUNDLE:
         return _answer_preflight(rules, rules.cors, origin if decision else None)
     reason = (decision.reason or "").replace(" ", "_")
     template = rules.responses.get(f"{decision.code}.{reason}") or rules.responses.get(decision.code)
@@ -54,10 +57,31 @@ def answer_decision(profile: Profile, rules: HttpRules, decision: Decision) -> A
     named = {name.lower() for name in answer.headers}
     own = {name: value for name, value in limit_headers(profile, decision).items() if name.lower() not in named}
     answer = answer._replace(headers={**answer.headers, **own})
+    if decision.code is Code.UNTRUSTED_BUNDLE:
+        answer = _retry_soon(answer)
     if rules.cors and origin is not None:
         allowed = decision.record is not None and lists_origin(decision.record.owners[:1], rules.cors, origin)
         answer = answer._replace(headers={**answer.headers, **_cors_headers(origin if allowed else None)})
     return answer
+
+
+def answer_unavailable(rules: HttpRules) -> Answer:
+    """Return what the platform answers while keys cannot be verified: as for a bundle that cannot be trusted.
+
+    The caller is asked to try again (`Retry-After`), and does not learn why.
+    """
+    code = Code.UNTRUSTED_BUNDLE
+    template = rules.responses.get(code) or Response(code.http_status, {}, None)
+    template = template._replace(headers={**rules.headers, **template.headers})
+    body = json.dumps({"error": {"code": _UNAVAILABLE, "message": _MESSAGES[code]}})
+    return _retry_soon(_fill(template, {"code": _UNAVAILABLE}, default_body=body))
+
+
+def _retry_soon(answer: Answer) -> Answer:
+    """Return the answer with a `Retry-After`, if it is a 503 that has none."""
+    if answer.status != HTTPStatus.SERVICE_UNAVAILABLE or any(name.lower() == "retry-after" for name in answer.headers):
+        return answer
+    return answer._replace(headers={**answer.headers, "Retry-After": _RETRY_AFTER})
 
 
 def _answer_preflight(rules: HttpRules, cors: Cors, origin: str | None) -> Answer:

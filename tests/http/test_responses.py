@@ -15,6 +15,7 @@ from keyctl.http.responses import (
     answer_administration,
     answer_decision,
     answer_owner,
+    answer_unavailable,
     identity_headers,
     lists_origin,
 )
@@ -50,10 +51,37 @@ def test_where_a_profile_says_nothing_the_code_is_reported_and_never_the_reason(
     found = answer(made(), Decision(code, "wrong secret", record()))
 
     assert found.status == code.http_status
-    assert found.headers == {"Content-Type": "application/json"}
+    later = {"Retry-After": "1"} if code is Code.UNTRUSTED_BUNDLE else {}
+    assert found.headers == {"Content-Type": "application/json"} | later
     assert json.loads(found.body or "")["error"].keys() == {"code", "message"}
     assert json.loads(found.body or "")["error"]["code"] == code
     assert "secret" not in str(found)
+
+
+def test_where_it_is_unknown_whether_a_key_is_valid_the_caller_is_asked_to_try_again():
+    assert answer_unavailable(rules_of(made())) == Answer(
+        503,
+        {"Content-Type": "application/json", "Retry-After": "1"},
+        '{"error": {"code": "UNAVAILABLE", "message": "API keys cannot be verified at the moment"}}',
+    )
+
+
+def test_a_profile_has_its_own_answer_where_it_is_unknown_whether_a_key_is_valid():
+    own = {"status": 503, "headers": {"retry-after": "30"}, "body": '"${code}"'}
+    one = made(headers={"X-A": "b", "X-Limit": "${limit.requests}"}, responses={"UNTRUSTED_BUNDLE": own})
+
+    for found in (answer_unavailable(rules_of(one)), answer(one, Decision(Code.UNTRUSTED_BUNDLE, "age"))):
+        assert found.status == 503
+        assert found.headers == {"Content-Type": "application/json", "X-A": "b", "retry-after": "30"}
+    assert answer_unavailable(rules_of(one)).body == '"UNAVAILABLE"'
+
+
+def test_a_preflight_is_not_refused_where_it_is_unknown_who_lists_the_origin():
+    one = made(cors=CORS)
+
+    found = answer(one, Decision(Code.UNTRUSTED_BUNDLE, "age", origin=ORIGIN, preflight=True))
+
+    assert (found.status, found.headers["Retry-After"], found.headers["Vary"]) == (503, "1", "Origin")
 
 
 def test_an_allowed_request_has_no_body():
