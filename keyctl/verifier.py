@@ -33,6 +33,7 @@ from weakref import WeakSet
 from keyctl.codes import Code
 from keyctl.decision import Decision, Request, decide
 from keyctl.errors import BundleUntrusted, StoreUnavailable
+from keyctl.keyformat import KeyFormat
 from keyctl.models import Owner
 from keyctl.profiles.model import Profile
 from keyctl.store.location import StoreLocation
@@ -248,6 +249,11 @@ class Verifier:
     def profile(self) -> Profile:
         """The profile in force, as it was last read."""
         return self._keyring.profile
+
+    @property
+    def formats(self) -> tuple[KeyFormat, ...]:
+        """The formats that keys may have. Private."""
+        return self._keyring.formats
 
     def require(self, *scopes: str) -> None:
         """Check that the profile has these scopes, so that an application with a misspelt one does not start.

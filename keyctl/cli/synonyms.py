@@ -74,6 +74,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "help applications": "python library api",
         "help configuration": "environment env variables",
         "help exit-codes": "errors codes",
+        "help frameworks": "asgi wsgi middleware fastapi starlette litestar quart flask django web",
         "help json": "formatting output",
         "help performance": "speed benchmarks",
         "help postgres": "pg database",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from keyctl import policy
-from keyctl.decision import Decision, Request
+from keyctl.codes import Code
+from keyctl.decision import Decision, Request, scopes_in_force
 from keyctl.profiles.model import Profile
 
 if TYPE_CHECKING:
     from keyctl.answer import Answer
+    from keyctl.http.application_headers import Withheld
     from keyctl.profiles.http import HttpRules
 
 _MOST_REQUIREMENTS = 1000  # an application may compute the scopes that it requires
@@ -52,3 +55,49 @@ class PlatformRules:
         from keyctl.http.responses import identity_headers  # noqa: PLC0415 - as above
 
         return identity_headers(self.profile, self.rules, decision)
+
+    def unavailable(self) -> Answer:
+        """Return the response where it is unknown whether a key is valid."""
+        from keyctl.http.responses import answer_unavailable  # noqa: PLC0415 - as above
+
+        return answer_unavailable(self.rules)
+
+    def withholds(self, name: bytes, value: bytes) -> bool:
+        """Return whether an application must not see a header that a client sent."""
+        return self._withheld.holds(name, value)
+
+    def require(self, decision: Decision, scopes: tuple[str, ...]) -> Decision:
+        """Return the decision if these scopes are in force too, else the refusal. Raises UsageError, as above."""
+        self.require_known(Request(scopes))
+        record = decision.record
+        if not decision:
+            return decision
+        if record is None:
+            return replace(decision, code=Code.MISSING_API_KEY, reason="none given")
+        in_force = scopes_in_force(self.profile, record.key.scopes, record.owner)
+        for scope in scopes:
+            either = scope.split("|")
+            if not any(one in in_force for one in either):
+                reason = f"missing scope {' or '.join(either)}"
+                return replace(decision, code=Code.FORBIDDEN_SCOPE, reason=reason, missing_scope=either[0])
+        return decision
+
+    @cached_property
+    def _withheld(self) -> Withheld:
+        from keyctl.http.application_headers import withheld  # noqa: PLC0415 - as above
+
+        return withheld(self.rules)
+
+
+class RulesInForce:
+    """Returns the rules of the profile in force, made again only if the profile was replaced."""
+
+    def __init__(self, profile: Callable[[], Profile]) -> None:
+        self._profile = profile
+        self._made = PlatformRules(profile())
+
+    def __call__(self) -> PlatformRules:
+        profile = self._profile()
+        if self._made.profile is not profile:
+            self._made = PlatformRules(profile)
+        return self._made

@@ -1,0 +1,1 @@
+"""`KeyAuth` under real frameworks and servers, over sockets."""
