@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface, ip_network
 
 from keyctl.errors import UsageError
 from keyctl.text import brief
 
+_LONGEST = 45  # characters of an address without a zone: a caller chooses them, and only these are remembered
+_MOST = 4096  # answers that are remembered
+
 
 def contain(networks: Iterable[str], ip: str) -> bool:
     """Return whether one of `networks` contains the address. Text that is not an address is in none."""
+    return (_remembered_contain if len(ip) <= _LONGEST else _contain)(tuple(networks), ip)
+
+
+def _contain(networks: tuple[str, ...], ip: str) -> bool:
     try:
         address = ip_address(ip)
     except ValueError:
         return False
     # A dual-stack listener reports IPv4 peers as ::ffff:192.0.2.1
     address = getattr(address, "ipv4_mapped", None) or address
-    return any(address in ip_network(network) for network in networks)
+    return any(address in network for network in _parsed(networks))
+
+
+@lru_cache(maxsize=256)
+def _parsed(networks: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(map(ip_network, networks))
+
+
+_remembered_contain = lru_cache(maxsize=_MOST)(_contain)
 
 
 def parse_networks(values: Iterable[str]) -> tuple[str, ...]:
@@ -39,10 +55,17 @@ def parse_networks(values: Iterable[str]) -> tuple[str, ...]:
 
 def address_or_none(value: str) -> str | None:
     """Return an address in its usual spelling, without a zone, which may be any text; None if it is not one."""
+    return (_remembered_address if len(value) <= _LONGEST else _address)(value)
+
+
+def _address(value: str) -> str | None:
     try:
         return str(ip_address(value)).partition("%")[0]
     except ValueError:
         return None
+
+
+_remembered_address = lru_cache(maxsize=_MOST)(_address)
 
 
 def parse_address(value: str) -> str:

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -32,7 +32,8 @@ from weakref import WeakSet
 
 from keyctl.codes import Code
 from keyctl.decision import Decision, Request, decide
-from keyctl.errors import BundleUntrusted, StoreUnavailable
+from keyctl.errors import BundleUntrusted, ProfileInvalid, StoreUnavailable
+from keyctl.http.admitted import Admitted, Preflight
 from keyctl.keyformat import KeyFormat
 from keyctl.models import Owner
 from keyctl.profiles.model import Profile
@@ -45,11 +46,12 @@ from keyctl.verification.platform_rules import PlatformRules
 from keyctl.verification.secret_check import SecretCheck, Verified
 
 if TYPE_CHECKING:
-    from keyctl.http.admission import Admitted, Connection, Preflight
+    from keyctl.http.admission import Connection
     from keyctl.http.request import Headers, HttpRequest
     from keyctl.limiter import Limiter
     from keyctl.pepper import Peppers
     from keyctl.recorder import Recorder
+    from keyctl.verification.request_check import RequestCheck
     from keyctl.verification.thread_pool import ThreadPool
 
 __all__ = ["Decision", "Request", "Verifier"]
@@ -99,6 +101,7 @@ class Verifier:
         self._max_wait = max_wait
         self._closed = False
         self._platform = PlatformRules(keyring.profile)
+        self._requests: RequestCheck | None = None
         self._freshness = Freshness(keyring, timer=timer, wait=wait, opened=opened)
         self._secrets = SecretCheck(
             keyring,
@@ -416,19 +419,18 @@ class Verifier:
             ProfileInvalid: As in `verify_request`.
             UsageError: As in `verify_request`.
         """
-        from keyctl.http.admission import Admitted  # noqa: PLC0415 - as in _request
-
         self._require_open()
         request, connection = _request(method, path, headers, ip, scheme, trusted_proxies)
-        admitted = self._admit(request, connection)
+        admitted = self._admit_or_refresh(request, connection)
         text = admitted.text if isinstance(admitted, Admitted) else ""
         if isinstance(admitted, Decision) and not self._freshness.is_due():
             untrusted = self._distrust_old(self._clock())
             return admitted if untrusted is None else untrusted
         if isinstance(admitted, Admitted):
-            decision = self._verify_at_once(text, self._required(admitted, request, connection, asked), asked)
+            checks = self._checks()
+            decision = self._verify_at_once(text, checks.required(admitted, request, connection, asked), asked)
             if decision is not None:
-                decision = self._complete(decision, admitted, request)
+                decision = checks.complete(decision, admitted, request)
                 return self._noted(await self._count_in_loop(decision, text, cost))
         decision = await self._pool_for(text).run(partial(self._verify_request, request, connection, asked, cost))
         return self._noted(decision)
@@ -457,14 +459,23 @@ class Verifier:
 
     # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _verify(self, text: str, request: Request, asked: Request) -> Decision:
-        """Verify a key for a request. `asked` is the part of it that the application named, and must have right."""
+    def _verify(self, text: str, request: Request) -> Decision:
         self._require_open()
         now, deadline = self._clock(), time.monotonic() + self._wait
         try:
             self._freshness.refresh(now, deadline)
-            rules = self._rules()
-            rules.require_known(asked)
+        except BundleUntrusted as error:
+            return self._distrust(error)
+        return self._verify_fresh(text, request, request, now, deadline)
+
+    def _verify_fresh(self, text: str, request: Request, asked: Request, now: datetime, deadline: float) -> Decision:
+        """Verify a key against a keyring that was just refreshed.
+
+        `asked` is the part of the request that the application named, and must have right.
+        """
+        rules = self._rules()
+        rules.require_known(asked)
+        try:
             verified = self._secrets.check(text, rules, deadline)
             if isinstance(verified, Decision):
                 return verified
@@ -533,7 +544,7 @@ class Verifier:
     # ── rate limits ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _verify_and_count(self, text: str, request: Request, cost: int) -> Decision:
-        return self._count(self._verify(text, request, request), cost)
+        return self._count(self._verify(text, request), cost)
 
     def _count(self, decision: Decision, cost: int) -> Decision:
         if self._limiter is None or decision.record is None:
@@ -548,46 +559,43 @@ class Verifier:
     # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _verify_request(self, request: HttpRequest, connection: Connection, asked: Request, cost: int) -> Decision:
-        from keyctl.http.admission import Preflight  # noqa: PLC0415 - as in _request
-
         self._require_open()
-        deadline = time.monotonic() + self._wait
+        now, deadline = self._clock(), time.monotonic() + self._wait
         try:
-            self._freshness.refresh(self._clock(), deadline)
+            self._freshness.refresh(now, deadline)
         except BundleUntrusted as error:
             return self._distrust(error)
-        admitted = self._admit(request, connection)
+        checks = self._checks()
+        admitted = checks.admit(request, connection)
         if isinstance(admitted, Decision):
             return admitted
         if isinstance(admitted, Preflight):
             return self._answer_preflight(admitted.origin, deadline)
-        decision = self._verify(admitted.text, self._required(admitted, request, connection, asked), asked)
-        return self._count(self._complete(decision, admitted, request), cost)
+        required = checks.required(admitted, request, connection, asked)
+        decision = self._verify_fresh(admitted.text, required, asked, now, deadline)
+        return self._count(checks.complete(decision, admitted, request), cost)
 
-    def _admit(self, request: HttpRequest, connection: Connection) -> Admitted | Preflight | Decision:
-        from keyctl.http.admission import admit  # noqa: PLC0415 - as in _request
+    def _admit_or_refresh(self, request: HttpRequest, connection: Connection) -> Admitted | Preflight | Decision | None:
+        """Return what a request is by the rules as last read; None if these have faults and must be read again."""
+        try:
+            return self._checks().admit(request, connection)
+        except ProfileInvalid:
+            if not self._freshness.is_due():
+                raise
+            return None
 
-        rules = self._rules()
-        admitted = admit(rules.rules, request, connection, self._keyring.formats)
-        if isinstance(admitted, Decision):
-            return replace(admitted, origin=_origin(request), platform=rules)
-        return admitted
+    def _checks(self) -> RequestCheck:
+        """Return what checks requests, made again only if the profile or the formats of keys were replaced."""
+        checks, rules, formats = self._requests, self._rules(), self._keyring.formats
+        if checks is None or checks.platform is not rules or checks.formats is not formats:
+            from keyctl.verification.request_check import RequestCheck  # noqa: PLC0415 - as in _read_request
 
-    def _required(self, admitted: Admitted, request: HttpRequest, connection: Connection, asked: Request) -> Request:
-        from keyctl.http.admission import client_address  # noqa: PLC0415 - as in _request
-
-        address = client_address(request, connection)
-        return replace(asked, scopes=(*admitted.scopes, *asked.scopes), ip=address)
-
-    def _complete(self, decision: Decision, admitted: Admitted, request: HttpRequest) -> Decision:
-        if decision and admitted.route is None and self._rules().rules.unmatched == "refuse":
-            decision = replace(decision, code=Code.NO_ROUTE, reason="no route matches")
-        origin = _origin(request)
-        return replace(decision, origin=origin) if origin is not None else decision
+            checks = self._requests = RequestCheck(rules, formats)
+        return checks
 
     def _answer_preflight(self, origin: str, deadline: float) -> Decision:
         """A preflight carries no key: it is allowed if any active owner lists the origin."""
-        from keyctl.http.responses import lists_origin  # noqa: PLC0415 - as in _request
+        from keyctl.http.responses import lists_origin  # noqa: PLC0415 - as in _read_request
 
         rules = self._rules()
         try:
@@ -650,14 +658,14 @@ def _asked(
 def _request(
     method: str, path: str, headers: Headers, ip: str | None, scheme: str, trusted_proxies: tuple[str, ...]
 ) -> tuple[HttpRequest, Connection]:
-    from keyctl.http.admission import Connection  # noqa: PLC0415 - a key at the shell comes without a request
-    from keyctl.http.request import HttpRequest, header_pairs  # noqa: PLC0415
-
-    return HttpRequest(method, path, header_pairs(headers)), Connection(scheme, ip, trusted_proxies)
+    return _read_request()(method, path, headers, ip, scheme, trusted_proxies)
 
 
-def _origin(request: HttpRequest) -> str | None:
-    return next(iter(request.values("origin")), None)
+@cache
+def _read_request() -> Callable[..., tuple[HttpRequest, Connection]]:
+    from keyctl.verification.request_check import read_request  # noqa: PLC0415 - a key at the shell has no request
+
+    return read_request
 
 
 def _bind(recorder: Recorder, keyring: Keyring) -> None:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address, ip_network
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from keyctl import networks
 from keyctl.errors import UsageError
-from keyctl.networks import contain, parse_address, parse_networks
+from keyctl.networks import address_or_none, contain, parse_address, parse_networks
 from keyctl.text import visible
 from tests.fuzzing import examples, mutated
 
@@ -179,3 +181,50 @@ def test_a_text_is_an_address_that_is_written_as_it_is_read_or_is_refused(text: 
     assert parse_address(address) == address
     assert re.fullmatch(r"[0-9a-f.:]+", address)
     assert contain(parse_networks([address]), text)
+
+
+ADDRESSES = st.one_of(
+    st.ip_addresses().map(str),
+    st.ip_addresses(v=4).map(lambda address: f"::ffff:{address}"),
+    st.ip_addresses(v=6).map(lambda address: f"{address}%eth0"),
+    st.sampled_from(["10.1.2.3", "010.1.2.3", " 10.1.2.3", "", "x", "fe80::1%" + "z" * 60, "1" * 5000]),
+)
+
+
+@examples(100, 10_000)
+@given(
+    networks=st.lists(st.sampled_from(["10.0.0.0/8", "0.0.0.0/0", "192.0.2.7", "::/0", "fe80::/10"])).map(tuple),
+    ips=st.lists(ADDRESSES),
+)
+def test_an_address_that_was_asked_about_before_gets_the_same_answer(networks: tuple[str, ...], ips: list[str]):
+    def plainly(ip: str) -> bool:
+        try:
+            address = ip_address(ip)
+        except ValueError:
+            return False
+        address = getattr(address, "ipv4_mapped", None) or address
+        return any(address in ip_network(network) for network in networks)
+
+    for ip in ips * 2:
+        assert contain(networks, ip) == contain(list(networks), ip) == plainly(ip)
+        assert address_or_none(ip) == _plain_address(ip)
+
+
+def _plain_address(ip: str) -> str | None:
+    try:
+        return str(ip_address(ip)).partition("%")[0]
+    except ValueError:
+        return None
+
+
+def test_addresses_that_callers_make_up_do_not_fill_the_memory():
+    for number in range(10_000):
+        contain(("10.0.0.0/8",), f"10.{number % 256}.{number // 256}.1")
+        address_or_none(f"10.{number % 256}.{number // 256}.1")
+
+    for remembered in (networks._remembered_contain, networks._remembered_address):
+        before = remembered.cache_info()
+        contain(("10.0.0.0/8",), "1" * 60_000)
+        address_or_none("1" * 60_000)
+        assert before.currsize == before.maxsize == 4096
+        assert remembered.cache_info() == before

@@ -6,9 +6,8 @@ A path is routed as it was sent, so what another server might read differently i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from keyctl.errors import UsageError
@@ -28,57 +27,61 @@ class PathRefused(ValueError):
     """A target that two servers could read in two ways. The text says why, and does not quote it."""
 
 
-@dataclass(frozen=True)
-class HttpRequest:
-    """A request's head. Header names are in lower case; the order and the repetitions are as sent."""
+class HttpRequest(NamedTuple):
+    """A request's head. `fields` has the values of each header, in their order; the names are in lower case."""
 
     method: str
     target: str
-    headers: tuple[tuple[str, str], ...]
+    fields: Mapping[str, Sequence[str]]
 
-    def values(self, name: str) -> list[str]:
+    def values(self, name: str) -> Sequence[str]:
         """Return every value of a header, given in lower case."""
-        return [value for header, value in self.headers if header == name]
+        return self.fields.get(name, ())
 
     @property
-    def path_segments(self) -> tuple[str, ...]:
-        """The path's segments as sent. Raises PathRefused."""
-        path = self.target.partition("?")[0]
-        if not path.startswith("/"):
-            raise PathRefused("the target is not a path")
-        if "//" in path:
-            raise PathRefused("the path has an empty segment")
-        if not (path.isascii() and path.isprintable()) or _NEVER_IN_PATHS & set(path):
-            raise PathRefused("the path holds a character that does not belong there")
-        if ";" in path:
-            # /v1/admin;x is /v1/admin to some servers, and /v1/health/..;/admin too
-            raise PathRefused("the path has parameters, which some servers ignore")
-        segments = tuple(path[1:].split("/"))
-        if any(segment in (".", "..") for segment in segments):
-            raise PathRefused("the path has dot segments")
+    def headers(self) -> list[tuple[str, str]]:
+        """The headers as pairs, those of one name together."""
+        return [(name, value) for name, values in self.fields.items() for value in values]
+
+
+def check_path(path: str) -> None:
+    """Check a path as sent, without its query. Raises PathRefused."""
+    if not path.startswith("/"):
+        raise PathRefused("the target is not a path")
+    if "//" in path:
+        raise PathRefused("the path has an empty segment")
+    if not (path.isascii() and path.isprintable()) or not _NEVER_IN_PATHS.isdisjoint(path):
+        raise PathRefused("the path holds a character that does not belong there")
+    if ";" in path:
+        # /v1/admin;x is /v1/admin to some servers, and /v1/health/..;/admin too
+        raise PathRefused("the path has parameters, which some servers ignore")
+    if "/." in path and any(segment in (".", "..") for segment in path.split("/")):
+        raise PathRefused("the path has dot segments")
+    if "%" in path:
         _check_encoding(path)
-        return segments
-
-    @property
-    def query(self) -> str:
-        return self.target.partition("?")[2]
 
 
-def header_pairs(headers: Headers) -> tuple[tuple[str, str], ...]:
-    """Return headers with their names in lower case, in their order and with repetitions.
+def read_fields(headers: Headers) -> dict[str, list[str]]:
+    """Return the values of each header by its name in lower case, in their order and with repetitions.
 
     Bytes are read as Latin-1 (RFC 9110, 5.5). Raises TypeError for what is neither a mapping nor pairs of texts.
     """
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    fields: dict[str, list[str]] = {}
     try:
-        return tuple((_header_text(name).lower(), _header_text(value)) for name, value in pairs)
+        for name, value in headers.items() if isinstance(headers, Mapping) else headers:
+            # Every request comes here, with all its headers: no call for what is a text already.
+            known = (name if isinstance(name, str) else _header_text(name)).lower()
+            text = value if isinstance(value, str) else _header_text(value)
+            if known in fields:
+                fields[known].append(text)
+            else:
+                fields[known] = [text]
     except ValueError:
         raise TypeError("headers must be a mapping, or pairs of a name and a value") from None
+    return fields
 
 
-def _header_text(text: str | bytes) -> str:
-    if isinstance(text, str):
-        return text
+def _header_text(text: object) -> str:
     if isinstance(text, bytes):
         return text.decode("latin-1")
     raise TypeError(f"headers must be str or bytes, not {type(text).__name__}")
@@ -96,13 +99,13 @@ def parse_head(raw: bytes) -> HttpRequest:
     line = _REQUEST_LINE.fullmatch(lines[0])
     if not line:
         raise UsageError("there is no request line", hint="the first line is: GET /v1/calls HTTP/1.1")
-    headers = []
+    headers: list[tuple[str, str]] = []
     for number, text in enumerate(lines[1:], start=2):
         header = _HEADER.fullmatch(text)
         if not header or any((ord(c) < 0x20 and c != "\t") or c == "\x7f" for c in header[2]):
             raise UsageError(f"line {number} of the request's head is not a header", hint="a header is: Name: value")
-        headers.append((header[1].lower(), header[2].strip(" \t")))
-    return HttpRequest(line[1], line[2], tuple(headers))
+        headers.append((header[1], header[2].strip(" \t")))
+    return HttpRequest(line[1], line[2], read_fields(headers))
 
 
 def _check_encoding(path: str) -> None:

@@ -18,9 +18,9 @@ from keyctl.profiles.reader import Table
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _LITERAL = re.compile(r"[A-Za-z0-9._~!$&'()+,=:@-]+", re.ASCII)
-_PARAMETER = re.compile(r"\{([a-z_]+)\}", re.ASCII)
+PARAMETER = re.compile(r"\{([a-z_]+)\}", re.ASCII)
 _METHOD = re.compile(r"[A-Z]{1,20}|\*", re.ASCII)
-_REST = "**"
+REST = "**"
 _MOST_HYPHENS = 8  # in the name of an identity header: a gateway drops each spelling with `_` in place of some
 _ADMINISTRATION = ("minted", "revoked", "owner_added", "owner_found")
 
@@ -62,13 +62,13 @@ class Route(NamedTuple):
         own = self.segments
         if self.method not in ("*", method, "GET" if method == "HEAD" else method):
             return None
-        if own[-1] == _REST and len(segments) >= len(own):
+        if own[-1] == REST and len(segments) >= len(own):
             own, segments = own[:-1], segments[: len(own) - 1]
         if len(own) != len(segments):
             return None
         parameters = {}
         for pattern, segment in zip(own, segments, strict=True):
-            named = _PARAMETER.fullmatch(pattern)
+            named = PARAMETER.fullmatch(pattern)
             if named and segment:
                 parameters[named[1]] = segment
             elif pattern != segment and not (ignore_case and pattern.lower() == segment.lower()):
@@ -186,12 +186,12 @@ def _read_route(entry: Table, scopes: Mapping[str, object]) -> Route | None:
         return None
     if public and needed:
         entry.fault("public", "and scopes contradict each other")
-    named = [name for segment in segments for name in _PARAMETER.findall(segment)]
+    named = [name for segment in segments for name in PARAMETER.findall(segment)]
     parameters = set(named)
     if len(parameters) < len(named):
         entry.fault("match", "has two parameters of the same name")
     for scope in (either for choice in needed for either in choice.split("|")):
-        used = set(_PARAMETER.findall(scope))
+        used = set(PARAMETER.findall(scope))
         if used - parameters:
             entry.fault("scopes", f'"{scope}" names a parameter that the path does not have')
         elif not used and scope not in scopes:
@@ -271,10 +271,10 @@ def _check_header_name(table: Table, key: str, name: str) -> None:
 
 
 def _is_segment(segment: str, *, last: bool) -> bool:
-    if _PARAMETER.fullmatch(segment):
+    if PARAMETER.fullmatch(segment):
         return True
-    return (last and segment in (_REST, "")) or (bool(_LITERAL.fullmatch(segment)) and segment.strip(".") != "")
+    return (last and segment in (REST, "")) or (bool(_LITERAL.fullmatch(segment)) and segment.strip(".") != "")
 
 
 def _kind(segment: str) -> int:
-    return 2 if segment == _REST else 1 if _PARAMETER.fullmatch(segment) else 0
+    return 2 if segment == REST else 1 if PARAMETER.fullmatch(segment) else 0

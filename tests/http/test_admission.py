@@ -11,7 +11,8 @@ from keyctl.codes import Code
 from keyctl.decision import Decision
 from keyctl.errors import UsageError
 from keyctl.http.admission import Admitted, Connection, Preflight, admit, client_address, is_secure
-from keyctl.http.request import HttpRequest, parse_head
+from keyctl.http.places import Places
+from keyctl.http.request import HttpRequest, parse_head, read_fields
 from keyctl.networks import address_or_none
 from keyctl.profiles.builtin import preset_names
 from keyctl.profiles.files import load_profile
@@ -43,14 +44,14 @@ FIRST, REFUSE = rules(credentials=BOTH, when_several="first"), rules(credentials
 
 
 def request(target: str, *headers: tuple[str, str], method: str = "GET") -> HttpRequest:
-    return HttpRequest(method, target, tuple((name.lower(), value) for name, value in headers))
+    return HttpRequest(method, target, read_fields(headers))
 
 
 def ask(
     given_rules: HttpRules, target: str, *headers: tuple[str, str], method: str = "GET", **how: Any
 ) -> Admitted | Preflight | Decision:
     formats = (profile().key_format,)
-    return admit(given_rules, request(target, *headers, method=method), Connection(**how), formats)
+    return admit(given_rules, request(target, *headers, method=method), Connection(**how), Places(given_rules, formats))
 
 
 def refusal(*args: Any, **how: Any) -> tuple[Code, str | None]:
@@ -346,7 +347,7 @@ def test_no_path_asks_for_less_than_its_own_words(words: list[str]):
 
 def test_the_text_of_a_path_is_not_filled_in_again():
     # The engine refuses braces in paths; the filling does not rely on it.
-    from keyctl.http.admission import _fill
+    from keyctl.http.route_table import _fill
 
     assert _fill("{one}:{two}", {"one": "{two}", "two": "x"}) == "{two}:x"
 
@@ -403,7 +404,8 @@ def test_every_request_is_admitted_or_refused(name: str, raw: bytes, peer: str |
         return
     connection = Connection("https", peer, TRUSTED)
 
-    found = admit(rules_of(PRESETS[name]), sent, connection, [PRESETS[name].key_format])
+    preset = rules_of(PRESETS[name])
+    found = admit(preset, sent, connection, Places(preset, [PRESETS[name].key_format]))
 
     assert isinstance(found, Admitted | Preflight | Decision)
     if isinstance(found, Admitted):
