@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DAY = 24 * HOUR
 _HEIGHTS = " ▁▂▃▄▅▆▇█"
 _WIDTH = 30  # of the longest bar
-_COLUMNS = 24  # of one line of small bars
+BARS = 14  # in a line of small ones
 
 
 def usage_object(record: KeyRecord, used: Used) -> dict[str, Any]:
@@ -50,15 +50,18 @@ def csv_rows(record: KeyRecord, used: Used) -> list[list[str]]:
 
 
 def small_bars(used: Used, *, since: datetime, now: datetime) -> str:
-    """Return a line of bars, from `since` until now: hours if they are few, or else days."""
-    hourly = now - since <= timedelta(hours=_COLUMNS)
-    length, periods = (HOUR, used.hours) if hourly else (DAY, used.by_day())
+    """Return a bar for each of the last BARS hours, or days."""
+    length, periods = (HOUR, used.hours) if are_hours(since, now) else (DAY, used.by_day())
     last = to_milliseconds(now) // length
-    first = max(to_milliseconds(since) // length, last - _COLUMNS * (1 if hourly else 2) + 1)
-    values = [sum(periods.get(index, {}).values()) for index in range(first, last + 1)]
+    values = [sum(periods.get(index, {}).values()) for index in range(last - BARS + 1, last + 1)]
     most = max(values)
     steps = len(_HEIGHTS) - 1
     return "".join(_HEIGHTS[0 if not value else max(1, round(value / most * steps))] for value in values)
+
+
+def are_hours(since: datetime, now: datetime) -> bool:
+    """Return whether a line of bars is of hours, rather than of days."""
+    return now - since <= timedelta(hours=24)
 
 
 def bars(periods: Mapping[int, Mapping[str, int]], length: int) -> list[str]:

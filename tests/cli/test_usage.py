@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -151,8 +152,9 @@ def test_a_terminal_has_bars(store: Cli):
     count(store, key["id"], 100, "KEY_LOCKED")
 
     table = store.tty("usage").out
-    assert "▃" in table or "▄" in table
-    assert "█" in table
+    assert "14 DAYS" in table
+    assert table.splitlines()[1].rstrip().endswith("█")
+    assert re.search(r"▄ █\s*$", store.tty("usage", "--since", "3h").out)
     one = store.tty("usage", key["prefix"]).out
     assert "by hour (UTC)" in one
     assert "by day (UTC)" in one

@@ -196,7 +196,12 @@ def test_the_fields_of_json_objects_are_in_the_table(store: Cli):
         "audit list": store("audit", "list", "--json").json,
         "audit verify": store("audit", "verify", "--json").json,
         "key": store("show", prefix, "--json").json,
+        "usage": store("usage", prefix, "--json").json,
+        "usage --denied-over": store("usage", "--denied-over", "1", "--json").json,
+        "usage import": store("usage", "import", "-", "--json", stdin="").json,
+        "usage recorders": store("usage", "recorders", "--json").json,
     }
+    objects["usage KEY"] = objects["usage"]["keys"][0]
     objects["profile list"] = store("profile", "list", "--json").json
     objects["profile apply"] = store("profile", "apply", "standard", "--json").json
     objects["db hash"] = store("db", "hash", "--json").json

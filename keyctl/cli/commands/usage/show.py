@@ -31,7 +31,6 @@ _COLUMNS = [
     Column("LAST USED"),
     Column("ALLOWED"),
     Column("REFUSED"),
-    Column("USE", elastic=True, least=12),
 ]
 _CSV = ["prefix", "owner", "unit", "at", "code", "count"]
 
@@ -146,7 +145,7 @@ def _records(
 def _print_table(
     context: CommandContext, pairs: "Sequence[tuple[KeyRecord, Used]]", start: datetime, now: datetime
 ) -> None:
-    from keyctl.cli.usage_view import can_draw, small_bars
+    from keyctl.cli.usage_view import BARS, are_hours, can_draw, small_bars
     from keyctl.usage.outcomes import allowed, refused
 
     rows, plain = [], []
@@ -159,7 +158,8 @@ def _print_table(
         rows.append([*who, last, f"{allowed(total):,}", f"{refused(total):,}", drawn])
         last = format_time(key.last_used_at) if key.last_used_at else ""
         plain.append([*who, last, str(allowed(total)), str(refused(total))])
-    context.output.table(_COLUMNS, rows, plain)
+    bars = Column(f"{BARS} {'HOURS' if are_hours(start, now) else 'DAYS'}")
+    context.output.table([*_COLUMNS, bars], rows, plain)
 
 
 def _print_one(context: CommandContext, record: "KeyRecord", used: "Used", now: datetime) -> None:
