@@ -86,6 +86,9 @@ def test_commands_are_offered_with_their_help(cli: Cli):
     assert offered(cli, "keyctl rev") == {"revoke": "Revoke keys permanently."}
     assert offered(cli, "keyctl owner d") == {"disable": HELP_LINES["owner disable"]}
     assert offered(cli, "keyctl --json owner sh").keys() == {"show"}
+    assert offered(cli, "keyctl usage ") == below("usage")
+    assert "--since" in offered(cli, "keyctl usage --")
+    assert "import" not in offered(cli, "keyctl usage --since 1h ")
 
 
 def test_nothing_follows_an_unknown_command(cli: Cli):
@@ -133,6 +136,7 @@ def test_prefixes_are_offered_with_their_names(store: Cli):
     assert offered(store, "keyctl show kc_l") == {named: "ci: 100% 'x' [/b]"}
     assert offered(store, "keyctl audit list --key kc_t") == {unnamed: ""}
     assert offered(store, f"keyctl lock {named} ").keys() == {unnamed}
+    assert offered(store, "keyctl usage kc_l").keys() == {named}
     assert named not in offered(store, f"keyctl show {named} ")
 
 

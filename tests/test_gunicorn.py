@@ -15,14 +15,16 @@ from pathlib import Path
 
 import pytest
 
+from keyctl.admin.usage import import_reports
 from keyctl.bundles.signing import SigningKey
+from keyctl.store import usage
 from keyctl.store.database import Store
 from keyctl.store.location import StoreLocation
 from keyctl.times import utc_now
 from tests import postgres
 from tests.bundle_files import export
 from tests.cluster import free_port
-from tests.stores import Opened, new_store
+from tests.stores import NOW, Opened, new_store
 
 ROOT = Path(__file__).parent.parent
 WORKERS = 2
@@ -114,6 +116,34 @@ def test_every_worker_answers_each_caller_about_its_own_key(
         # one that ends is replaced by one that is forked later, from the same master
         os.kill(int(min(workers)), signal.SIGKILL)
         ask_all(lambda after: not after <= workers)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("preload", [pytest.param(False, marks=pytest.mark.torture(only=True)), True])
+@pytest.mark.parametrize("keyring", ["file", "bundle", pytest.param("server", marks=pytest.mark.postgres)])
+def test_the_workers_together_count_every_answer(
+    opened: Opened, keyring: str, preload: bool, tmp_path: Path, rounds: Callable[[int, int], int]
+):
+    minted = opened.mint(count=5)
+    file = tmp_path / "usage.jsonl"
+    env = environment(opened, keyring, tmp_path)
+    env["RECORD"] = str(file) if keyring == "bundle" else env["STORE"]
+    asked = workers = 0
+
+    with gunicorn(env, *(["--preload"] if preload else [])) as port, ThreadPoolExecutor(8) as pool:
+        answered: set[str] = set()
+        while asked < rounds(1, 40) or len(answered) < WORKERS:
+            asked += 1
+            answered |= {worker for *_, worker in pool.map(lambda one: ask(port, one.text), minted)}
+        workers = len(answered)
+
+    if keyring == "bundle":
+        import_reports(opened.store, [file], now=utc_now())
+    with opened.store.read() as connection:
+        assert usage.totals(connection, since=NOW) == {one.record.key.id: {"VALID": asked} for one in minted}
+        known = usage.instances(connection)
+    assert all(one.ended_at for one in known)
+    assert len(known) == workers + int(preload)
 
 
 def environment(opened: Opened, keyring: str, folder: Path) -> dict[str, str]:

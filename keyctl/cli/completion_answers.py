@@ -20,7 +20,7 @@ from typer import core
 
 from keyctl.cli.argument_guard import value_of
 from keyctl.cli.command_groups import LazyGroup
-from keyctl.cli.commands import below
+from keyctl.cli.commands import DEFAULTS, below
 from keyctl.cli.context import CommandContext
 from keyctl.cli.output import debug_traceback
 from keyctl.cli.typer_internals import CompletionItem as Item
@@ -90,6 +90,7 @@ def offers(
     option = typed.removesuffix(beginning)  # `--scope=` of `--scope=re`
     if isinstance(target, core.TyperOption if option else core.TyperOption | core.TyperArgument):
         files, items = _values(ctx, target, beginning)
+        items = [*_others(ctx, before, typed), *items]
         return files, [Item(option + item.value, help=item.help) for item in items]
     if option:
         return False, []
@@ -98,6 +99,13 @@ def offers(
     if "--" in arguments:
         return False, []
     return False, list(_options(ctx, typed))
+
+
+def _others(ctx: Any, before: Sequence[str], typed: str) -> Iterator[Item]:
+    """Yield the commands of a group, where its default command is only assumed."""
+    group = ctx.parent.command if ctx.parent else None
+    if isinstance(group, LazyGroup) and group.path in DEFAULTS and list(before[-1:]) == [group.name]:
+        yield from _commands(group, typed)
 
 
 def _commands(group: LazyGroup, typed: str) -> Iterator[Item]:

@@ -10,6 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from keyctl import Recorder
+from keyctl.errors import StoreUnavailable
 from keyctl.store.tables import metadata
 from keyctl.verifier import Verifier
 from tests.cli.helpers import CHEAP, mint, refused
@@ -29,10 +31,10 @@ def owner(cli: Cli, empty_schema: str) -> Iterator[Cli]:
     with psycopg.connect(empty_schema, autocommit=True) as connection:
         for _ in range(2):  # it may be run again
             connection.execute(sql)
-        for role in ("admin", "verify"):
+        for role in ("admin", "verify", "record"):
             connection.execute(f"create role {name}_{role}_login login in role {name}_{role}")
         yield cli
-        for role in (f"{name}_admin", f"{name}_verify"):
+        for role in (f"{name}_admin", f"{name}_verify", f"{name}_record"):
             connection.execute(f"drop owned by {role}; drop role {role}_login; drop role {role}")
 
 
@@ -76,6 +78,7 @@ def test_a_verifier_verifies_and_changes_nothing(owner: Cli):
         ["admin-token", "set"],
         ["verify", "--record"],
         ["audit", "list"],
+        ["usage"],
         ["audit", "verify"],
     ):
         result = refused(
@@ -100,6 +103,31 @@ def test_a_verifier_verifies_and_changes_nothing(owner: Cli):
     )
 
 
+def test_a_recorder_records_use_and_nothing_else(owner: Cli):
+    key = mint(owner)
+    with (
+        closing(Recorder.to_store(url_of(owner, "record"), name="api", every=3600)) as recorder,
+        Verifier.from_store(url_of(owner, "verify"), recorder=recorder) as application,
+    ):
+        assert application.verify(key["key"])
+        assert recorder.flush()
+    assert owner("usage", "--json", check=0).json["keys"][0]["allowed"] == 1
+    with pytest.raises(StoreUnavailable, match="lacks a privilege: permission denied for table usage_recorders"):
+        Recorder.to_store(url_of(owner, "verify"), name="api")
+    denied(
+        owner,
+        "record",
+        "select phc from keys",
+        "update keys set revoked_at = null",
+        "insert into keys (id) values ('x')",
+        "delete from keys",
+        "select 1 from events",
+        "select 1 from owners",
+        "update settings set value = ''",
+        "truncate usage_hours",
+    )
+
+
 def test_an_administrator_can_run_every_command_and_not_change_history(owner: Cli):
     admin = as_role(owner, "admin")
 
@@ -112,6 +140,8 @@ def test_an_administrator_can_run_every_command_and_not_change_history(owner: Cl
     prefix = key[:20]
     run("init")
     run("verify", "--record", stdin=key)
+    run("usage")
+    run("usage", "recorders")
     for command in ("lock", "unlock"):
         run(command, prefix)
     run("expire", prefix, "--to", "30d")
