@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from keyctl import Recorder, Verifier
 from tests.cli.helpers import location, refused
 from tests.platforms.conformance import Platform, Response, bearer
 from tests.runner import Cli
@@ -243,11 +245,14 @@ def test_a_key_is_rotated_without_downtime_in_four_steps(ventryx: Platform):
     # 4. the old key is not revoked before traffic has migrated
     refused(ventryx.cli, "revoke", old["id"], "--if-unused-for", "1h", "--yes", code=4)
     assert passes(ventryx, old["key"])
-    time.sleep(1.1)
-    assert ventryx.send("GET", "/v1/workflows", bearer(new), "--record", check=0)
-    unused = ventryx.cli("list", "--unused-for", "1s", "--json", check=0).json["keys"]
-    assert [key["id"] for key in unused] == [old["id"]]
-    ventryx.cli("revoke", old["id"], "--if-unused-for", "1s", "--yes", check=0)
+    url = ventryx.cli("config", "show", "--json", check=0).json["store"]
+    with closing(Recorder.to_store(url, name="api")) as recorder, Verifier.from_store(url, recorder=recorder) as api:
+        time.sleep(1.1)
+        assert api.verify(new["key"])
+        recorder.flush()
+        unused = ventryx.cli("list", "--unused-for", "1s", "--json", check=0).json["keys"]
+        assert [key["id"] for key in unused] == [old["id"]]
+        ventryx.cli("revoke", old["id"], "--if-unused-for", "1s", "--yes", check=0)
 
     assert not passes(ventryx, old["key"])
     assert passes(ventryx, new["key"])
