@@ -132,7 +132,7 @@ CLAIMS: dict[str, Callable[[list[Result]], object]] = {
         (done[2].json["limits"][0]["requests"], done[2].json["limits"][0]["seconds"]) == (2, 3600)
     ),
     "`X-RateLimit-Limit`": lambda done: "X-RateLimit-Limit: 2\r\nX-RateLimit-Remaining: 1\r\n" in done[0].out,
-    "what is used up and left": lambda done: "2" in done[0].out,
+    "what is used up and left": lambda done: done[0].out.startswith("2\t3600\t2\t0\t"),
     "`vtx_live_…`, `vtx_test_…`": lambda done: done[0].out.startswith("vtx_test_"),
     "the response to creation": lambda done: (
         json.loads(done[0].out.partition("\r\n\r\n")[2])["data"]["scopes"] == ["workflows:read", "events:write"]
