@@ -428,13 +428,10 @@ def test_what_keyctl_refuses_leaves_stdout_empty(real: Tree):
     [
         (["PROFILE=vantax"], 'a key needs an owner in profile "vantax"\nkeyctl: hint: add OWNER=HANDLE\n'),
         (["OWNER_KIND=agency"], "OWNER_KIND requires OWNER\nkeyctl: hint: add OWNER=HANDLE\n"),
-        (["SCOPES="], "keyctl: hint: omit the variable, or give a value\n"),
-        (["PROFILE=vantax", "OWNER=north", "SCOPES=SUB-ACCOUNT"], "is AGENCY\nkeyctl: hint: omit SCOPES\n"),
         (
             ["PROFILE=vantax", "OWNER=shop", "OWNER_KIND=sub-account"],
             "keyctl: hint: first: .venv/bin/keyctl owner add shop --kind sub-account --parent HANDLE\n",
         ),
-        (["SCOPES=raed"], 'unknown scope "raed" in profile "standard"\nkeyctl: hint: did you mean "read"?'),
         (["OUT=."], "keyctl: hint: give a file: OUT=./KEYFILE\n"),
     ],
 )

@@ -14,6 +14,7 @@ from keyctl.cli.make_hints import hint_for_make
         ("--create-owner requires --owner", "OWNER requires OWNER"),
         ("choose a store: --store FILE.db", "choose a store: STORE=FILE.db"),
         ("omit --scope", "omit SCOPES"),
+        ("omit the option, or give a value", "omit the variable, or give a value"),
         ("--owner-kind and --environment", "OWNER_KIND and --environment"),
         (
             "set KEYCTL_ADMIN_TOKEN, or give --admin-token-file FILE",
