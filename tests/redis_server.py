@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 _START_TIMEOUT = 20.0  # seconds
 
@@ -35,7 +37,8 @@ class RedisServer:
         return f"redis+unix://{self.socket}"
 
     def client(self) -> redis.Redis:
-        return redis.Redis(unix_socket_path=self.socket)
+        # By default it tries again, after seconds of waiting.
+        return redis.Redis(unix_socket_path=self.socket, retry=Retry(NoBackoff(), 0))
 
     def stop(self) -> None:
         """Let it be silent, as a machine is that is overloaded."""

@@ -20,7 +20,7 @@ from keyctl.errors import ConfigurationInvalid, LimiterUnavailable, StoreUnavail
 from keyctl.limiter import Limiter
 from keyctl.profiles.model import Limit
 from tests import limit_load
-from tests.redis_server import RedisServer, running
+from tests.redis_server import RedisServer, free_port, running
 
 HOUR, MINUTE = Limit(1000, timedelta(hours=1)), Limit(100, timedelta(minutes=1))
 _names = itertools.count()
@@ -118,15 +118,14 @@ def test_a_cost_must_be_a_whole_number_of_at_least_one(cost: object):
 def test_what_was_used_is_allowed_again_when_it_leaves_the_window(limiter: Limiter, subject: str):
     [limit] = limits((2, 1))
     assert limiter.count(subject, [limit])[0]
-    time.sleep(0.5)
+    time.sleep(0.3)
     assert limiter.count(subject, [limit])[0]
 
-    refused, [state] = limiter.count(subject, [limit])
-    assert not refused
-    assert 0.2 < state.reset_seconds <= 0.5
+    allowed, [state] = limiter.count(subject, [limit])
+    assert (allowed, 0 < state.reset_seconds <= 0.7) == (False, True)
     time.sleep(state.reset_seconds + 0.01)
 
-    assert [limiter.count(subject, [limit])[0] for _ in range(2)] == [True, False]
+    assert limiter.count(subject, [limit])[0]
 
 
 def test_a_refusal_says_when_a_request_of_this_cost_would_be_allowed(limiter: Limiter, subject: str):
@@ -365,9 +364,13 @@ def test_a_name_server_that_does_not_answer_costs_no_more_than_the_wait(scheme: 
         raise socket.gaierror("too late")
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    start = time.monotonic()
     with Limiter(f"{scheme}://redis.example:6379", wait=0.3) as limiter:
         assert fails_within(limiter, 2).message.endswith("no answer within 0.3 s")
+        time.sleep(0.31)
+        assert fails_within(limiter, 2).message.endswith("no answer within 0.3 s")
     assert asked.is_set()
+    assert time.monotonic() - start < 3  # closing does not wait either
 
 
 @pytest.mark.parametrize("scheme", ["redis", "valkey", "redis+cluster"])
@@ -395,15 +398,29 @@ def test_a_server_that_is_not_redis_is_named_as_one(scheme: str, answer: bytes):
     )
 
 
-def test_a_node_of_a_cluster_says_that_it_is_one(redis_cluster: RedisServer, subject: str):
-    with Limiter(redis_cluster.url) as limiter, closing(redis_cluster.client()) as client:
-        client.execute_command("CLUSTER", "DELSLOTSRANGE", 0, 16383)
-        try:
-            message = fails_within(limiter, 2).message
-        finally:
-            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+def test_a_cluster_that_is_down_is_named_as_one():
+    with (
+        running("--cluster-enabled", "yes", "--cluster-port", str(free_port())) as server,
+        Limiter(server.url) as limiter,
+    ):
+        message = fails_within(limiter, 2).message
 
-    assert "cluster" in message
+    assert message.endswith("the cluster is down")
+
+
+def test_a_node_of_a_larger_cluster_is_named_as_one():
+    def serve() -> None:
+        with suppress(OSError):
+            client, _ = listener.accept()
+            with client:
+                while sent := client.recv(4096):
+                    moved = b"-MOVED 3999 127.0.0.1:6381\r\n" * sent.count(b"EVALSHA")
+                    client.sendall(b"+OK\r\n" * sent.count(b"SETINFO") + moved)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        with Limiter(f"redis://127.0.0.1:{listener.getsockname()[1]}", wait=2) as limiter:
+            assert "use redis+cluster://" in fails_within(limiter, 3).message
 
 
 def test_a_silent_server_is_not_asked_by_every_thread_and_is_used_again_when_it_answers(
@@ -551,11 +568,10 @@ def test_children_of_a_fork_count_on_connections_of_their_own(
         server: RedisServer = request.getfixturevalue("redis_cluster" if "cluster" in kind else "redis_server")
         url = f"{kind}://127.0.0.1:{server.port}"
 
-    program = subprocess.run(
-        [sys.executable, "-c", FORKING, url, subject], capture_output=True, text=True, timeout=60, check=True
-    )
+    command = [sys.executable, "-c", FORKING, url, subject]
+    program = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
-    assert program.stdout == f"{[0] * 6} {counted}\n"
+    assert (program.stdout, program.stderr) == (f"{[0] * 6} {counted}\n", "")
 
 
 # ── arguments ────────────────────────────────────────────────────────────────────────────────────────────────────────

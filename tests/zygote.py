@@ -34,8 +34,10 @@ from typing import Any
 PRELOADED = [
     "alembic.command",
     "argon2",
+    "limits.storage",
     "platformdirs.unix",
     "psycopg",
+    "redis",
     "rich.console",
     "rich.progress",
     "rich.table",

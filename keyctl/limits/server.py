@@ -81,6 +81,7 @@ class LimitServer:
         self._client = _import(address)
         self._errors: tuple[type[Exception], ...] = _errors_of(self._client)
         self._connecting = threading.Lock()
+        self._closed = False
         self._storage: Any = None
         self._script: Any = None
 
@@ -111,9 +112,9 @@ class LimitServer:
         self._ask(call)
 
     def close(self) -> None:
-        """Close every connection. A later call would connect again."""
-        with self._connecting:
-            storage, self._storage = self._storage, None
+        """Close every connection. One that is still being made is closed when it is there."""
+        self._closed = True
+        storage, self._storage = self._storage, None
         if storage is not None:
             storage.get_connection().close()
 
@@ -132,7 +133,10 @@ class LimitServer:
     def _connected(self) -> Any:
         if (storage := self._storage) is not None:
             return storage
-        with self._connecting:
+        # Not for longer: the thread that is ahead may be waiting for a name server.
+        if not self._connecting.acquire(timeout=self._wait):
+            raise TimeoutError
+        try:
             if self._storage is None:
                 storage = self._connect()
                 around = _AROUND.format(
@@ -140,7 +144,11 @@ class LimitServer:
                 )
                 self._script = storage.get_connection().register_script(around)
                 self._storage = storage
+                if self._closed:
+                    self.close()
             return self._storage
+        finally:
+            self._connecting.release()
 
     def _connect(self) -> Any:
         from limits.storage import storage_from_string  # noqa: PLC0415 - not for who counts in memory
