@@ -17,6 +17,7 @@ from keyctl.cli.context import CommandContext
 from keyctl.doctor import files, keys, machine
 from keyctl.doctor.finding import Finding
 from keyctl.doctor.peppers import peppers
+from keyctl.doctor.recorders import recorders
 from keyctl.errors import KeyctlError, ProfileInvalid, StoreBusy, StoreUnavailable, UsageError
 from keyctl.reader_group import FILE_MODE, FOLDER_MODE
 from keyctl.store import integrity
@@ -230,6 +231,10 @@ def _hashes(examined: Examined) -> Iterator[Finding]:
     return keys.hashes(examined.context.store, now=examined.now)
 
 
+def _recorders(examined: Examined) -> Iterator[Finding]:
+    return recorders(examined.context.database, now=examined.now)
+
+
 def _peppers(examined: Examined) -> Iterator[Finding]:
     context = examined.context
     return peppers(context.store, context.peppers, now=examined.now)
@@ -253,6 +258,7 @@ CHECKS: dict[str, Check] = {
     "limits": Check(_limits, after="profile"),
     "expiry": Check(_expiry, after="profile"),
     "rotation": Check(_rotation, after="profile"),
+    "recorders": Check(_recorders, after="schema"),
     "hashes": Check(_hashes, after="profile"),
     "peppers": Check(_peppers, after="profile"),
 }
