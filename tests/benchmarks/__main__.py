@@ -10,11 +10,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tests.benchmarks import counts, limits, process, shell
+from tests.benchmarks import counts, limits, process, recorder, shell
 from tests.benchmarks.measure import Result, Row, measure
 
 RESULTS = Path(__file__).parents[2] / ".bench/results.json"
-SECTIONS: Sequence[Callable[..., Iterator[Row]]] = [shell.rows, process.rows, limits.rows]
+SECTIONS: Sequence[Callable[..., Iterator[Row]]] = [shell.rows, process.rows, limits.rows, recorder.rows]
 _LINE = "{:<60} {:>9} {:>9} {:>7} {:>7} {:>7}  {}"
 
 
