@@ -53,7 +53,8 @@ def answer_decision(profile: Profile, rules: HttpRules, decision: Decision) -> A
     if template is None:
         template = Response(decision.code.http_status, {}, None)
     template = template._replace(headers={**rules.headers, **template.headers})
-    answer = _fill(template, decision_facts(profile, decision), default_body=_default_body(decision.code))
+    facts = decision_facts(profile, decision) if _has_placeholders(template) else {}
+    answer = _fill(template, facts, default_body=_default_body(decision.code))
     named = {name.lower() for name in answer.headers}
     own = {name: value for name, value in limit_headers(profile, decision).items() if name.lower() not in named}
     answer = answer._replace(headers={**answer.headers, **own})
@@ -122,7 +123,7 @@ def answer_owner(rules: HttpRules, owner: Owner, *, added: bool) -> Answer | Non
 
 def identity_headers(profile: Profile, rules: HttpRules, decision: Decision) -> dict[str, str]:
     """Return the headers that a gateway adds to an allowed request. Empty unless a key was verified."""
-    if not decision or decision.record is None:
+    if not decision or decision.record is None or not rules.identity:
         return {}
     facts = decision_facts(profile, decision)
     filled = {name: fill_header(template, facts) for name, template in rules.identity.items()}
@@ -179,6 +180,10 @@ def _fill(template: Response, facts: Mapping[str, Any], *, default_body: str | N
     known = {name: value for name, value in headers.items() if value is not None}
     typed = any(name.lower() == "content-type" for name in known)
     return Answer(template.status, {**({} if typed else _json_headers(body)), **known}, body or None)
+
+
+def _has_placeholders(template: Response) -> bool:
+    return any("${" in text for text in (*template.headers.values(), template.body or ""))
 
 
 def _json_headers(body: str | None) -> dict[str, str]:

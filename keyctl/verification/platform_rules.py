@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from keyctl import policy
 from keyctl.codes import Code
 from keyctl.decision import Decision, Request, scopes_in_force
+from keyctl.models import KeyRecord
 from keyctl.profiles.model import Profile
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from keyctl.http.application_headers import Withheld
     from keyctl.profiles.http import HttpRules
 
+_MOST_IDENTITIES = 10_000  # as many as a verifier remembers keys
 _MOST_REQUIREMENTS = 1000  # an application may compute the scopes that it requires
 
 
@@ -25,6 +27,7 @@ class PlatformRules:
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
+        self._identities: dict[int, tuple[KeyRecord | None, Mapping[str, str]]] = {}
         self._known: set[tuple[tuple[str, ...], str | None]] = set()
 
     @cached_property
@@ -54,7 +57,16 @@ class PlatformRules:
         """Return the headers to add to an allowed request."""
         from keyctl.http.responses import identity_headers  # noqa: PLC0415 - as above
 
-        return identity_headers(self.profile, self.rules, decision)
+        if not decision:
+            return {}
+        # What is known of a key is looked up once in a while: until then it is the same object, with the same headers.
+        known = self._identities.get(id(decision.record))
+        if known is None or known[0] is not decision.record:
+            known = decision.record, identity_headers(self.profile, self.rules, decision)
+            if len(self._identities) >= _MOST_IDENTITIES:
+                self._identities.clear()
+            self._identities[id(decision.record)] = known
+        return dict(known[1])
 
     def unavailable(self) -> Answer:
         """Return the response where it is unknown whether a key is valid."""
