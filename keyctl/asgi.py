@@ -84,6 +84,7 @@ class KeyAuth:
             return
         reply = _Reply(decision, scope, send)
         await self._app(_application_scope(scope, decision, reply), _connected(scope, receive), reply)
+        await reply.finish()
 
     async def _verify(self, scope: MutableMapping[str, Any]) -> Decision:
         client, guard = scope.get("client"), self._guard
@@ -120,9 +121,14 @@ class _Reply:
         self._decision, self._refused = decision, True
 
     async def __call__(self, message: _Message) -> None:
-        if not self._refused:
+        if self._refused:
+            await self.finish()
+        else:
             await self._pass_on(message)
-        elif not self._started:
+
+    async def finish(self) -> None:
+        """Send the refusal, if there is one. Some frameworks send nothing where a dependency refused a WebSocket."""
+        if self._refused and not self._started:
             self._started = True
             await _answer(refusal(self._decision), self._scope, self._send)
 

@@ -20,8 +20,7 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.openapi.models import APIKey, HTTPBase, HTTPBearer
 from fastapi.openapi.models import SecurityBase as SecurityBaseModel
 from fastapi.requests import HTTPConnection
-from fastapi.security import SecurityScopes
-from fastapi.security.base import SecurityBase
+from fastapi.security import OAuth2, SecurityScopes
 
 from keyctl.asgi import KeyAuth
 from keyctl.codes import Code
@@ -41,14 +40,17 @@ _RESPONSES = {
 _MARK = "keyctl_scopes"  # by which the dependencies of `require` are found again
 
 
-class _Key(SecurityBase):
-    """The scheme that `protect` replaces by those of the profile. Without it, keys are shown as bearer tokens."""
+class _Key(OAuth2):
+    """The scheme that `protect` replaces by those of the profile. Without it, keys are shown as bearer tokens.
 
-    def __init__(self) -> None:
+    It is an OAuth2 by class alone: older releases of FastAPI show the scopes of no other scheme.
+    """
+
+    def __init__(self) -> None:  # not that of OAuth2, which would describe its flows
         self.scheme_name = "key"
         self.model = HTTPBearer(description="An API key.")
 
-    async def __call__(self) -> None:
+    async def __call__(self) -> None:  # type: ignore[override] # it needs nothing of the request
         """Verify nothing: `KeyAuth` has."""
 
 

@@ -8,6 +8,7 @@ import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from keyctl import Limiter, Verifier
 from keyctl.asgi import KeyAuth
 from keyctl.bundles.signing import SigningKey
+from keyctl.codes import Code
 from keyctl.decision import Request
 from keyctl.errors import ProfileInvalid, UsageError, VerifierBusy
 from keyctl.times import utc_now
@@ -322,6 +324,24 @@ def test_an_application_whose_rules_have_faults_does_not_start(verifier: Verifie
         KeyAuth(plain, verifier, trusted_proxies="10.0.0.0/8")
     with pytest.raises(UsageError, match="is not a network"):
         KeyAuth(plain, verifier, trusted_proxies=["10.0.0.1/8"])
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_request_that_was_refused_inside_is_answered_once_whatever_the_application_sends(
+    shop: Shop, verifier: Verifier, answers: bool
+):
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        refused = replace(scope["keyctl"], code=Code.FORBIDDEN_SCOPE, missing_scope="reports:read")
+        scope["keyctl.refuse"](refused)
+        if answers:
+            await plain(scope, receive, send)
+
+    sent = call(KeyAuth(app, verifier), headers=credential(shop))
+
+    assert (status(sent), sent[1:]) == (
+        403,
+        [{"type": "http.response.body", "body": b'{"lacks": "reports:read"}'}],
+    )
 
 
 # ── it is unknown whether the key is valid ───────────────────────────────────────────────────────────────────────────
