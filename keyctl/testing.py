@@ -29,6 +29,7 @@ from keyctl.admin.owners import NewOwner, OwnerAdmin
 from keyctl.errors import UsageError
 from keyctl.hashing import Sha256
 from keyctl.keyformat import MalformedKey, possible_prefixes
+from keyctl.limiter import Limiter
 from keyctl.models import Actor, KeyRecord, Owner
 from keyctl.profiles.files import load_profile
 from keyctl.store import keys
@@ -114,6 +115,8 @@ class MemoryStore:
     Args:
         profile: A built-in profile by its name, or the path of a file: anything with a `/` or ending in `.toml`.
         now: The time that the clock begins at, with a zone; None is the present.
+        limits: Whether the verifier enforces the profile's rate limits, by the same clock. It needs the extra of this
+            name.
 
     Attributes:
         clock: The clock of the store and its verifier.
@@ -123,15 +126,19 @@ class MemoryStore:
         NotFound: There is no such profile.
         ProfileInvalid: The profile has faults.
         UsageError: `now` has no zone.
+        ConfigurationInvalid: The library for `limits` is not installed.
     """
 
-    def __init__(self, profile: str | os.PathLike[str] = "standard", *, now: datetime | None = None) -> None:
+    def __init__(
+        self, profile: str | os.PathLike[str] = "standard", *, now: datetime | None = None, limits: bool = False
+    ) -> None:
         self.clock = Clock(now)
+        self._limiter = Limiter(timer=self.clock.seconds) if limits else None
         rules = load_profile(os.fspath(profile))
         self._store = StoreInMemory(rules, Sha256(), actor=_ACTOR, now=self.clock())
         self._keys = KeyAdmin(self._store, _ACTOR, clock=self.clock)
         self._owners = OwnerAdmin(self._store, _ACTOR, clock=self.clock)
-        self.verifier = Verifier(self._store, clock=self.clock, timer=self.clock.seconds)
+        self.verifier = Verifier(self._store, clock=self.clock, timer=self.clock.seconds, limiter=self._limiter)
 
     # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -408,6 +415,8 @@ class MemoryStore:
         """Close the verifier, and end the store."""
         self.verifier.close()
         self._store.close()
+        if self._limiter:
+            self._limiter.close()
 
     def __enter__(self) -> MemoryStore:
         return self

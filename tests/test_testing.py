@@ -223,6 +223,18 @@ def test_a_change_beside_the_store_takes_effect_when_the_clock_was_turned(store:
     assert code(store, key) is Code.KEY_REVOKED
 
 
+def test_rate_limits_are_enforced_by_the_same_clock():
+    with MemoryStore("voxpria", limits=True) as store:
+        store.add_owner("acme", plan="starter")
+        key = store.mint(owner="acme")
+        left = min(state.remaining for state in store.verifier.verify(key).limits)
+
+        codes = [code(store, key) for _ in range(left + 1)]
+        assert codes == [*[Code.VALID] * left, Code.RATE_LIMITED]
+        store.clock.advance(days=1)
+        assert code(store, key) is Code.VALID
+
+
 # ── the store ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
