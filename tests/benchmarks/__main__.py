@@ -10,11 +10,17 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tests.benchmarks import counts, limits, process, recorder, shell
+from tests.benchmarks import counts, event_loop, limits, process, recorder, shell
 from tests.benchmarks.measure import Result, Row, measure
 
 RESULTS = Path(__file__).parents[2] / ".bench/results.json"
-SECTIONS: Sequence[Callable[..., Iterator[Row]]] = [shell.rows, process.rows, limits.rows, recorder.rows]
+SECTIONS: Sequence[Callable[..., Iterator[Row]]] = [
+    shell.rows,
+    process.rows,
+    limits.rows,
+    recorder.rows,
+    event_loop.rows,
+]
 _LINE = "{:<60} {:>9} {:>9} {:>7} {:>7} {:>7}  {}"
 
 

@@ -128,6 +128,11 @@ def prepared(prepare: Callable[[], Any], work: Callable[[Any], object]) -> Run:
     return lambda: calls(work, [prepare()])()  # noqa: PLW0108 - every run prepares anew
 
 
+def fixed(seconds: float) -> Run:
+    """Return what always took this long: a limit to compare with."""
+    return lambda: Took(seconds, seconds)
+
+
 def times(run: Run, factor: int) -> Run:
     def multiplied() -> Took:
         took = run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from hashlib import blake2b
@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import insert, select
 
 from keyctl.admin.keys import KeyAdmin, NewKey
+from keyctl.admin.owners import NewOwner
 from keyctl.bundles.bundle import Bundle
 from keyctl.bundles.format import read_first_line
 from keyctl.bundles.signing import Trust
@@ -23,9 +24,16 @@ from keyctl.store.database import Store
 from keyctl.store.location import StoreLocation
 from keyctl.store.sqlite_reader import SqliteReader
 from keyctl.store.tables import keys
+from keyctl.testing import MemoryStore
 from keyctl.verifier import Verifier
-from tests.benchmarks.measure import Row, Run, calls, prepared
+from tests.benchmarks.measure import Row, Run, calls, fixed, prepared
 from tests.benchmarks.stores import ACTOR, Kept, bundle_of, empty_store, store_of
+
+REQUESTS = {"standard": "/v1/calls?page=2", "vexa": "/bots/meet/abc-defg-hij"}
+HEADERS = [
+    *(("host", "api.example"), ("user-agent", "curl/8.5.0"), ("accept", "*/*"), ("accept-encoding", "gzip, br")),
+    *(("content-type", "application/json"), ("x-forwarded-proto", "https")),
+]
 
 
 def rows(folder: Path, *, quick: bool) -> Iterator[Row]:
@@ -39,6 +47,12 @@ def rows(folder: Path, *, quick: bool) -> Iterator[Row]:
         secret, text = os.urandom(32), store.key.encode()
         one_hash = calls(lambda key: blake2b(key, key=secret, digest_size=32).digest(), [text] * 5_000)
         yield Row("Verifier, the same key again", 10.0, again, one_hash, runs, by="cpu")
+
+    for profile, path in REQUESTS.items():
+        yield from _requests(folder, profile, path, runs)
+    with MemoryStore() as memory:
+        minting = calls(lambda _: memory.mint(), [None] * 100)
+        yield Row("mint of a key in keyctl.testing, against 2 ms", 1.0, minting, fixed(0.002), runs, by="cpu")
 
     large = store_of(folder, many).path
     prefixes = _some_prefixes(large, many)
@@ -63,6 +77,27 @@ def rows(folder: Path, *, quick: bool) -> Iterator[Row]:
     yield Row(
         f"mint of {count:,} keys, sha256", 2.5, _mint(folder, Sha256(), count), _insert(folder, count), 5, by="cpu"
     )
+
+
+def _requests(folder: Path, profile: str, path: str, runs: int) -> Iterator[Row]:
+    """Compare requests with `verify` of the same key, which was seen before."""
+    with closing(empty_store(folder / "requests.db", Sha256(), profile)) as store:
+        kept = Kept()
+        owner = NewOwner("acme") if profile != "standard" else None
+        KeyAdmin(store, ACTOR).mint(NewKey(owner=owner, create_owner=True), kept)
+    [key] = kept.texts
+    with Verifier.from_store(folder / "requests.db") as verifier:
+        credential = ("x-api-key", key) if profile == "vexa" else ("authorization", f"Bearer {key}")
+        headers = [*HEADERS, credential, ("x-forwarded-for", "203.0.113.9, 192.168.0.7")]
+        known = calls(verifier.verify, [key] * 5_000)
+
+        def ask(proxies: tuple[str, ...]) -> Callable[[object], object]:
+            return lambda _: verifier.verify_request("GET", path, headers, "10.0.0.1", trusted_proxies=proxies)
+
+        for at_most, proxies, how in ((3.0, (), ""), (4.0, ("10.0.0.0/8", "192.168.0.0/16"), ", trusted proxies")):
+            assert verifier.verify_request("GET", path, headers, "10.0.0.1", trusted_proxies=proxies)
+            name = f"verify_request, {profile}, {len(headers)} headers{how}, against verify"
+            yield Row(name, at_most, calls(ask(proxies), [None] * 5_000), known, runs, by="cpu")
 
 
 def _some_prefixes(path: Path, count: int) -> list[str]:

@@ -70,17 +70,17 @@ def bundle_of(folder: Path, count: int) -> Path:
     return folder / f"{count}.bundle"
 
 
-def empty_store(path: Path, scheme: Scheme = DEFAULT) -> Store:
+def empty_store(path: Path, scheme: Scheme = DEFAULT, profile: str = "standard") -> Store:
     """Write an empty store to `path`, in the place of what is there, and open it."""
-    path.write_bytes(_empty(scheme))
+    path.write_bytes(_empty(scheme, profile))
     return Store(StoreLocation.of_file(path))
 
 
 @functools.cache
-def _empty(scheme: Scheme) -> bytes:
+def _empty(scheme: Scheme, profile: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "empty.db")
-        store, _ = create(StoreLocation.of_file(path), load_profile("standard"), scheme, actor=ACTOR, now=utc_now())
+        store, _ = create(StoreLocation.of_file(path), load_profile(profile), scheme, actor=ACTOR, now=utc_now())
         store.close()
         return path.read_bytes()
 
