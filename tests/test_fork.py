@@ -260,7 +260,7 @@ def link(descriptor: Path) -> str:
 def test_what_is_no_longer_used_is_not_kept_for_a_fork(opened: Opened):
     verifier = Verifier.from_store(str(opened.path))
     store = Store(opened.store.location)
-    kept = [weakref.ref(one) for one in (verifier, verifier._keyring, store)]
+    kept = [weakref.ref(one) for one in (verifier, verifier._engine.keyring, store)]
     verifier.close()
     store.close()
 

@@ -175,7 +175,7 @@ def test_where_limits_are_required_a_key_without_them_is_refused(tmp_path: Path)
         store.add_owner("big", plan="own", attributes={"limits": "3/1h"})
         key = store.mint(owner="big")
         record = key.record
-        verifier._keyring.find = lambda *_, **__: record._replace(  # type: ignore[method-assign]
+        verifier._engine.keyring.find = lambda *_, **__: record._replace(  # type: ignore[method-assign]
             owners=(record.owners[0].__class__(**{**vars(record.owners[0]), "attributes": {}}),)
         )
 
@@ -324,8 +324,8 @@ def test_in_an_event_loop_requests_are_counted_alike(kind: str, tmp_path: Path, 
 def test_a_closed_verifier_leaves_its_limiter_open(tmp_path: Path):
     with made(tmp_path) as (store, verifier):
         key = store.mint(owner="acme")
-        with closing(Verifier(store._store, clock=store.clock, limiter=verifier._limiter)) as other:
+        with closing(Verifier(store._store, clock=store.clock, limiter=verifier._engine._limiter)) as other:
             other.verify(key)
 
-        assert verifier._limiter
-        assert verifier._limiter.count("any", [])[0]
+        assert verifier._engine._limiter
+        assert verifier._engine._limiter.count("any", [])[0]

@@ -244,7 +244,7 @@ def test_two_stores_have_nothing_in_common(store: MemoryStore):
 
         assert code(other, key) is Code.VALID
         assert store.verifier.verify(key).reason == "unknown prefix"
-        assert store.verifier._keyring.find_owners("acme") == ()  # type: ignore[attr-defined]
+        assert store.verifier._engine.keyring.find_owners("acme") == ()  # type: ignore[attr-defined]
 
 
 def test_an_unavailable_store_is_an_error_for_keys_seen_before_too(store: MemoryStore):

@@ -379,7 +379,7 @@ def test_the_cache_is_bounded_and_drops_the_oldest(computed: list[str]):
     for text, _ in reversed(minted):
         assert small.verify(text)
     assert len(computed) == 2
-    assert len(small._secrets._verified) == 2
+    assert len(small._engine.secrets._verified) == 2
 
 
 def test_a_cache_of_nothing_proves_each_time(computed: list[str]):
@@ -437,7 +437,9 @@ def test_nothing_that_is_kept_holds_a_secret():
         unexplored += gc.get_referents(found)
 
     assert len(seen) > 50  # the walk went somewhere
-    assert not any(secret in repr(one) + repr(one._secrets._verified) + repr(one.wrong_secrets()) for secret in secrets)
+    assert not any(
+        secret in repr(one) + repr(one._engine.secrets._verified) + repr(one.wrong_secrets()) for secret in secrets
+    )
 
 
 # ── state is judged on every call ────────────────────────────────────────────────────────────────────────────────────

@@ -185,7 +185,7 @@ def test_a_decision_made_by_hand_has_no_response():
 
 def test_a_known_key_is_answered_in_the_loop_and_a_new_one_in_a_thread(verifier: Verifier, key: str):
     threads: list[str] = []
-    check = verifier._secrets.check
+    check = verifier._engine.secrets.check
 
     def watched(*args: Any) -> Any:
         import threading
@@ -193,7 +193,7 @@ def test_a_known_key_is_answered_in_the_loop_and_a_new_one_in_a_thread(verifier:
         threads.append(threading.current_thread().name)
         return check(*args)
 
-    verifier._secrets.check = watched  # type: ignore[method-assign]
+    verifier._engine.secrets.check = watched  # type: ignore[method-assign]
     assert asyncio.run(verifier.averify(key))
     assert len(threads) == 1
     assert threads[0].startswith("keyctl-verifier")

@@ -295,7 +295,7 @@ def test_refusals_that_were_altered_lock_no_one_out(protected: Cli):
 
 def test_no_refusal_makes_a_verifier_look_everything_up_again(protected: Cli):
     with closing(Verifier.from_store(location(protected))) as verifier:
-        keyring = verifier._keyring
+        keyring = verifier._engine.keyring
         protected("mint", env={"KEYCTL_ADMIN_TOKEN": OTHER}, check=7)
 
         assert not keyring.refresh(datetime.now(UTC))
