@@ -77,7 +77,7 @@ def test_what_is_known_needs_no_thread(store: MemoryStore):
         return [one.code for one in [*decisions, await store.verifier.averify_request("GET", "/v1/calls", {})]]
 
     assert asyncio.run(work()) == [Code.VALID, Code.VALID, Code.MISSING_API_KEY]
-    assert store.verifier._pools is None
+    assert store.verifier._engine._pools is None
 
 
 def test_a_key_that_must_be_looked_up_again_is_not_looked_up_in_the_loop(store: MemoryStore):
