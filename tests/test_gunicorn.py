@@ -120,7 +120,9 @@ def test_every_worker_answers_each_caller_about_its_own_key(
 
 @pytest.mark.torture
 @pytest.mark.parametrize("preload", [pytest.param(False, marks=pytest.mark.torture(only=True)), True])
-@pytest.mark.parametrize("keyring", ["file", "bundle", pytest.param("server", marks=pytest.mark.postgres)])
+@pytest.mark.parametrize(
+    "keyring", ["file", "bundle", pytest.param("server", marks=[pytest.mark.postgres, pytest.mark.torture(only=True)])]
+)
 def test_the_workers_together_count_every_answer(
     opened: Opened, keyring: str, preload: bool, tmp_path: Path, rounds: Callable[[int, int], int]
 ):
