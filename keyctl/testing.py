@@ -115,8 +115,7 @@ class MemoryStore:
     Args:
         profile: A built-in profile by its name, or the path of a file: anything with a `/` or ending in `.toml`.
         now: The time that the clock begins at, with a zone; None is the present.
-        limits: Whether the verifier enforces the profile's rate limits, by the same clock. It needs the extra of this
-            name.
+        limits: Whether the verifier enforces the profile's rate limits, by the same clock.
 
     Attributes:
         clock: The clock of the store and its verifier.
@@ -126,7 +125,6 @@ class MemoryStore:
         NotFound: There is no such profile.
         ProfileInvalid: The profile has faults.
         UsageError: `now` has no zone.
-        ConfigurationInvalid: The library for `limits` is not installed.
     """
 
     def __init__(

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from keyctl import Code, Decision, Limiter, Verifier
 from keyctl.errors import LimiterUnavailable, StoreUnavailable, UsageError
+from keyctl.middleware import platform_rules
 from keyctl.testing import MemoryStore
+from keyctl.wsgi import KeyAuth
 from tests.redis_server import RedisServer
 
 IETF = 'headers = ["ratelimit"]'
@@ -329,3 +332,46 @@ def test_a_closed_verifier_leaves_its_limiter_open(tmp_path: Path):
 
         assert verifier._engine._limiter
         assert verifier._engine._limiter.count("any", [])[0]
+
+
+# ── in front of an application ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_application_behind_key_auth_is_limited_and_its_responses_have_the_headers(tmp_path: Path):
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("204 No Content", [("X-Own", "1")])
+        return []
+
+    answers: list[tuple[str, dict[str, str]]] = []
+    with made(tmp_path, IETF) as (store, verifier):
+        key = store.mint(owner="acme", scopes=["read"])
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/v1/calls", "wsgi.url_scheme": "https", "HTTP_X_API_KEY": key}
+        for _ in range(3):
+            KeyAuth(app, verifier)(dict(environ), lambda status, headers, *_: answers.append((status, dict(headers))))
+
+    assert [status[:3] for status, _ in answers] == ["204", "204", "429"]
+    assert answers[0][1] | {"RateLimit-Policy": ""} == {
+        "X-Own": "1",
+        "RateLimit-Policy": "",
+        "RateLimit": '"1h";r=4;t=3600, "1m";r=1;t=60',
+    }
+    assert (answers[2][1]["Retry-After"], answers[2][1]["RateLimit"]) == ("60", '"1h";r=3;t=3600, "1m";r=0;t=60')
+
+
+def test_while_the_limiter_is_away_key_auth_answers_503(tmp_path: Path):
+    answers: list[str] = []
+    with Limiter("redis://127.0.0.1:1") as limiter, made(tmp_path, limiter=limiter) as (store, verifier):
+        key = store.mint(owner="acme", scopes=["read"])
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/v1/calls", "wsgi.url_scheme": "https", "HTTP_X_API_KEY": key}
+        KeyAuth(lambda *_: [], verifier)(environ, lambda status, *_: answers.append(status))
+
+    assert answers == ["503 Service Unavailable"]
+
+
+def test_a_scope_that_is_asked_for_later_does_not_hide_what_is_left(tmp_path: Path):
+    with made(tmp_path, IETF) as (store, verifier):
+        decision = verifier.verify(store.mint(owner="acme"))
+        narrowed = platform_rules(decision).require(decision, ("read",))
+
+    assert narrowed.code is Code.FORBIDDEN_SCOPE
+    assert remaining(narrowed) == [4, 1]
