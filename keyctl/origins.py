@@ -25,7 +25,7 @@ def parse_origin(text: str) -> str:
     if text == "*":
         raise _refused(text, "it would be every page", hint="list each origin")
     if text.lower() == "null":
-        raise _refused(text, "pages without an origin send it, whoever they belong to", hint=_EXAMPLE)
+        raise _refused(text, "every page without an origin sends it", hint=_EXAMPLE)
     found = _ORIGIN.fullmatch(text)
     if not found:
         raise _refused(text, "it has no scheme", hint=_EXAMPLE)

@@ -43,6 +43,7 @@ FREE = {
     "K=V",
     "N",
     "SEQ",
+    "URL",
     "GLOB",
     "GROUP",
     "NAME",
