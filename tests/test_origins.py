@@ -40,7 +40,7 @@ def test_an_origin_becomes_what_browsers_send(text: str, expected: str):
     ("text", "why", "hint"),
     [
         ("*", "it would be every page", "list each origin"),
-        ("null", "pages without an origin send it", "https://app.example"),
+        ("null", "every page without an origin sends it", "https://app.example"),
         ("app.example", "it has no scheme", "https://app.example"),
         ("//app.example", "it has no scheme", "https://app.example"),
         ("", "it has no scheme", "https://app.example"),
