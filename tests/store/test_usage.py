@@ -178,3 +178,39 @@ def test_a_row_that_was_altered_is_reported(opened: Opened, value: str):
     with pytest.raises(StoreUnavailable, match=f"the recorded use of key {minted.record.key.id} cannot be read"):
         total(opened, minted.record.key.id)
     assert check(opened.store).fault is None  # it is recorded, not audited
+
+
+@pytest.mark.torture(only=True)
+def test_a_year_of_daily_use_takes_no_more_than_its_page_says(
+    opened: Opened, database: str, figure: Callable[[str, object], None]
+):
+    def size() -> int:
+        with opened.store.read() as connection:
+            if database == "sqlite":
+                pages = connection.execute(text("pragma page_count")).scalar_one()
+                free = connection.execute(text("pragma freelist_count")).scalar_one()
+                return int(connection.execute(text("pragma page_size")).scalar_one()) * int(pages - free)
+            tables = ("usage_hours", "usage_days")
+            return sum(
+                int(connection.execute(text(f"select pg_total_relation_size('{one}')")).scalar_one()) for one in tables
+            )
+
+    def vacuum() -> None:
+        if database != "sqlite":
+            with opened.store._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(text("vacuum usage_hours, usage_days"))
+
+    key_ids = [minted.record.key.id for minted in opened.mint(count=5_000)]
+    before = size()
+
+    for day in range(365):
+        hour = to_milliseconds(opened.clock()) // HOUR
+        counts = {"VALID": 7} | ({"KEY_EXPIRED": 1} if day % 10 == 0 else {})
+        add(opened, {key_id: KeyUse({hour: counts}, hour * HOUR) for key_id in key_ids})
+        opened.clock.advance(days=1)
+        if day % 2:
+            vacuum()
+
+    for_each_key = (size() - before) / len(key_ids)
+    figure("bytes for each key", round(for_each_key))
+    assert for_each_key < {"sqlite": 3_000, "postgres": 6_000}[database]
