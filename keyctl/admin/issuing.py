@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -62,11 +63,11 @@ class Issuer:
         if count > key_format.prefix_space:
             raise no_room
         drawn: dict[str, GeneratedKey] = {}
-        with self._store.read() as connection:
+        # Collisions are negligible in a large format; the insert re-checks.
+        with nullcontext() if key_format.prefix_space >= _ROOMY else self._store.read() as connection:
             for _ in range(_DRAWS):
                 fresh = {one.prefix: one for one in key_format.generate(count - len(drawn), env=env, scope=scope)}
-                # Collisions are negligible in a large format; the insert re-checks.
-                for prefix in keys.taken(connection, fresh) if key_format.prefix_space < _ROOMY else ():
+                for prefix in keys.taken(connection, fresh) if connection is not None else ():
                     del fresh[prefix]
                 drawn = fresh | drawn
                 if len(drawn) == count:

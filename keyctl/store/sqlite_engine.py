@@ -77,7 +77,7 @@ def memory_engine(connection: sqlite3.Connection) -> Engine:
     pool = QueuePool(lambda: driver, pool_size=1, max_overflow=0, dialect=dialect)
     options = {"compiled_cache": compiled}
     engine = Engine(pool, dialect, make_url("sqlite://"), hide_parameters=True, execution_options=options)
-    event.listen(engine, "begin", lambda began: began.exec_driver_sql("begin"))
+    event.listen(engine, "begin", lambda _: driver.execute("begin"))
     return engine
 
 
