@@ -1,7 +1,8 @@
 """A program for the tests: counts requests in many threads as fast as it can, and prints when each was allowed.
 
-Standard input is a JSON object: `url`, `subject`, `limits` (requests and seconds of each), `threads`, `seconds`. The
-answer is JSON: for each allowed request its earliest and latest time, in seconds of the machine's monotonic clock.
+Standard input is a JSON object: `url`, `subject`, `limits` (requests and seconds of each), `threads`, `seconds`, and
+`until_refused` if a thread ends where it is refused. The answer is JSON: for each allowed request its earliest and
+latest time, in seconds of the machine's monotonic clock.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ def main(given: dict[str, Any]) -> list[tuple[float, float]]:
             while (before := time.monotonic()) < end:
                 if limiter.count(given["subject"], limits)[0]:
                     allowed.append((before, time.monotonic()))
+                elif given.get("until_refused"):
+                    return
 
         threads = [threading.Thread(target=count) for _ in range(given["threads"])]
         for thread in threads:

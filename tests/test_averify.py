@@ -33,11 +33,11 @@ class Gate:
 
     def __init__(self, verifier: Verifier) -> None:
         self._open = threading.Event()
-        self._find: Any = verifier._keyring.find
+        self._find: Any = verifier._engine.keyring.find
         self.came: list[str] = []
         self.inside = self.most = 0
         self._lock = threading.Lock()
-        verifier._keyring.find = self._wait  # type: ignore[method-assign]
+        verifier._engine.keyring.find = self._wait  # type: ignore[method-assign]
 
     def open(self) -> None:
         self._open.set()

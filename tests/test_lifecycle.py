@@ -176,41 +176,14 @@ def test_no_rotation_prolongs_a_key(left: timedelta | None, grace: timedelta, la
 # ── in use or not ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
-    ("last_used_at", "recorded_since"),
-    [
-        (None, NOW - DAY),
-        (None, NOW - 30 * DAY),
-        (NOW - DAY, NOW - DAY),
-        (NOW - DAY - SECOND, NOW - 30 * DAY),
-    ],
-)
-def test_a_key_unused_for_long_enough_is_not_in_use(last_used_at: datetime | None, recorded_since: datetime):
-    lifecycle.refuse_in_use(key(last_used_at=last_used_at), DAY, recorded_since, NOW)
+@pytest.mark.parametrize("last_used_at", [None, NOW - DAY, NOW - DAY - SECOND])
+def test_a_key_unused_for_long_enough_is_not_in_use(last_used_at: datetime | None):
+    lifecycle.refuse_in_use(key(last_used_at=last_used_at), DAY, NOW)
 
 
 def test_a_key_in_use_is_reported_with_the_time_of_its_last_use():
     used = key(last_used_at=NOW - 23 * HOUR)
 
-    refused = refusal(lambda: lifecycle.refuse_in_use(used, DAY, NOW - 30 * DAY, NOW))
+    refused = refusal(lambda: lifecycle.refuse_in_use(used, DAY, NOW))
 
     assert refused.message == ("kc_live_0123456789ab was last used 23h ago, at 2026-06-30T13:00:00Z: less than 24h ago")
-
-
-@pytest.mark.parametrize(
-    ("recorded_since", "known"),
-    [
-        (None, "no use is recorded"),
-        (NOW, "use is recorded only since 2026-07-01T12:00:00Z"),
-        (NOW - DAY + SECOND, "use is recorded only since 2026-06-30T12:00:01Z"),
-    ],
-)
-@pytest.mark.parametrize("last_used_at", [None, NOW - 9 * DAY, NOW])
-def test_what_was_not_recorded_for_long_enough_is_not_promised(
-    recorded_since: datetime | None, known: str, last_used_at: datetime | None
-):
-    refused = refusal(lambda: lifecycle.refuse_in_use(key(last_used_at=last_used_at), DAY, recorded_since, NOW))
-
-    assert known in refused.message
-    assert "it is unknown whether" in refused.message
-    assert "--record" in refused.hint

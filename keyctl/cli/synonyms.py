@@ -166,6 +166,9 @@ def near_miss(word: str, known: Iterable[str]) -> str | None:
     if begun:
         return begun[0] if len(begun) == 1 else None
     alike = [one for one in known if word[:1] in one[:2] and one[:1] in word[:2]]
+    swapped = [one for one in alike if sorted(one) == sorted(word)]
+    if len(swapped) == 1:
+        return swapped[0]
     likeness = 0.75 if len(word) == 4 else 0.8  # 0.75 is one wrong letter of four
     near = get_close_matches(word, alike, n=1, cutoff=likeness)
     return near[0] if near else None

@@ -187,6 +187,8 @@ class LimitServer:
             return "it does not answer as a Redis server does"
         if "closed" in str(error).lower():
             return "it closed the connection"
+        if type(error).__name__.endswith("ClusterException"):
+            return "no node of the cluster answered"
         return type(error).__name__
 
     def _unavailable(self, reason: str) -> LimiterUnavailable:

@@ -275,7 +275,7 @@ def test_a_write_that_was_interrupted_is_rolled_back_by_whatever_opens_the_store
     interrupted: SimpleNamespace, open_it: Callable[[Path], Any]
 ):
     with closing(open_it(interrupted.path)) as opened:
-        keyring = getattr(opened, "_keyring", opened)
+        keyring = opened._engine.keyring if isinstance(opened, Verifier) else opened
         assert keyring.find(interrupted.prefixes["plain"]).key.revoked_at is None
 
     assert not interrupted.journal.exists()
