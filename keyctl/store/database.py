@@ -31,7 +31,7 @@ __all__ = ["DEFAULT_WAIT", "Connection", "Database", "Store", "schema_revision"]
 
 DEFAULT_WAIT = 5.0
 _ATTEMPTS = 10
-_CONNECTIONS = 15  # at most, as many as the pool has
+CONNECTIONS = 15  # at most, as many as the pool has
 T = TypeVar("T")
 _databases: WeakSet[Database] = WeakSet()
 _inherited: list[Pool] = []  # from the parent of this process
@@ -62,7 +62,7 @@ class Database:
         else:
             self._engine = postgres.postgres_engine(location, wait=wait, patient=patient)
             self._guard = nullcontext
-        self._free = BoundedSemaphore(_CONNECTIONS)
+        self._free = BoundedSemaphore(CONNECTIONS)
         _databases.add(self)
 
     @contextmanager
@@ -135,7 +135,7 @@ class Database:
         """In a child of fork, let go of the parent's connections: they can neither be used nor closed there."""
         _inherited.append(self._engine.pool)
         self._engine.dispose(close=False)
-        self._free = BoundedSemaphore(_CONNECTIONS)
+        self._free = BoundedSemaphore(CONNECTIONS)
 
     @contextmanager
     def _connect(self, options: Mapping[str, Any], *, deadline: float | None = None) -> Iterator[Connection]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import cache
+from typing import NoReturn
 
 from sqlalchemy import Connection, event
 
@@ -17,7 +18,7 @@ from keyctl.errors import StoreUnavailable
 from keyctl.hashing import Scheme
 from keyctl.models import Actor
 from keyctl.profiles.model import Profile
-from keyctl.store.database import Database, Store
+from keyctl.store.database import CONNECTIONS, Database, Store
 from keyctl.store.location import SQLITE, StoreLocation
 from keyctl.store.schema import ddl, fill
 from keyctl.store.sqlite_engine import memory_engine
@@ -56,8 +57,16 @@ class StoreInMemory(Store):
             yield connection
 
     def close(self) -> None:
-        super().close()
-        self._memory.end()
+        self._guard = self._refuse_closed
+        with ExitStack() as ended:
+            # Waits for the transactions of other threads: to close a connection that is in use ends the process.
+            for _ in range(CONNECTIONS):
+                ended.enter_context(self._free)
+            super().close()
+            self._memory.end()
+
+    def _refuse_closed(self) -> NoReturn:
+        raise StoreUnavailable(f"the store {self.location} is closed")
 
     def _refuse_while_away(self, *_: object) -> None:
         if self._away:

@@ -107,7 +107,8 @@ class SqliteReader:
         return another or self._settings is not before
 
     def close(self) -> None:
-        self._connection.close()
+        with self._lock:  # to close a connection that another thread is using ends the process
+            self._connection.close()
 
     # ── the file ─────────────────────────────────────────────────────────────────────────────────────────────────
 
