@@ -141,15 +141,15 @@ class Recorder:
             path: The file, which is created for its owner alone (mode 0600).
             name: As in `to_store`.
             every: Seconds between two reports, which is also what a killed process may lose.
-            max_bytes: The size at which the file is renamed to `PATH.1`, and a new one is begun.
-            keep: How many renamed files there are; the oldest one is removed.
+            max_bytes: The size at which the file is renamed to `PATH.1`, and a new one is begun; 1 or more.
+            keep: How many renamed files there are, 1 or more; the oldest one is removed.
 
         Returns:
             An open recorder: close it.
 
         Raises:
             StoreUnavailable: The file cannot be written to.
-            UsageError: `name` or `every` is out of range.
+            UsageError: `name`, `every`, `max_bytes` or `keep` is out of range.
         """
         name = _checked_name(name)
         return cls(FileDestination(UsageFile(Path(path), max_bytes=max_bytes, keep=keep)), name=name, every=every)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from keyctl.errors import StoreUnavailable
+from keyctl.errors import StoreUnavailable, UsageError
 
 LONGEST_WAIT = 5.0  # seconds for another process that writes to the file
 
@@ -20,10 +20,15 @@ class UsageFile:
     """Appends lines to a private file.
 
     A file that has reached `max_bytes` gets the name with `.1` at its end, and so on until `.KEEP`; the last one is
-    removed. What is not imported by then is not counted.
+    removed. What is not imported by then is not counted. Raises UsageError if either number is less than 1.
     """
 
     def __init__(self, path: Path, *, max_bytes: int, keep: int) -> None:
+        if max_bytes < 1 or keep < 1:  # without a name to rename it to, a full file would stay full
+            raise UsageError(
+                f"a usage file needs max_bytes and keep of 1 or more, not {max_bytes} and {keep}",
+                hint="omit them, or for example: max_bytes=1_000_000, keep=5",
+            )
         self.path = path
         self._max_bytes = max_bytes
         self._keep = keep

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from keyctl.errors import StoreUnavailable
+from keyctl.errors import StoreUnavailable, UsageError
 from keyctl.usage.files import UsageFile
 from tests.stores import names
 
@@ -44,6 +44,12 @@ def test_a_full_file_is_renamed_and_the_oldest_one_is_removed(tmp_path: Path):
 
     assert names(tmp_path) == ["u", "u.1", "u.2"]
     assert [(tmp_path / name).read_text() for name in names(tmp_path)] == ["fourth\n", "third\n", "second\n"]
+
+
+@pytest.mark.parametrize(("max_bytes", "keep"), [(10, 0), (10, -1), (0, 1)])
+def test_a_file_that_would_never_have_room_for_a_line_is_refused(tmp_path: Path, max_bytes: int, keep: int):
+    with pytest.raises(UsageError, match="a usage file needs"):
+        usage_file(tmp_path / "u", max_bytes=max_bytes, keep=keep)
 
 
 def test_a_line_that_was_cut_off_by_a_crash_stays_at_the_end_of_its_file(tmp_path: Path):
