@@ -10,7 +10,6 @@ from keyctl.errors import UsageError, suggestion
 from keyctl.text import brief
 
 MEMORY = "memory"
-_SERVERS = {"redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix"}
 _CLUSTERS = {"redis+cluster", "valkey+cluster"}
 _SCHEMES = (
     MEMORY,
@@ -42,6 +41,7 @@ class LimiterAddress:
 
     Attributes:
         scheme: One that is supported, such as `redis`.
+        shown: The URL for messages, without the user, the password and the parameters.
         url: As it was given, password included.
         username: Decoded; None if the URL has none.
         password: Decoded; None if the URL has none.
@@ -78,6 +78,7 @@ class LimiterAddress:
 
     @property
     def cluster(self) -> bool:
+        """Whether several servers count, each of them some of the subjects."""
         return self.scheme in _CLUSTERS
 
     @property

@@ -127,11 +127,6 @@ def get(connection: Connection, selector: str, *, beginning: int | None = None) 
     return owners.attach(connection, [decode_key(row)])[0]
 
 
-def by_id(connection: Connection, key_id: str) -> Key | None:
-    row = connection.execute(select(keys).where(keys.c.id == key_id)).mappings().first()
-    return decode_key(row) if row else None
-
-
 def by_ids(connection: Connection, key_ids: Iterable[str]) -> dict[str, KeyRecord]:
     """Return the keys with these ids, by id; unknown ones are omitted."""
     found: list[Key] = []
