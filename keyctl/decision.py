@@ -1,6 +1,7 @@
-"""Every condition that a key must meet once its secret is verified: pure, and in one place.
+"""The conditions that a key itself must meet once its secret is verified: pure, and in one place.
 
-What comes before (shape, checksum, look-up, secret) is the verifier's; it answers with the same codes.
+What comes before (shape, checksum, look-up, secret) and after (a route for the request, rate limits) is the verifier's;
+it answers with the same codes.
 """
 
 from __future__ import annotations
@@ -164,12 +165,25 @@ def decide(
         return refuse(Code.FORBIDDEN_IP, f"{request.ip} is not allowed" if request.ip else "no address was given")
     if request.resource_owner is not None and not _owner_reached(profile, record, resource_owners):
         return refuse(Code.FORBIDDEN_OWNER, f"the key does not reach what belongs to {request.resource_owner}")
-    for scope in request.scopes:
+    if request.scopes and (missing := missing_scope(request.scopes, in_force)):
+        return Decision(Code.FORBIDDEN_SCOPE, missing.reason, record, missing.scope, platform=platform)
+    return Decision.without_reason(Code.VALID, record, platform)
+
+
+class MissingScope(NamedTuple):
+    """A scope that is required and not in force: of a choice, the first one. `reason` names all of them."""
+
+    scope: str
+    reason: str
+
+
+def missing_scope(required: Iterable[str], in_force: Collection[str]) -> MissingScope | None:
+    """Return the first of the required scopes that is not in force; None if all are. `read|write` is a choice."""
+    for scope in required:
         either = scope.split("|")
         if not any(one in in_force for one in either):
-            reason = f"missing scope {' or '.join(either)}"
-            return Decision(Code.FORBIDDEN_SCOPE, reason, record, either[0], platform=platform)
-    return Decision.without_reason(Code.VALID, record, platform)
+            return MissingScope(either[0], f"missing scope {' or '.join(either)}")
+    return None
 
 
 def scopes_in_force(profile: Profile, scopes: Iterable[str], owner: Owner | None) -> tuple[str, ...]:

@@ -246,14 +246,14 @@ class Engine:
         """Return what checks requests, made again only if the profile or the formats of keys were replaced."""
         checks, rules, formats = self._requests, self.rules(), self.keyring.formats
         if checks is None or checks.platform is not rules or checks.formats is not formats:
-            from keyctl.verification.request_check import RequestCheck  # noqa: PLC0415 - as in _read_request
+            from keyctl.verification.request_check import RequestCheck  # noqa: PLC0415 - a key at the shell has no request
 
             checks = self._requests = RequestCheck(rules, formats)
         return checks
 
     def _answer_preflight(self, origin: str, deadline: float) -> Decision:
         """A preflight carries no key: it is allowed if any active owner lists the origin."""
-        from keyctl.http.responses import lists_origin  # noqa: PLC0415 - as in _read_request
+        from keyctl.http.responses import lists_origin  # noqa: PLC0415 - as in _checks
 
         rules = self.rules()
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from keyctl import policy
 from keyctl.codes import Code
-from keyctl.decision import Decision, Request, scopes_in_force
+from keyctl.decision import Decision, Request, missing_scope, scopes_in_force
 from keyctl.models import KeyRecord
 from keyctl.profiles.model import Profile
 
@@ -87,12 +87,10 @@ class PlatformRules:
         if record is None:
             return replace(decision, code=Code.MISSING_API_KEY, reason="none given")
         in_force = scopes_in_force(self.profile, record.key.scopes, record.owner)
-        for scope in scopes:
-            either = scope.split("|")
-            if not any(one in in_force for one in either):
-                reason = f"missing scope {' or '.join(either)}"
-                return replace(decision, code=Code.FORBIDDEN_SCOPE, reason=reason, missing_scope=either[0])
-        return decision
+        missing = missing_scope(scopes, in_force)
+        if missing is None:
+            return decision
+        return replace(decision, code=Code.FORBIDDEN_SCOPE, reason=missing.reason, missing_scope=missing.scope)
 
     @cached_property
     def _withheld(self) -> Withheld:
