@@ -152,7 +152,7 @@ class Recorder:
             UsageError: `name`, `every`, `max_bytes` or `keep` is out of range.
         """
         name = _checked_name(name)
-        return cls(FileDestination(UsageFile(Path(path), max_bytes=max_bytes, keep=keep)), name=name, every=every)
+        return cls(_FileDestination(UsageFile(Path(path), max_bytes=max_bytes, keep=keep)), name=name, every=every)
 
     @property
     def name(self) -> str:
@@ -329,7 +329,7 @@ class Recorder:
             self._add = _ignore
 
 
-class FileDestination:
+class _FileDestination:
     """Appends each report to a file. The store is the one whose bundle is verified."""
 
     def __init__(self, file: UsageFile) -> None:

@@ -6,7 +6,7 @@ import io
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -18,9 +18,9 @@ from keyctl.store.database import Connection, Store
 from keyctl.store.usage import Applied
 from keyctl.text import brief
 from keyctl.times import describe_relative, format_time, from_milliseconds
+from keyctl.usage.recorders import CLOCKS_APART
 from keyctl.usage.report import HOUR, LONGEST_LINE, Report, from_line
 
-_CLOCKS_APART = timedelta(minutes=5)  # what another machine's clock may be ahead
 _TOGETHER = 1000  # reports that are counted at a time
 
 
@@ -100,7 +100,7 @@ def _refuse_future(report: Report, where: str, now: datetime) -> None:
     latest = max([report.until, *(use.last_used or 0 for use in report.keys.values())])
     hour = max((hour for use in report.keys.values() for hour in use.hours), default=0)
     moment = from_milliseconds(max(latest, hour * HOUR))
-    if moment > now + _CLOCKS_APART:
+    if moment > now + CLOCKS_APART:
         raise Refused(
             f"{where} is from the future ({format_time(moment)}), and nothing was counted",
             hint="set the clock of the machine that recorded it, or of this one",

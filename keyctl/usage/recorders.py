@@ -15,7 +15,7 @@ from keyctl.times import describe_relative, format_duration, format_time
 from keyctl.usage import sequences
 
 _REPORTS_MISSED = 3  # after which an instance counts as silent
-_CLOCKS_APART = timedelta(minutes=5)
+CLOCKS_APART = timedelta(minutes=5)  # what another machine's clock may be ahead
 _HINT = "see: keyctl usage recorders; or revoke without --if-unused-for"
 
 
@@ -24,7 +24,12 @@ class Instance:
     """What is known of one process of a recorder.
 
     Attributes:
+        name: The name of the service.
+        instance: A random text, which no other process has.
+        host: The name of its host.
+        pid: The number of its process there.
         since: When it began, or a former instance that it continues.
+        began_at: When it began itself.
         reported_at: The end of the interval that it reported last.
         every: The longest time between two reports.
         counted: Which of its reports were counted (see `sequences`).
@@ -107,7 +112,7 @@ def _faults(name: str, instances: Sequence[Instance], *, start: datetime, now: d
     for one in instances:
         if one.dropped_at is not None and one.dropped_at > start:
             yield f"the recorder {name} ({one.place}) could not count every answer until {_when(one.dropped_at, now)}"
-        if one.reported_at > now + _CLOCKS_APART:
+        if one.reported_at > now + CLOCKS_APART:
             ahead = format_time(one.reported_at)
             yield f"the recorder {name} ({one.place}) has reported of a time in the future: {ahead}"
         if gap := sequences.missing(one.counted):
