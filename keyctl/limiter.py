@@ -3,7 +3,8 @@
 A `Limiter` holds all limits of a key at once, in sliding windows: in no span of time as long as a limit's window does
 it allow more requests than the limit. A request that is refused uses up none of them.
 
->>> from keyctl.limiter import Limiter
+>>> from datetime import timedelta
+>>> from keyctl.limiter import Limit, Limiter
 >>> limiter = Limiter("memory://")
 >>> limits = [Limit(2, timedelta(minutes=1))]
 >>> [limiter.count("acme", limits)[0] for _ in range(3)]
@@ -32,7 +33,7 @@ from keyctl.profiles.model import Limit
 if TYPE_CHECKING:
     from keyctl.limits.server import LimitServer
 
-__all__ = ["Limiter"]
+__all__ = ["Limit", "Limiter"]
 
 _log = logging.getLogger("keyctl.limiter")
 _LOG_EVERY = 10.0  # seconds
@@ -109,11 +110,30 @@ class Limiter:
         return not any(state.exceeded for state in states), states
 
     def look(self, subject: str, limits: Sequence[Limit]) -> tuple[LimitState, ...]:
-        """Return the state of each limit, and count nothing. Raises LimiterUnavailable."""
+        """Return the state of each limit, and count nothing.
+
+        Args:
+            subject: Whose limits they are.
+            limits: As in `count`.
+
+        Returns:
+            The state of each limit.
+
+        Raises:
+            LimiterUnavailable: The server cannot be reached, or did not answer in time.
+        """
         return self._take(subject, limits, 0)
 
     def reset(self, subject: str, limits: Sequence[Limit]) -> None:
-        """Forget what was used up of these limits. Raises LimiterUnavailable."""
+        """Forget what was used up of these limits.
+
+        Args:
+            subject: Whose limits they are.
+            limits: As in `count`.
+
+        Raises:
+            LimiterUnavailable: The server cannot be reached, or did not answer in time.
+        """
         windows, _ = _windows(tuple(limits))
         if windows:
             self._call(lambda backend: backend.forget(subject, windows))

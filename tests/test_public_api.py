@@ -15,6 +15,7 @@ import keyctl
 import keyctl.verifier
 from keyctl.codes import Code
 from keyctl.decision import Decision
+from keyctl.limiter import Limiter
 from keyctl.testing import Clock, MemoryStore
 from keyctl.verifier import Verifier
 from tests.documents.pages import plain, table
@@ -44,7 +45,7 @@ def test_the_names_of_the_package_are_those_of_its_modules():
 
 METHODS = [
     method
-    for one in (Verifier, MemoryStore, Clock)
+    for one in (Verifier, Limiter, MemoryStore, Clock)
     for name, method in inspect.getmembers(one, callable)
     if not name.startswith("_")
 ]

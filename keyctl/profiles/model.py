@@ -93,6 +93,13 @@ class OwnerRules(NamedTuple):
 
 
 class Limit(NamedTuple):
+    """A rate limit: a maximum of requests in any span of time of a length, which is whole seconds.
+
+    Attributes:
+        requests: How many requests are allowed, 1 or more.
+        per: In which time.
+    """
+
     requests: int
     per: timedelta
 
