@@ -27,6 +27,7 @@ _Receive = Callable[[], Awaitable[_Message]]
 _Send = Callable[[_Message], Awaitable[None]]
 _Headers = list[tuple[bytes, bytes]]
 
+_SCHEMES = {"ws": "http", "wss": "https"}  # of the handshake of a WebSocket
 _STARTS = frozenset(("http.response.start", "websocket.accept", "websocket.http.response.start"))
 
 
@@ -87,13 +88,13 @@ class KeyAuth:
         await reply.finish()
 
     async def _verify(self, scope: MutableMapping[str, Any]) -> Decision:
-        client, guard = scope.get("client"), self._guard
+        client, scheme, guard = scope.get("client"), scope.get("scheme", "http"), self._guard
         return await guard.verifier.averify_request(
             scope.get("method", "GET"),  # a WebSocket has none
             _target(scope),
             scope["headers"],
             guard.peer(client[0] if client else None),
-            scheme={"ws": "http", "wss": "https"}.get(scheme := scope.get("scheme", "http"), scheme),
+            scheme=_SCHEMES.get(scheme, scheme),
             trusted_proxies=guard.trusted_proxies,
             asked=guard.asked,
         )

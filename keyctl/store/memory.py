@@ -85,5 +85,5 @@ class _Memory(sqlite3.Connection):
 
 @cache
 def _tables() -> str:
-    # Alembic writes the statements once in a process: to migrate every store would take ten times as long.
+    # Alembic writes the statements once in a process, and not for the store of every test.
     return ddl("sqlite")
