@@ -95,6 +95,19 @@ def test_a_key_that_must_be_looked_up_again_is_not_looked_up_in_the_loop(store: 
     assert asyncio.run(work())
 
 
+def test_a_profile_that_must_be_read_again_is_read_for_a_key_that_was_just_looked_up_too(store: MemoryStore):
+    refresh = store.verifier.profile.refresh_seconds
+    store.clock.advance(seconds=0.9 * refresh)
+    key = store.mint()
+    store.verifier.verify(key)
+    store.clock.advance(seconds=0.2 * refresh)
+    assert store.verifier._engine.freshness.is_due()
+
+    assert asyncio.run(store.verifier.averify(key))
+
+    assert not store.verifier._engine.freshness.is_due()
+
+
 def test_however_many_keys_come_there_are_only_a_few_threads(store: MemoryStore):
     keys = [store.mint() for _ in range(5 * THREADS)]
     gate = Gate(store.verifier)
