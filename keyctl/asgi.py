@@ -76,10 +76,8 @@ class KeyAuth:
         try:
             decision = await self._verify(scope)
         except NO_ANSWER as error:
-            self._remove_key(scope)
             await _answer(self._guard.unavailable(error), scope, send)
             return
-        self._remove_key(scope)
         if not decision or decision.preflight:
             await _answer(refusal(decision), scope, send)
             return
@@ -88,6 +86,13 @@ class KeyAuth:
         await reply.finish()
 
     async def _verify(self, scope: MutableMapping[str, Any]) -> Decision:
+        """Verify a request. Whatever comes of it, the server has no key in its path afterwards."""
+        try:
+            return await self._verify_as_sent(scope)
+        finally:
+            self._remove_key(scope)
+
+    async def _verify_as_sent(self, scope: MutableMapping[str, Any]) -> Decision:
         client, scheme, guard = scope.get("client"), scope.get("scheme", "http"), self._guard
         return await guard.verifier.averify_request(
             scope.get("method", "GET"),  # a WebSocket has none

@@ -71,9 +71,7 @@ class KeyAuth:
         try:
             decision = self._verify(environ)
         except NO_ANSWER as error:
-            self._remove_key(environ)
             return _answer(self._guard.unavailable(error), environ, start_response)
-        self._remove_key(environ)
         if not decision or decision.preflight:
             return _answer(refusal(decision), environ, start_response)
 
@@ -83,6 +81,13 @@ class KeyAuth:
         return self._app(_application_environ(environ, decision), start_allowed)
 
     def _verify(self, environ: _Environ) -> Decision:
+        """Verify a request. Whatever comes of it, the server has no key in its path afterwards."""
+        try:
+            return self._verify_as_sent(environ)
+        finally:
+            self._remove_key(environ)
+
+    def _verify_as_sent(self, environ: _Environ) -> Decision:
         guard = self._guard
         return guard.verifier.verify_request(
             environ["REQUEST_METHOD"],

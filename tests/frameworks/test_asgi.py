@@ -7,7 +7,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from keyctl.asgi import KeyAuth
 from keyctl.bundles.signing import SigningKey
 from keyctl.codes import Code
 from keyctl.decision import Request
-from keyctl.errors import ProfileInvalid, UsageError, VerifierBusy
+from keyctl.errors import KeyctlError, ProfileInvalid, UsageError, VerifierBusy
 from keyctl.times import utc_now
 from tests.bundle_files import export
 from tests.cluster import free_port
@@ -481,3 +481,29 @@ def test_no_log_has_a_key_in_it(shop: Shop, caplog: pytest.LogCaptureFixture):
     assert "GET /v1/health?key-removed HTTP/1.1" in caplog.text
     assert f"refused {shop.prefix}: FORBIDDEN_SCOPE (missing scope orders:write)" in caplog.text
     assert secret not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error", [VerifierBusy("no core was free for 2 s"), ProfileInvalid("profile shop", ["http: is broken"])], ids=type
+)
+def test_a_server_logs_no_key_where_it_could_not_be_verified(
+    error: KeyctlError, shop: Shop, verifier: Verifier, monkeypatch: pytest.MonkeyPatch
+):
+    async def fails(*_: object, **__: object) -> None:
+        raise error
+
+    async def receive() -> Message:
+        return {}
+
+    async def send(_: Message) -> None:
+        logged.append(str(scope))  # as uvicorn does
+
+    monkeypatch.setattr(verifier, "averify_request", fails)
+    path, logged = f"/v1/orders/{shop.key}", []
+    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "headers": []}
+    scope["query_string"] = f"key={shop.key}".encode()
+    with suppress(ProfileInvalid):
+        asyncio.run(KeyAuth(plain, verifier)(scope, receive, send))
+
+    logged.append(str(scope))
+    assert not [text for text in logged if shop.key in text]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from keyctl import Verifier
 from keyctl.bundles.signing import SigningKey
 from keyctl.decision import Request
-from keyctl.errors import UsageError
+from keyctl.errors import KeyctlError, ProfileInvalid, StoreBusy, UsageError
 from keyctl.wsgi import KeyAuth
 from tests.bundle_files import export
 from tests.frameworks.cases import CASES, KEY_SPELLINGS, SPOOFED
@@ -118,6 +118,24 @@ def test_no_log_has_a_key_in_it(shop: Shop, tmp_path: Path):
 
     assert log.read_text().count("key-removed") >= 3
     assert secret not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    "error", [StoreBusy("the store did not answer"), ProfileInvalid("profile shop", ["http: is broken"])], ids=type
+)
+def test_a_server_logs_no_key_where_it_could_not_be_verified(
+    error: KeyctlError, shop: Shop, verifier: Verifier, monkeypatch: pytest.MonkeyPatch
+):
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(verifier, "verify_request", fails)
+    target = {"PATH_INFO": f"/v1/orders/{shop.key}", "QUERY_STRING": f"key={shop.key}"}
+    environ = {"REQUEST_METHOD": "GET", "RAW_URI": f"{target['PATH_INFO']}?{target['QUERY_STRING']}", **target}
+    with suppress(ProfileInvalid):
+        KeyAuth(plain, verifier)(environ, lambda *_: None)
+
+    assert shop.key not in str(environ)
 
 
 # ── without a server: what servers do not all do ─────────────────────────────────────────────────────────────────────
