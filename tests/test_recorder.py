@@ -319,6 +319,23 @@ def test_a_failing_destination_never_reaches_the_application(caplog: pytest.LogC
     assert caplog.messages[-1] == "the recorder api ends, and what it could not report is lost"
 
 
+def test_a_clock_that_is_set_back_ends_no_interval_before_it_begins():
+    away, now = Away(), [1_000_000.0]
+    away.failing = False
+    recorder = Recorder(away, name="api", every=NEVER, clock=lambda: now[0])
+    recorder.record_wrong_secret("key_1")
+    now[0] += 20
+    recorder.flush()
+    now[0] -= 60
+
+    recorder.close()
+
+    assert [(report.since, report.until) for report in away.written] == [
+        (1_000_000_000, 1_000_020_000),
+        (1_000_020_000, 1_000_020_000),
+    ]
+
+
 def test_many_keys_are_reported_in_parts():
     away = Away()
     away.failing = False
