@@ -241,6 +241,21 @@ def test_the_limit_that_refuses_longest_gives_the_time(tmp_path: Path):
     assert refused.response().headers["Retry-After"] == str(3600 - 3 * 61)
 
 
+def test_the_headers_are_those_of_the_limit_that_refuses_or_else_of_the_one_with_the_fewest_left(tmp_path: Path):
+    with made(tmp_path, 'headers = ["x-ratelimit"]') as (store, verifier):
+        key = store.mint(owner="acme")
+
+        def shown(times: int) -> list[tuple[str, str]]:
+            answers = [verifier.verify(key).response().headers for _ in range(times)]
+            store.clock.advance(seconds=61)
+            return [(headers["X-RateLimit-Limit"], headers["X-RateLimit-Remaining"]) for headers in answers]
+
+        assert shown(3) == [("2", "1"), ("2", "0"), ("2", "0")]
+        assert shown(1) == [("2", "1")]
+        assert shown(1) == [("5", "1")]  # of both limits one is left, and of this one for longer
+        assert shown(2) == [("5", "0"), ("5", "0")]
+
+
 def test_a_response_of_the_profile_may_have_its_own_retry_after(tmp_path: Path):
     own = '[http.responses.RATE_LIMITED]\nheaders = {{ Retry-After = "120" }}\nbody = \'{{"wait": ${{retry_after}}}}\''
     with made(tmp_path) as (_, __):
