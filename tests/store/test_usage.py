@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -167,6 +168,18 @@ def test_a_process_takes_over_from_those_of_its_name_that_ended_long_ago(opened:
             ("i3", NOW + timedelta(days=4)),
             ("i4", NOW),
         ]
+
+
+def test_a_file_that_is_imported_again_after_a_long_time_counts_once(opened: Opened):
+    def apply(instance: str, *, ended: bool, from_file: bool) -> usage.Applied:
+        reports, now = [replace(report(1, {}, instance=instance), ended=ended)], opened.clock()
+        return opened.store.write(lambda c: usage.apply(c, reports, now=now, keep_hours=KEEP, from_file=from_file))
+
+    apply("i1", ended=True, from_file=True)
+    opened.clock.advance(days=4)
+    apply("i2", ended=False, from_file=False)  # takes over from others of its name
+
+    assert apply("i1", ended=True, from_file=True).repeated == 1
 
 
 @pytest.mark.parametrize("value", ["", "x", "0 1=1 1=1", "0 400=1"])
