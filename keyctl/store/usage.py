@@ -117,10 +117,11 @@ def _note_reports(connection: Connection, reports: Sequence[Report], *, now: dat
     query = select(usage_recorders).where(usage_recorders.c.instance == recorder.instance).with_for_update()
     row = connection.execute(query).mappings().first()
     counted: str = row["counted"] if row else ""
+    counted, new = sequences.added(counted, (report.sequence for report in reports))
     fresh = []
     for report in reports:
-        if not sequences.contains(counted, report.sequence):
-            counted = sequences.added(counted, report.sequence)
+        if report.sequence in new:
+            new.remove(report.sequence)  # the same report may be there twice
             fresh.append(report)
     if not fresh:
         return []
@@ -308,13 +309,27 @@ def totals(
 def _periods(connection: Connection, table: Table, since: datetime, until: datetime | None = None) -> list[int]:
     period = table.primary_key.columns[0]
     length = (HOURS if table is usage_hours else 24 * DAYS) * HOUR
-    newest = connection.execute(select(func.max(period))).scalar()
-    oldest = connection.execute(select(func.min(period))).scalar()
-    if newest is None or oldest is None:
-        return []
-    first = max(to_milliseconds(since) // length, oldest)
-    last = newest if until is None else min(to_milliseconds(until) // length, newest)
-    return list(range(first, last + 1))
+    before, last = to_milliseconds(since) // length - 1, None if until is None else to_milliseconds(until) // length
+    found: list[int] = []
+    # From each one to the next: there are few, and a row that was altered may be far from the others.
+    while (number := connection.execute(select(func.min(period)).where(period > before)).scalar()) is not None:
+        before = _checked_period(table, number, length)
+        if last is not None and before > last:
+            break
+        found.append(before)
+    return found
+
+
+def _checked_period(table: Table, number: object, length: int) -> int:
+    """Return the number of a period. Raises RowDamaged for one whose hours are no times."""
+    try:
+        if not isinstance(number, int):
+            raise TypeError
+        from_milliseconds(number * length)
+        from_milliseconds((number + 1) * length)
+    except (TypeError, OverflowError):
+        raise RowDamaged(f"{table.name} was altered outside keyctl: the time of a row cannot be read") from None
+    return number
 
 
 def _read_into(
@@ -350,7 +365,10 @@ def _instance(row: RowMapping) -> Instance:
     def moment_or_none(name: str) -> datetime | None:
         return None if row[name] is None else from_milliseconds(row[name])
 
+    texts = [row[name] for name in ("name", "instance", "host", "counted")]
     try:
+        if not all(isinstance(text, str) for text in texts) or not isinstance(row["pid"], int):
+            raise TypeError
         return Instance(
             name=row["name"],
             instance=row["instance"],

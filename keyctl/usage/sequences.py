@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 
 from keyctl.rows import RowDamaged
 
 _RANGE = re.compile(r"([1-9][0-9]{0,17})-([1-9][0-9]{0,17})", re.ASCII)
 
 
-def contains(text: str, sequence: int) -> bool:
-    return any(first <= sequence <= last for first, last in _read(text))
-
-
-def added(text: str, sequence: int) -> str:
-    """Return the ranges with one more number in them."""
+def added(text: str, numbers: Iterable[int]) -> tuple[str, set[int]]:
+    """Return the ranges with more numbers in them, and those of the numbers that were not."""
+    known = sorted(_read(text))
+    new = {number for number in numbers if not _contain(known, number)}
     ranges: list[tuple[int, int]] = []
-    for first, last in sorted([*_read(text), (sequence, sequence)]):
+    for first, last in sorted([*known, *((number, number) for number in new)]):
         if ranges and first <= ranges[-1][1] + 1:
             ranges[-1] = ranges[-1][0], max(last, ranges[-1][1])
         else:
             ranges.append((first, last))
-    return " ".join(f"{first}-{last}" for first, last in ranges)
+    return " ".join(f"{first}-{last}" for first, last in ranges), new
 
 
 def missing(text: str) -> tuple[int, int] | None:
@@ -32,6 +32,12 @@ def missing(text: str) -> tuple[int, int] | None:
             return last + 1, first - 1
         last = end
     return None
+
+
+def _contain(ranges: Sequence[tuple[int, int]], number: int) -> bool:
+    """Whether one of these ranges, which are sorted, contains the number."""
+    position = bisect_right(ranges, number, key=lambda one: one[0])
+    return position > 0 and number <= ranges[position - 1][1]
 
 
 def _read(text: str) -> list[tuple[int, int]]:

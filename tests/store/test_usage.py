@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -227,3 +227,40 @@ def test_a_year_of_daily_use_takes_no_more_than_its_page_says(
     for_each_key = (size() - before) / len(key_ids)
     figure("bytes for each key", round(for_each_key))
     assert for_each_key < {"sqlite": 3_000, "postgres": 6_000}[database]
+
+
+@pytest.mark.parametrize("table", ["usage_hours", "usage_days"])
+@pytest.mark.parametrize("period", [10**12, -(10**12), 9 * 10**18])
+def test_a_row_of_a_time_that_does_not_exist_is_reported(opened: Opened, table: str, period: int):
+    [minted] = opened.mint()
+    period_name = "week" if table == "usage_hours" else "quarter"
+    row = {"period": period, "key_id": minted.record.key.id}
+    insert = text(f"insert into {table} ({period_name}, key_id, counts) values (:period, :key_id, '0 5=1')")
+    opened.store.write(lambda c: c.execute(insert, row))
+
+    if period < 0:
+        assert total(opened, minted.record.key.id) == {}
+        return
+    with pytest.raises(StoreUnavailable, match=f"{table} was altered outside keyctl"):
+        total(opened, minted.record.key.id)
+
+
+def test_rows_that_are_thousands_of_years_apart_are_read(opened: Opened):
+    [minted] = opened.mint()
+    last = (datetime(9999, 1, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).days // 7
+    row = {"week": last, "key_id": minted.record.key.id}
+    insert = text("insert into usage_hours (week, key_id, counts) values (:week, :key_id, '0 5=1')")
+    opened.store.write(lambda c: c.execute(insert, row))
+    add(opened, used(minted.record.key.id, NOW))
+
+    assert total(opened, minted.record.key.id) == {"VALID": 2}
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("column", ["name", "host", "pid", "counted"])
+def test_a_recorder_that_was_altered_is_reported(opened: Opened, column: str):
+    opened.store.write(lambda c: usage.apply(c, [report(1, {})], now=NOW, keep_hours=KEEP))
+    opened.store.write(lambda c: c.execute(text(f"update usage_recorders set {column} = x'ff'")))
+
+    with pytest.raises(StoreUnavailable, match="what is known of a recorder cannot be read"), opened.store.read() as c:
+        usage.instances(c)
