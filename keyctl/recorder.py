@@ -27,7 +27,7 @@ from keyctl.text import brief
 from keyctl.usage.counts import Counts
 from keyctl.usage.files import UsageFile
 from keyctl.usage.outcomes import WRONG_SECRET
-from keyctl.usage.report import LONGEST_NAME, Identity, Report, is_name, to_line, uses_of
+from keyctl.usage.report import LONGEST_INTERVAL, LONGEST_NAME, Identity, Report, is_name, to_line, uses_of
 
 if TYPE_CHECKING:
     from keyctl.decision import Decision
@@ -36,7 +36,6 @@ __all__ = ["Recorder"]
 
 LIMIT = 100_000  # cells in memory, of about 250 bytes each
 IDLE = 60.0  # seconds after which a recorder reports that there is nothing to report
-_LONGEST_INTERVAL = 3600.0
 _KEYS = 5_000  # in one report, and one transaction
 _logger = logging.getLogger("keyctl.recorder")
 
@@ -79,7 +78,7 @@ class Recorder:
         limit: int = LIMIT,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if not 0 < every <= _LONGEST_INTERVAL:
+        if not 0 < every <= LONGEST_INTERVAL / 1000:
             raise UsageError(f"a recorder cannot report every {every:g} s", hint="give 1 to 3600 seconds: every=10")
         self._destination = destination
         self._name = _checked_name(name)

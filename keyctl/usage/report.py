@@ -20,6 +20,7 @@ FORMAT = "keyctl-usage-v1"
 HOUR = 3_600_000  # milliseconds
 LONGEST_LINE = 64 * 2**20  # bytes
 LONGEST_NAME = 100
+LONGEST_INTERVAL = 3_600_000  # milliseconds between two reports: with longer ones, silence would not be noticed
 _MOST = 2**48  # of any count
 _TEXT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:-]{0,99}", re.ASCII)
 _FIELDS = {"format", "store_id", "recorder", "sequence", "every", "since", "until", "dropped", "ended", "keys"}
@@ -132,13 +133,18 @@ def _report(content: Mapping[str, Any]) -> Report:
         store_id=_text(content["store_id"]),
         recorder=Identity(name, instance, host, _number(recorder["pid"])),
         sequence=_number(content["sequence"], least=1),
-        every=_number(content["every"]),
+        every=_number(content["every"], most=LONGEST_INTERVAL),
         since=_milliseconds(content["since"]),
         until=_milliseconds(content["until"]),
         dropped=_number(content["dropped"]),
         ended=content["ended"],
-        keys={key_id: _key_use(use) for key_id, use in content["keys"].items()},
+        keys={_key_id(key_id): _key_use(use) for key_id, use in content["keys"].items()},
     )
+
+
+def _key_id(text: str) -> str:
+    _require(is_name(text))  # of the same characters
+    return text
 
 
 def _key_use(content: Mapping[str, Any]) -> KeyUse:
@@ -157,8 +163,8 @@ def _text(value: object) -> str:
     return value  # type: ignore[return-value]
 
 
-def _number(value: object, *, least: int = 0) -> int:
-    _require(type(value) is int and least <= value <= _MOST)
+def _number(value: object, *, least: int = 0, most: int = _MOST) -> int:
+    _require(type(value) is int and least <= value <= most)
     return value  # type: ignore[return-value]
 
 
