@@ -102,6 +102,9 @@ class MintedKey(str):
         """The part that identifies the key, and is safe to log."""
         return self.record.key.prefix
 
+    def __getnewargs__(self) -> tuple[str, KeyRecord]:  # type: ignore[override] # so that it can be copied and pickled
+        return str(self), self.record
+
     def __repr__(self) -> str:
         return f"<key {self.prefix}>"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -74,6 +76,14 @@ def test_the_text_of_a_key_is_in_no_repr(store: MemoryStore):
     assert repr(key) == f"<key {key.prefix}>"
     assert str(key) not in repr([key, store, key.record])
     assert f"{key}" == str(key) != repr(key)
+
+
+def test_a_key_can_be_copied_and_sent_to_another_process(store: MemoryStore):
+    key = store.mint(scopes=["read"])
+
+    for same in (copy.copy(key), copy.deepcopy({"key": key})["key"], pickle.loads(pickle.dumps(key))):
+        assert (same, same.prefix, same.record) == (key, key.prefix, key.record)
+        assert repr(same) == f"<key {key.prefix}>"
 
 
 @pytest.mark.parametrize("named_by", ["key", "text", "prefix", "id"])
