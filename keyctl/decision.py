@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 
 from keyctl.answer import Answer
 from keyctl.codes import Code
+from keyctl.errors import UsageError
 from keyctl.models import KeyRecord, Owner
 from keyctl.profiles.model import Limit, Profile, parse_limit
 from keyctl.times import format_time
@@ -23,7 +24,7 @@ __all__ = ["Decision", "LimitState", "Request"]
 
 @dataclass(frozen=True)
 class Request:
-    """What a key must permit. What is None or empty is not checked.
+    """What a key must permit. What is None, and no scopes, is not checked.
 
     Attributes:
         scopes: Scopes that must all be in force; `read|write` requires one of the two.
@@ -123,6 +124,12 @@ class Decision:
 
 
 _DEFAULTS = vars(Decision(Code.VALID))
+
+
+def check_cost(cost: object) -> None:
+    """Raise UsageError unless this is how many requests one may count as."""
+    if type(cost) is not int or cost < 1:
+        raise UsageError(f"the cost of a request must be a whole number of 1 or more, not {cost!r}")
 
 
 def decide(

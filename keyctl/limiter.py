@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
 
-from keyctl.decision import LimitState
+from keyctl.decision import LimitState, check_cost
 from keyctl.errors import LimiterUnavailable, UsageError
 from keyctl.limits.address import LimiterAddress
 from keyctl.limits.windows import MemoryWindows, Window
@@ -104,8 +104,7 @@ class Limiter:
             LimiterUnavailable: The server cannot be reached, or did not answer in time. The request may be counted.
             UsageError: `cost` is not 1 or more.
         """
-        if type(cost) is not int or cost < 1:
-            raise UsageError(f"the cost of a request must be a whole number of 1 or more, not {cost!r}")
+        check_cost(cost)
         states = self._take(subject, limits, cost)
         return not any(state.exceeded for state in states), states
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from keyctl.decision import Decision, Request
+from keyctl.decision import Decision, Request, check_cost
 from keyctl.keyformat import KeyFormat
 from keyctl.profiles.model import Profile
 from keyctl.store.location import StoreLocation
@@ -256,7 +256,7 @@ class Verifier:
         *,
         cost: int = 1,
     ) -> Decision:
-        """Verify a key, and what it may be used for. What is None or empty is not checked.
+        """Verify a key, and what it may be used for. What is None, and no scopes, is not checked.
 
         The status of a key is disclosed only after its secret was verified. An unknown prefix costs one hash, with the
         parameters that the store has for new keys.
@@ -267,7 +267,7 @@ class Verifier:
             env: The environment that the key must be for.
             ip: The caller's address. A key with allowed networks is refused without one.
             resource_owner: The handle of the owner of the requested resource, which the key's owner must reach.
-            cost: How many requests it counts as, where there is a limiter.
+            cost: How many requests it counts as, 1 or more, where there is a limiter.
 
         Returns:
             A Decision, which is falsy unless the key is allowed.
@@ -277,8 +277,11 @@ class Verifier:
             PepperMissing: The key's hash needs a pepper that was not given. A StoreUnavailable: 503, not 401.
             LimiterUnavailable: The rate limits of the key could not be counted. A StoreUnavailable: 503, not 429.
             VerifierBusy: No core was free for `max_wait` seconds. Answer 503, not 401.
-            UsageError: The profile does not have a scope of `scopes`, or `env`: no key could be allowed.
+            UsageError: The profile does not have a scope of `scopes`, or `env`: no key could be allowed. Or `cost` is
+                less than 1.
         """
+        if cost != 1:
+            check_cost(cost)
         return self._engine.verify(_key_text(key), _asked(scopes, env, ip, resource_owner), cost)
 
     async def averify(
@@ -314,6 +317,8 @@ class Verifier:
             VerifierBusy: As in `verify`, or no thread was free for `max_wait` seconds.
             UsageError: As in `verify`.
         """
+        if cost != 1:
+            check_cost(cost)
         return await self._engine.averify(_key_text(key), _asked(scopes, env, ip, resource_owner), cost)
 
     def verify_request(
@@ -340,7 +345,7 @@ class Verifier:
             scheme: `https`, or `http` if the request did not come over HTTPS.
             trusted_proxies: Networks (CIDR) of the peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted.
             asked: What is required besides what the route requires. Its `ip` is not used.
-            cost: How many requests it counts as, where there is a limiter.
+            cost: How many requests it counts as, 1 or more, where there is a limiter.
 
         Returns:
             A Decision. It is VALID without a `record` where the profile makes the route public.
@@ -351,8 +356,10 @@ class Verifier:
             LimiterUnavailable: The rate limits of the key could not be counted. A StoreUnavailable: 503, not 429.
             VerifierBusy: No core was free for `max_wait` seconds. Answer 503, not 401.
             ProfileInvalid: The store's profile has faults in its rules for HTTP.
-            UsageError: The profile does not have a scope or the environment of `asked`.
+            UsageError: The profile does not have a scope or the environment of `asked`, or `cost` is less than 1.
         """
+        if cost != 1:
+            check_cost(cost)
         request, connection = _request(method, path, headers, ip, scheme, trusted_proxies)
         return self._engine.verify_request(request, connection, asked, cost)
 
@@ -391,6 +398,8 @@ class Verifier:
             ProfileInvalid: As in `verify_request`.
             UsageError: As in `verify_request`.
         """
+        if cost != 1:
+            check_cost(cost)
         request, connection = _request(method, path, headers, ip, scheme, trusted_proxies)
         return await self._engine.averify_request(request, connection, asked, cost)
 

@@ -81,6 +81,18 @@ def test_what_the_profile_does_not_have_is_an_error_whatever_the_key(
         assert "did you mean" in error.value.hint
 
 
+@pytest.mark.parametrize("cost", [0, -1, 1.5, "1", None])
+def test_a_cost_is_checked_whether_or_not_there_is_a_limiter(verifier: Verifier, key: str, cost: Any):
+    for call in (
+        lambda: verifier.verify(key, cost=cost),
+        lambda: verifier.verify_request("GET", "/", {}, cost=cost),
+        lambda: asyncio.run(verifier.averify(key, cost=cost)),
+        lambda: asyncio.run(verifier.averify_request("GET", "/", {}, cost=cost)),
+    ):
+        with pytest.raises(UsageError, match="the cost of a request must be a whole number of 1 or more"):
+            call()
+
+
 def test_a_list_of_scopes_is_checked_when_the_application_starts(verifier: Verifier):
     verifier.require("read", "read|write")
 
