@@ -30,6 +30,7 @@ _LONGEST_GLOB = 100  # as scopes' names are
 _LONGEST_KEPT = 100_000  # hours of which the use is counted one by one
 _LONGEST_REFRESH = 86400  # seconds that a verifier may not notice a change
 _LIMIT = re.compile(r"([1-9][0-9]{0,11})/(.+)", re.ASCII)
+_MOST_REQUESTS = 999_999_999_999  # as many as _LIMIT reads; a limiter's server writes 10**14 as 1e+14
 # `limits` is a list of rate limits as people write them: 5000/1h
 LIMIT_HEADERS: Mapping[str, tuple[str, ...]] = {
     "x-ratelimit": ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
@@ -318,7 +319,9 @@ def _read_plans(root: Table) -> dict[str, Plan]:
             per = limit.duration("per", "1h")
             if not per:
                 limit.fault("per", "must be greater than zero")
-            limits.append(Limit(limit.integer("requests", minimum=1), per or timedelta(hours=1)))
+            limits.append(
+                Limit(limit.integer("requests", minimum=1, maximum=_MOST_REQUESTS), per or timedelta(hours=1))
+            )
             limit.finish()
         if (twice := _time_of_two(limits)) is not None:
             table.fault("limits", f"has two for the same time, {format_duration(twice)}")

@@ -341,6 +341,7 @@ CONTRADICTIONS = [
     ("plans/seed/limits/0/per", "never", "plans.seed.limits[0].per: must be greater than zero"),
     ("plans/seed/limits/0/per", "0", "plans.seed.limits[0].per: must be greater than zero"),
     ("plans/seed/limits/0/requests", 0, "plans.seed.limits[0].requests: 0 is less than 1"),
+    ("plans/seed/limits/0/requests", 10**12, "limits[0].requests: 1000000000000 is more than 999999999999"),
     ("plans/seed/limits/0/per", "60s", "plans.seed.limits: has two for the same time, 1m"),
     (
         "owners/kinds/farm/attributes/limits/default",
