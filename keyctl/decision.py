@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from keyctl.answer import Answer
 from keyctl.codes import Code
-from keyctl.errors import UsageError
+from keyctl.errors import StoreUnavailable, UsageError
 from keyctl.models import KeyRecord, Owner
 from keyctl.profiles.model import Limit, Profile, parse_limit
 from keyctl.times import format_time
@@ -214,14 +214,27 @@ def scopes_in_force(profile: Profile, scopes: Iterable[str], owner: Owner | None
 
 
 def limits_in_force(profile: Profile, record: KeyRecord) -> tuple[Limit, ...]:
-    """Return the rate limits of a key: its owner's plan's, or the owner's own (attribute `limits`: `5000/1h`)."""
+    """Return the rate limits of a key: its owner's plan's, or the owner's own (attribute `limits`: `5000/1h`).
+
+    Raises StoreUnavailable if the owner's own cannot be read. They are checked when they are set, but the attribute may
+    be one of an earlier profile, of another type, or altered outside keyctl.
+    """
     owner = record.owner
     plan = profile.plans.get(owner.plan) if owner and owner.plan else None
     if owner is None or plan is None:
         return ()
     if plan.limits_from == "plan":
         return plan.limits
-    return tuple(map(parse_limit, owner.attributes.get("limits", ())))  # checked when they were set
+    texts = owner.attributes.get("limits", [])
+    try:
+        if not isinstance(texts, list):
+            raise TypeError
+        return tuple(map(parse_limit, texts))
+    except (TypeError, UsageError):
+        raise StoreUnavailable(
+            f"the rate limits of owner {owner.handle} cannot be read",
+            hint=f"keyctl owner update {owner.handle} --attr limits=5000/1h",
+        ) from None
 
 
 def _within(ip: str | None, networks: tuple[str, ...]) -> bool:

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from keyctl import Code, Decision, Limiter, Verifier
 from keyctl.errors import LimiterUnavailable, StoreUnavailable, UsageError
 from keyctl.middleware import platform_rules
+from keyctl.store.tables import owners
 from keyctl.testing import MemoryStore
 from keyctl.wsgi import KeyAuth
 from tests.redis_server import RedisServer
@@ -390,3 +392,15 @@ def test_a_scope_that_is_asked_for_later_does_not_hide_what_is_left(tmp_path: Pa
 
     assert narrowed.code is Code.FORBIDDEN_SCOPE
     assert remaining(narrowed) == [4, 1]
+
+
+@pytest.mark.parametrize("limits", ['"5/1m"', "5", "null", "[5]", '["often"]', "[[]]"])
+def test_limits_of_an_owner_that_cannot_be_read_are_no_answer(tmp_path: Path, limits: str):
+    with made(tmp_path) as (store, verifier):
+        key = store.mint(owner="acme")
+        store.update_owner("acme", plan="own", attributes={"limits": "9/1m"})
+        changed = update(owners).values(attributes=f'{{"limits": {limits}}}')
+        store._store.write(lambda connection: connection.execute(changed))
+
+        with pytest.raises(StoreUnavailable, match="the rate limits of owner acme cannot be read"):
+            verifier.verify(key)
