@@ -14,6 +14,7 @@ import pytest
 
 from keyctl import Code, Decision, Verifier
 from keyctl.errors import ProfileInvalid
+from keyctl.testing import MemoryStore
 from tests.stores import Opened, new_store
 
 Ask = Callable[[Verifier, str, str], Decision]
@@ -67,3 +68,13 @@ def test_rules_with_faults_are_read_again_once_they_are_fixed(tmp_path: Path, as
         set_routes(opened, [{"match": "* /**"}])
 
         assert ask(verifier, "/v1/calls", key)
+
+
+@pytest.mark.parametrize("length", [1_001, 60_000])
+def test_no_store_is_asked_about_an_origin_that_no_page_has(length: int):
+    with MemoryStore(Path(__file__).parent / "frameworks" / "shop.toml") as store:
+        headers = {"origin": "x" * length, "access-control-request-method": "GET"}
+
+        decision = store.verifier.verify_request("OPTIONS", "/v1/orders/7", headers)
+
+    assert (decision.code, decision.preflight) == (Code.FORBIDDEN_ORIGIN, True)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from keyctl.verification.request_check import RequestCheck
     from keyctl.verification.thread_pool import ThreadPool
 
+_LONGEST_ORIGIN = 1000  # characters; a name of a host has at most 253
+
 
 class Engine:
     """Verifies against one keyring, counts and records. The arguments are those of Verifier."""
@@ -257,7 +259,9 @@ class Engine:
 
         rules = self.rules()
         try:
-            chains = self.keyring.owners_mentioning(origin, deadline=deadline)
+            # No page has a longer one, and a database may have no answer about a text of any length.
+            plausible = len(origin) <= _LONGEST_ORIGIN
+            chains = self.keyring.owners_mentioning(origin, deadline=deadline) if plausible else []
         except BundleUntrusted as error:
             return replace(self._distrust(error), origin=origin, preflight=True)
         active = [chain[0] for chain in chains if all(owner.active for owner in chain)]
