@@ -81,7 +81,7 @@ class KeyAuth:
         if not decision or decision.preflight:
             await _answer(refusal(decision), scope, send)
             return
-        reply = _Reply(decision, scope, send)
+        reply = _Reply(self._guard, decision, scope, send)
         await self._app(_application_scope(scope, decision, reply), _connected(scope, receive), reply)
         await reply.finish()
 
@@ -115,7 +115,8 @@ class KeyAuth:
 class _Reply:
     """Sends what the application sends, with the headers that the profile adds; or a refusal in its place."""
 
-    def __init__(self, decision: Decision, scope: MutableMapping[str, Any], send: _Send) -> None:
+    def __init__(self, guard: Guard, decision: Decision, scope: MutableMapping[str, Any], send: _Send) -> None:
+        self._guard = guard
         self._decision = decision
         self._scope = scope
         self._send = send
@@ -125,6 +126,7 @@ class _Reply:
     def refuse(self, decision: Decision) -> None:
         """Answer with this decision, whatever the application sends. For `keyctl.fastapi`."""
         self._decision, self._refused = decision, True
+        self._guard.verifier.record(decision)
 
     async def __call__(self, message: _Message) -> None:
         if self._refused:

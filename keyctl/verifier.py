@@ -235,6 +235,10 @@ class Verifier:
         """The formats that keys may have. Private."""
         return self._engine.keyring.formats
 
+    def record(self, decision: Decision) -> None:
+        """Have the recorder, if there is one, count an answer that was given in place of a decision. Private."""
+        self._engine.record(decision)
+
     def require(self, *scopes: str) -> None:
         """Check that the profile has these scopes, so that an application with a misspelt one does not start.
 

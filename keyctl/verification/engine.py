@@ -110,6 +110,10 @@ class Engine:
         decision = await self._pool_for(text).run(partial(self._verify_request, request, connection, asked, cost))
         return self._noted(decision)
 
+    def record(self, decision: Decision) -> None:
+        """Count an answer that was given in place of a decision."""
+        self._noted(decision)
+
     def close(self) -> None:
         """Close the store or the bundle. Every later call raises StoreUnavailable."""
         self._closed = True

@@ -1,8 +1,10 @@
 """`keyctl.fastapi` in real applications, on uvicorn, by requests over sockets."""
 
+import json
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -10,7 +12,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Securit
 from fastapi.responses import JSONResponse
 from fastapi.security import APIKeyCookie
 
-from keyctl import Decision, Verifier
+from keyctl import Decision, Recorder, Verifier
 from keyctl.asgi import KeyAuth
 from keyctl.fastapi import protect, require
 from tests.frameworks.exchange import shake_hands
@@ -298,3 +300,13 @@ def test_faults_are_found_where_they_are_written(verifier: Verifier, tmp_path: A
         require(["orders:read"])  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="several networks"):
         protect(FastAPI(), verifier, trusted_proxies="10.0.0.0/8")
+
+
+def test_a_refusal_by_a_dependency_is_recorded(shop: Shop, tmp_path: Path):
+    recorder = Recorder.to_file(tmp_path / "usage.jsonl")
+    with Verifier.from_store(shop.url, recorder=recorder) as verifier, uvicorn(application(verifier)) as port:
+        assert shop.ask(port, "GET /v1/extra/reports", KEY).status == 403
+        recorder.close()
+
+    (use,) = json.loads((tmp_path / "usage.jsonl").read_text())["keys"].values()
+    assert list(use["hours"].values()) == [{"FORBIDDEN_SCOPE": 1, "VALID": 1}]
