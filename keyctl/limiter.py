@@ -60,6 +60,10 @@ class Limiter:
     def __init__(
         self, url: str = "memory://", *, wait: float = 0.25, timer: Callable[[], float] = time.monotonic
     ) -> None:
+        if not isinstance(url, str):
+            raise TypeError(f"a limiter's URL is a text, not {type(url).__name__}")
+        if not isinstance(wait, int | float):
+            raise TypeError(f"a limiter's wait is a number of seconds, not {type(wait).__name__}")
         if not wait > 0:
             raise UsageError(f"the limiter's wait must be greater than zero, not {wait:g}")
         self._address = LimiterAddress.parse(url)

@@ -24,8 +24,12 @@ class Guard:
     """A verifier, and what it verifies requests by. Raises UsageError and ProfileInvalid, as `KeyAuth` does."""
 
     def __init__(self, verifier: Verifier, trusted_proxies: Iterable[str], asked: Request) -> None:
+        if not isinstance(verifier, Verifier):
+            raise TypeError(f"a Verifier is needed after the application, not {type(verifier).__name__}")
         if isinstance(trusted_proxies, str):
             raise TypeError("trusted_proxies must be several networks, such as ['10.0.0.0/8'], not one text")
+        if not isinstance(asked, Request):
+            raise TypeError(f"asked must be a Request, such as Request(('read',)), not {type(asked).__name__}")
         self.verifier = verifier
         entries = tuple(trusted_proxies)
         self.trusted_proxies = parse_networks(_SOCKET if entry == "unix" else entry for entry in entries)

@@ -31,7 +31,14 @@ def _contain(networks: tuple[str, ...], ip: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _parsed(networks: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
-    return tuple(map(ip_network, networks))
+    return tuple(map(_network, networks))
+
+
+def _network(value: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(value)
+    except ValueError:
+        raise UsageError(f'"{brief(value)}" is not a network', hint=_network_hint(value)) from None
 
 
 _remembered_contain = lru_cache(maxsize=_MOST)(_contain)

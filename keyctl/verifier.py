@@ -29,6 +29,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from keyctl.decision import Decision, Request, check_cost
+from keyctl.errors import UsageError
 from keyctl.keyformat import KeyFormat
 from keyctl.profiles.model import Profile
 from keyctl.store.location import StoreLocation
@@ -133,8 +134,9 @@ class Verifier:
         Raises:
             StoreUnavailable: There is no store there, or it cannot be read.
             ConfigurationInvalid: The store's schema is of another version of keyctl, or the pepper file cannot be used.
-            UsageError: `url` has an unknown scheme, or the recorder is that of another store.
+            UsageError: `url` has an unknown scheme, the recorder is that of another store, or a number is negative.
         """
+        _check_options(limiter, recorder, wait=wait, max_wait=max_wait, cache_size=cache_size)
         location, peppers = StoreLocation.parse(os.fspath(url)), _read_peppers(pepper_file)
         opened = timer()
         if location.file is not None:
@@ -196,13 +198,15 @@ class Verifier:
         Raises:
             BundleUntrusted: The bundle cannot be read or trusted, or is too old.
             ConfigurationInvalid: The pepper file cannot be used.
-            UsageError: An entry of `trust` is not a public key, or the recorder is that of another store.
+            UsageError: An entry of `trust` is not a public key, the recorder is that of another store, or a number is
+                negative.
         """
         from keyctl.bundles.reload import FollowedBundle  # noqa: PLC0415 - needs cryptography
         from keyctl.bundles.signing import parse_trust  # noqa: PLC0415
 
         if isinstance(trust, str):
             raise TypeError("trust must be several public keys, such as [PUBLIC_KEY], not one text")
+        _check_options(limiter, recorder, max_wait=max_wait, cache_size=cache_size)
         opened, peppers = timer(), _read_peppers(pepper_file)
         bundle = FollowedBundle(Path(path), trust=map(parse_trust, trust), max_age=max_age, clock=clock)
         return cls(
@@ -430,6 +434,26 @@ class Verifier:
 _NOTHING = Request()
 
 
+def _check_options(limiter: object, recorder: object, **numbers: float) -> None:
+    """Refuse at once what would only fail at the first key. The libraries of both are loaded where they are given."""
+    if limiter is not None:
+        from keyctl.limiter import Limiter  # noqa: PLC0415
+
+        if not isinstance(limiter, Limiter):
+            raise TypeError(f"limiter must be a Limiter, such as Limiter('memory://'), not {type(limiter).__name__}")
+    if recorder is not None:
+        from keyctl.recorder import Recorder  # noqa: PLC0415
+
+        if not isinstance(recorder, Recorder):
+            kind = type(recorder).__name__
+            raise TypeError(f"recorder must be a Recorder, such as Recorder.to_store(url), not {kind}")
+    for name, number in numbers.items():
+        if not isinstance(number, int | float):
+            raise TypeError(f"{name} must be a number, not {type(number).__name__}")
+        if not number >= 0:
+            raise UsageError(f"{name} must be 0 or more, not {number:g}")
+
+
 def _key_text(key: str | bytes | None) -> str:
     if isinstance(key, str):
         return key
@@ -447,9 +471,14 @@ def _asked(
         return _NOTHING
     if isinstance(scopes, str):
         raise TypeError(f"scopes must be several, such as [{scopes!r}], not one text")
+    if scopes is None:
+        raise TypeError("scopes must be several, such as ['read'], not None")
     names = tuple(scopes)
     if not all(isinstance(name, str) for name in names):
         raise TypeError("scopes must be texts")
+    for name, value in (("env", env), ("ip", ip), ("resource_owner", resource_owner)):
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{name} must be a text or None, not {type(value).__name__}")
     return Request(names, env, ip, resource_owner)
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -510,6 +511,20 @@ def test_a_wrong_password_is_named_without_it(
     assert error.message == f"the limiter redis://127.0.0.1:{guarded.port} is not available: {reason}"
     assert "wr0ng" not in shown
     assert error.__suppress_context__
+
+
+@pytest.mark.parametrize("scheme", ["redis", "valkey"])
+def test_a_database_that_a_server_does_not_have_is_named(guarded: RedisServer, scheme: str):
+    with Limiter(f"{scheme}://:open%20s%40same%2F@127.0.0.1:{guarded.port}/99", wait=5) as limiter:
+        error = fails_within(limiter, 6)
+
+    assert error.message.endswith(f":{guarded.port}/99 is not available: it has no database of this number")
+
+
+@pytest.mark.parametrize("arguments", [{"url": 6379}, {"wait": "1s"}], ids=str)
+def test_arguments_of_another_type_are_named(arguments: dict[str, Any]):
+    with pytest.raises(TypeError, match=r"^a limiter.s .*, not (int|str)$"):
+        Limiter(**arguments)
 
 
 def test_a_server_that_repeats_what_it_was_sent_gets_no_password_into_a_message():

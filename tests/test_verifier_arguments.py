@@ -212,3 +212,48 @@ def test_a_known_key_is_answered_in_the_loop_and_a_new_one_in_a_thread(verifier:
 
     assert asyncio.run(verifier.averify(key))
     assert len(threads) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"limiter": "memory://"}, "limiter must be a Limiter, such as Limiter('memory://'), not str"),
+        ({"recorder": "./keys.db"}, "recorder must be a Recorder, such as Recorder.to_store(url), not str"),
+        ({"wait": "5s"}, "wait must be a number, not str"),
+        ({"max_wait": None}, "max_wait must be a number, not NoneType"),
+    ],
+    ids=str,
+)
+def test_an_option_of_another_type_fails_before_the_first_key(opened: Opened, options: dict[str, Any], message: str):
+    with pytest.raises(TypeError) as error:
+        Verifier.from_store(opened.path, **options)
+
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("name", ["wait", "max_wait", "cache_size"])
+def test_a_negative_number_is_refused(opened: Opened, name: str):
+    options: dict[str, Any] = {name: -1}
+    with pytest.raises(UsageError, match=f"{name} must be 0 or more, not -1"):
+        Verifier.from_store(opened.path, **options)
+
+
+@pytest.mark.parametrize("presented", ["the key", "nonsense"])
+@pytest.mark.parametrize("name", ["env", "ip", "resource_owner"])
+def test_what_a_key_must_be_for_is_a_text_whatever_the_key(verifier: Verifier, key: str, name: str, presented: str):
+    with pytest.raises(TypeError, match=f"{name} must be a text or None, not int"):
+        both_ways(verifier, key if presented == "the key" else presented, **{name: 7})
+
+
+def test_none_is_no_list_of_scopes(verifier: Verifier):
+    with pytest.raises(TypeError, match=r"such as \['read'\], not None"):
+        both_ways(verifier, "nonsense", scopes=None)
+
+
+def test_trusted_proxies_are_several_networks(verifier: Verifier, key: str):
+    headers, proxies = {"authorization": f"Bearer {key}"}, "10.0.0.0/8"
+    with pytest.raises(TypeError, match="several networks"):
+        verifier.verify_request("GET", "/", headers, "10.0.0.1", trusted_proxies=proxies)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match='"gateway" is not a network') as error:
+        verifier.verify_request("GET", "/", headers, "10.0.0.1", trusted_proxies=("gateway",))
+    assert error.value.hint is not None

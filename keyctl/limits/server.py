@@ -65,6 +65,7 @@ _MEANINGS = {
     "MISCONF": "it cannot write to its disk",
     "WRONGTYPE": "its database holds other data under the same names",
 }
+_NO_DATABASE = ("DB index is out of range", "invalid DB index")  # the client omits ERR
 _CODE = re.compile(r"[A-Z]{2,20}\b")
 
 
@@ -177,6 +178,8 @@ class LimitServer:
         if isinstance(error, self._client.exceptions.ResponseError):
             code = _CODE.match(str(error))
             word = code[0] if code else "ERR"
+            if str(error).startswith(_NO_DATABASE):
+                return "it has no database of this number"
             return _MEANINGS.get(word, f"it answered {word}, as a server that runs no scripts does")
         cause: BaseException | None = error
         while cause is not None and not (isinstance(cause, OSError) and cause.strerror):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from keyctl.codes import Code
@@ -15,10 +16,12 @@ from keyctl.verification.platform_rules import PlatformRules
 
 
 def read_request(
-    method: str, path: str, headers: Headers, ip: str | None, scheme: str, trusted_proxies: tuple[str, ...]
+    method: str, path: str, headers: Headers, ip: str | None, scheme: str, trusted_proxies: Sequence[str]
 ) -> tuple[HttpRequest, Connection]:
-    """Return a request as its server describes it. Raises TypeError for headers in another form."""
-    return HttpRequest(method, path, read_fields(headers)), Connection(scheme, ip, trusted_proxies)
+    """Return a request as its server describes it. Raises TypeError for arguments in another form."""
+    if isinstance(trusted_proxies, str):
+        raise TypeError("trusted_proxies must be several networks, such as ('10.0.0.0/8',), not one text")
+    return HttpRequest(method, path, read_fields(headers)), Connection(scheme, ip, tuple(trusted_proxies))
 
 
 class RequestCheck:

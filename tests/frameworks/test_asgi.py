@@ -324,6 +324,10 @@ def test_an_application_whose_rules_have_faults_does_not_start(verifier: Verifie
         KeyAuth(plain, verifier, trusted_proxies="10.0.0.0/8")
     with pytest.raises(UsageError, match="is not a network"):
         KeyAuth(plain, verifier, trusted_proxies=["10.0.0.1/8"])
+    with pytest.raises(TypeError, match="a Verifier is needed after the application, not function"):
+        KeyAuth(verifier, plain)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="asked must be a Request"):
+        KeyAuth(plain, verifier, asked="orders:read")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("answers", [True, False])
