@@ -240,7 +240,11 @@ class Verifier:
         return self._engine.keyring.formats
 
     def record(self, decision: Decision) -> None:
-        """Have the recorder, if there is one, count an answer that was given in place of a decision. Private."""
+        """Have the recorder, if there is one, count an answer that was given in place of a decision. Private.
+
+        Args:
+            decision: The answer.
+        """
         self._engine.record(decision)
 
     def require(self, *scopes: str) -> None:
