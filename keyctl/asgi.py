@@ -126,7 +126,7 @@ class _Reply:
     def refuse(self, decision: Decision) -> None:
         """Answer with this decision, whatever the application sends. For `keyctl.fastapi`."""
         self._decision, self._refused = decision, True
-        self._guard.verifier.record(decision)
+        self._guard.verifier._record(decision)
 
     async def __call__(self, message: _Message) -> None:
         if self._refused:

@@ -239,12 +239,8 @@ class Verifier:
         """The formats that keys may have. Private."""
         return self._engine.keyring.formats
 
-    def record(self, decision: Decision) -> None:
-        """Have the recorder, if there is one, count an answer that was given in place of a decision. Private.
-
-        Args:
-            decision: The answer.
-        """
+    def _record(self, decision: Decision) -> None:
+        """Have the recorder, if there is one, count an answer that was given in place of a decision."""
         self._engine.record(decision)
 
     def require(self, *scopes: str) -> None:
