@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 DAY = 24 * HOUR
 _HEIGHTS = " ▁▂▃▄▅▆▇█"
-_WIDTH = 30  # of the longest bar
+_WIDTH, _SHORTEST = 30, 5  # of the longest bar: on a narrow terminal it is shorter
 BARS = 14  # in a line of small ones
 
 
@@ -68,14 +69,16 @@ def bars(periods: Mapping[int, Mapping[str, int]], length: int) -> list[str]:
     """Return a line for each period: when, a bar of the allowed and the refused answers, and their numbers."""
     most = max((sum(counts.values()) for counts in periods.values()), default=0)
     full, light = ("█", "░") if _prints("█░") else ("#", "-")
+    labels = {index: _numbers(counts) for index, counts in periods.items()}
+    beside = max((len(label) for label in labels.values()), default=0) + len("2026-01-01 00:00   ")
+    width = max(_SHORTEST, min(_WIDTH, shutil.get_terminal_size().columns - beside - 1))  # each rounds up by one
     lines = []
     for index in sorted(periods):
         counts = periods[index]
-        good, bad = (_long(number, most) for number in (allowed(counts), refused(counts)))
+        good, bad = (_long(number, most, width) for number in (allowed(counts), refused(counts)))
         when = format_time(from_milliseconds(index * length))
         when = when[:10] if length == DAY else when[:16].replace("T", " ")
-        numbers = f"{allowed(counts):,}" + (f" allowed, {refused(counts):,} refused" if refused(counts) else "")
-        lines.append(f"{when}  {full * good}{light * bad} {numbers}")
+        lines.append(f"{when}  {full * good}{light * bad} {labels[index]}")
     return lines
 
 
@@ -89,8 +92,12 @@ def describe_codes(counts: Mapping[str, int], codes: Sequence[str] | None = None
     return ", ".join(f"{name} {count:,}" for count, name in sorted(shown, key=lambda one: (-one[0], one[1])))
 
 
-def _long(number: int, most: int) -> int:
-    return max(1, round(number / most * _WIDTH)) if number else 0
+def _numbers(counts: Mapping[str, int]) -> str:
+    return f"{allowed(counts):,}" + (f" allowed, {refused(counts):,} refused" if refused(counts) else "")
+
+
+def _long(number: int, most: int, width: int) -> int:
+    return max(1, round(number / most * width)) if number else 0
 
 
 def _periods(periods: Mapping[int, Mapping[str, int]], length: int) -> list[dict[str, Any]]:

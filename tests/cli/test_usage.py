@@ -164,6 +164,28 @@ def test_a_terminal_has_bars(store: Cli):
     assert "nothing" in store.tty("usage", mint(store)["prefix"]).out
 
 
+@pytest.mark.sqlite
+@pytest.mark.parametrize("columns", [44, 50, 80])
+def test_bars_fit_the_terminal(store: Cli, columns: int):
+    key = mint(store)
+    count(store, key["id"], 1900)
+    count(store, key["id"], 1100, "KEY_LOCKED")
+
+    lines = store.tty("usage", key["prefix"], columns=columns).out.splitlines()
+    drawn = [line for line in lines if "█" in line]
+    assert len(drawn) == 2  # this hour, and this day
+    assert all(line.endswith("1,900 allowed, 1,100 refused") for line in drawn)
+    assert max(map(len, drawn)) <= max(columns, 53)
+
+
+def test_csv_and_json_are_two_formats(store: Cli):
+    assert "--csv cannot be used with --json" in store("usage", "--csv", "--json").expect(2).err
+
+
+def test_an_unknown_recorder_is_named_before_anything_is_asked(store: Cli):
+    refused(store, "usage", "recorders", "--forget", "nobody", code=3, says='no recorder "nobody"')
+
+
 def test_a_store_without_use_says_so(store: Cli):
     mint(store)
 

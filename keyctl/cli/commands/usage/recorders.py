@@ -55,6 +55,7 @@ def recorders(
 
         context.authorise()
         if not (yes or dry_run):
+            forget_recorder(context.store, forget, now=now, dry_run=True)  # what cannot be is no question
             output.confirm(f"expect no more reports of the recorder {forget}")
         count = forget_recorder(context.store, forget, now=now, dry_run=dry_run)
         would = "would forget" if dry_run else "forgot"

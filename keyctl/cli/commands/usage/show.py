@@ -77,6 +77,8 @@ def show(
     watching = denied_over is not None or growth_over is not None
     if watching and as_csv:
         raise UsageError("--csv cannot be used with --denied-over or --growth-over", hint="use --json")
+    if as_csv and context.output.json:
+        raise UsageError("--csv cannot be used with --json", hint="omit one of them")
     start = parse_since(since or ("1h" if watching else "30d"), now=now)
     if watching:
         _watch(context, _chosen(context, selectors, owner), start, now, denied_over, growth_over)
