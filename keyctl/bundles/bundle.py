@@ -137,6 +137,7 @@ class Bundle:
         self._tables = {
             name: TableReader(self._file, line.length, indexes) for name, indexes in self.header.tables.items()
         }
+        self._mentioned_by: dict[str, list[str]] | None = None  # read when the first preflight comes
 
     def check_age(self, now: datetime, *, max_age: timedelta | None = None, seen: Seen | None = None) -> None:
         """Raise BundleUntrusted unless the bundle is valid now, and no older than the one accepted before."""
@@ -182,11 +183,9 @@ class Bundle:
         return self._chain(row["id"], must_exist=self.header.with_names)
 
     def owners_mentioning(self, text: str, *, deadline: float | None = None) -> list[tuple[Owner, ...]]:  # noqa: ARG002 - a file needs none
-        return [
-            self._chain(owner.id)
-            for owner in self.every_owner()
-            if any(isinstance(value, list) and text in value for value in owner.attributes.values())
-        ]
+        if self._mentioned_by is None:
+            self._mentioned_by = self._read_mentions()
+        return [self._chain(owner_id) for owner_id in self._mentioned_by.get(text, ())]
 
     def every_key(self) -> Iterator[Key]:
         """Yield all keys, checking every block of the table."""
@@ -197,6 +196,18 @@ class Bundle:
 
     def close(self) -> None:
         self._file.close()
+
+    def _read_mentions(self) -> dict[str, list[str]]:
+        """Return, for each text in a list attribute, the ids of the owners that have it.
+
+        Every owner is read for that, once: a browser's preflight carries no key, so anyone may send one.
+        """
+        found: dict[str, list[str]] = {}
+        for owner in self.every_owner():
+            lists = [value for value in owner.attributes.values() if isinstance(value, list)]
+            for text in {text for texts in lists for text in texts if isinstance(text, str)}:
+                found.setdefault(text, []).append(owner.id)
+        return found
 
     def _chain(self, owner_id: str, *, must_exist: bool = True) -> tuple[Owner, ...]:
         chain: list[Owner] = []

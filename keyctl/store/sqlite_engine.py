@@ -86,7 +86,9 @@ def _compiled_in_memory() -> tuple[Dialect, dict[Any, Any]]:
     """Return what these engines share, since each of them would compile every statement again: 20 ms for one key."""
     engine = create_engine("sqlite://")
     with engine.connect():  # the dialect is complete after the first connection
-        return engine.dialect, {}
+        pass
+    engine.dispose()
+    return engine.dialect, {}
 
 
 def _begin_writing(connection: Connection, wait: float) -> None:

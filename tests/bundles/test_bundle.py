@@ -204,6 +204,19 @@ def test_store_reader_and_bundle_decide_alike(made: SimpleNamespace, later: time
     bundle.close()
 
 
+def test_preflights_read_every_owner_of_a_bundle_once(made: SimpleNamespace, monkeypatch: pytest.MonkeyPatch):
+    bundle = Bundle(made.path, trust=trusting(made.key))
+    read: list[str] = []
+    every_owner = bundle.every_owner
+    monkeypatch.setattr(bundle, "every_owner", lambda: (read.append(one.id) or one for one in every_owner()))
+
+    for origin in ("https://acme.example", "https://other.example", "https://acme.example"):
+        bundle.owners_mentioning(origin)
+
+    assert len(read) == len(set(read)) > 0
+    bundle.close()
+
+
 def test_the_three_find_who_lists_an_origin(made: SimpleNamespace):
     bundle, reader = Bundle(made.path, trust=trusting(made.key)), SqliteReader(made.opened.path)
 
