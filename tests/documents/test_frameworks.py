@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from keyctl import Verifier
 from tests.documents.pages import ROOT, fenced, topic
 from tests.stores import new_store
 
@@ -59,6 +60,22 @@ def ask_wsgi(app: Any, key: str | None) -> tuple[int, str]:
     environ = EnvironBuilder("/orders", base_url="https://shop.example", headers=headers).get_environ()
     body, status, _ = run_wsgi_app(app, environ)
     return int(status[:3]), b"".join(body).decode()
+
+
+@pytest.fixture(autouse=True)
+def _closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the verifiers of the examples, which end with their process and not before."""
+    made: list[Verifier] = []
+    from_store = Verifier.from_store
+
+    def tracked(*args: Any, **options: Any) -> Verifier:
+        made.append(from_store(*args, **options))
+        return made[-1]
+
+    monkeypatch.setattr(Verifier, "from_store", tracked)
+    yield
+    for verifier in made:
+        verifier.close()
 
 
 def test_three_lines_protect_an_application():
