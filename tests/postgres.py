@@ -65,7 +65,8 @@ def schema(server: str, *statements: str) -> Iterator[str]:
     """Make a schema and run statements in it; yield the URL of a store there. Afterwards all of it is gone."""
     name = f"t_{uuid.uuid4().hex[:12]}"
     url = with_parameters(server, options=f"-csearch_path%3D{name}")
-    with psycopg.connect(url, autocommit=True) as connection:
+    # Never prepared: a table of the same name may have other columns by the next time.
+    with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
         connection.execute("; ".join([f"create schema {name}", *statements]))
         _connections[url] = connection
         yield url
@@ -80,7 +81,7 @@ def transaction(store: str) -> Iterator[psycopg.Connection]:
         with connection.transaction():
             yield connection
     else:
-        with psycopg.connect(store) as connection:
+        with psycopg.connect(store, prepare_threshold=None) as connection:
             yield connection
 
 
