@@ -140,7 +140,7 @@ class KeyFormat:
         """Write a key's text: the inverse of `parse`."""
         values = {"env": parsed.env, "scope": parsed.scope, "prefix": parsed.random, "secret": parsed.secret}
         body = "".join(
-            value if kind == "text" else values[value] or "" for kind, value in self._parts if value != "checksum"
+            value if kind == "text" else values[value] or "" for kind, value in self.parts if value != "checksum"
         )
         return body + (_checksum(body, self.checksum) if self.checksum else "")
 
@@ -226,7 +226,7 @@ class KeyFormat:
 
     def check(self) -> None:
         """Raise FormatError if keys of this format could not be distinguished, recognized, or kept secret."""
-        names = [value for kind, value in self._parts if kind == "field"]
+        names = [value for kind, value in self.parts if kind == "field"]
         for name in ("prefix", "secret"):
             if names.count(name) != 1:
                 raise FormatError(f"needs {{{name}}} exactly once")
@@ -244,19 +244,19 @@ class KeyFormat:
         for random in (self.prefix, self.secret, self.checksum):
             if random and not random.possible:
                 raise FormatError("has a field with an impossible alphabet or length")
-        if self.checksum and self._parts[-1] != ("field", "checksum"):
+        if self.checksum and self.parts[-1] != ("field", "checksum"):
             raise FormatError("needs {checksum} at its end")
         if self.checksum and self.checksum.bits < 32:
             raise FormatError("has a {checksum} too short for a CRC-32")
         for name in _TAGGED:
-            if not all(_FIXED.fullmatch(tag) for tag in self._choices(name) if tag != ""):
+            if not all(_FIXED.fullmatch(tag) for tag in self.choices(name) if tag != ""):
                 raise FormatError(f"may hold only letters, digits and _ - . : ~ in the tags of {{{name}}}")
-        kind, literal = self._parts[0]
+        kind, literal = self.parts[0]
         if kind != "text" or len(literal) < 2:
             raise FormatError("must begin with two or more fixed characters, so that a leaked key can be recognized")
         if self.secret.bits < MINIMUM_SECRET_BITS:
             raise FormatError(f"has a {{secret}} of {self.secret.bits:.0f} bits: at least {MINIMUM_SECRET_BITS}")
-        if math.prod(len(self._choices(name)) for name in _TAGGED) > _MOST_LAYOUTS:
+        if math.prod(len(self.choices(name)) for name in _TAGGED) > _MOST_LAYOUTS:
             raise FormatError(f"has more than {_MOST_LAYOUTS:,} combinations of its tags")
         if max(map(len, self._layouts())) > MAX_KEY_LENGTH:
             raise FormatError(f"makes keys longer than {MAX_KEY_LENGTH} characters")
@@ -275,20 +275,20 @@ class KeyFormat:
 
     def _layouts(self) -> Iterator[_Layout]:
         """Yield, for each combination of tags, the possible characters at each position."""
-        for env, scope in product(self._choices("env"), self._choices("scope")):
+        for env, scope in product(self.choices("env"), self.choices("scope")):
             layout: _Layout = []
-            for kind, value in self._parts:
+            for kind, value in self.parts:
                 if kind == "text" or value in _TAGGED:
                     layout += value if kind == "text" else env if value == "env" else scope
                 else:
-                    random = self._random_field(value)
+                    random = self.random_field(value)
                     layout += [random.characters] * random.length
             yield layout
 
     # ── the template ─────────────────────────────────────────────────────────────────────────────────────────────
 
     @cached_property
-    def _parts(self) -> list[tuple[str, str]]:
+    def parts(self) -> list[tuple[str, str]]:
         """The template as ("text", literal) and ("field", name), with the brand filled in and literals joined."""
         template = self.template.replace("{brand}", self.brand)
         parts: list[tuple[str, str]] = []
@@ -306,14 +306,16 @@ class KeyFormat:
         return parts
 
     def has(self, name: str) -> bool:
-        return ("field", name) in self._parts
+        return ("field", name) in self.parts
 
-    def _choices(self, name: str) -> tuple[str, ...]:
+    def choices(self, name: str) -> tuple[str, ...]:
+        """Return the tags of `env` or `scope` that may stand in a key."""
         if not self.has(name):
             return ("",)
         return self.envs if name == "env" else self.scopes
 
-    def _random_field(self, name: str) -> Field:
+    def random_field(self, name: str) -> Field:
+        """Return the field `prefix`, `secret` or `checksum`. Raises FormatError if the format has none."""
         fields = {"prefix": self.prefix, "secret": self.secret, "checksum": self.checksum}
         found = fields[name]
         if found is None:
@@ -326,32 +328,32 @@ class KeyFormat:
 
     def _expression(self, *, prefix_only: bool = False) -> str:
         expression = ""
-        for kind, value in self._parts:
+        for kind, value in self.parts:
             if kind == "text":
                 expression += re.escape(value)
             elif value in _TAGGED:
-                expression += f"(?P<{value}>{'|'.join(map(re.escape, self._choices(value)))})"
+                expression += f"(?P<{value}>{'|'.join(map(re.escape, self.choices(value)))})"
             else:
-                random = self._random_field(value)
+                random = self.random_field(value)
                 expression += f"(?P<{value}>{_character_class(random.characters)}{{{random.length}}})"
             if prefix_only and (kind, value) == ("field", "prefix"):
                 break
         return expression
 
     def _after_prefix(self) -> str:
-        following = self._parts[self._parts.index(("field", "prefix")) + 1]
+        following = self.parts[self.parts.index(("field", "prefix")) + 1]
         return following[1] if following[0] == "text" else ""
 
     def _pieces(self, env: str | None, scope: str | None) -> tuple[str, str, str]:
         """Return the fixed text before the prefix, between prefix and secret, and between secret and checksum."""
         pieces = ["", "", ""]
         position = 0
-        for kind, value in self._parts:
+        for kind, value in self.parts:
             if kind == "text":
                 pieces[position] += value
             elif value in _TAGGED:
                 tag = env if value == "env" else scope
-                if tag not in self._choices(value):
+                if tag not in self.choices(value):
                     raise ValueError(f"the format has no {value} tag {tag!r}")
                 pieces[position] += tag or ""
             elif value != "checksum":
