@@ -17,6 +17,7 @@ class Status(StrEnum):
     REVOKED = "revoked"
     EXPIRED = "expired"
     LOCKED = "locked"
+    DISABLED = "disabled"
     RETIRING = "retiring"
     ACTIVE = "active"
 
@@ -87,15 +88,6 @@ class Key:
         """Whether the key is locked. A lock without an end lasts until the key is unlocked."""
         return self.locked_at is not None and (self.locked_until is None or now < self.locked_until)
 
-    def status(self, now: datetime) -> Status:
-        if self.revoked_at is not None:
-            return Status.REVOKED
-        if self.expired(now):
-            return Status.EXPIRED
-        if self.locked(now):
-            return Status.LOCKED
-        return Status.RETIRING if self.replaced_by else Status.ACTIVE
-
 
 class KeyRecord(NamedTuple):
     """A key with its owner and that owner's ancestors, nearest first; `owners` is empty if the key has none."""
@@ -111,6 +103,18 @@ class KeyRecord(NamedTuple):
     def inactive_owner(self) -> Owner | None:
         """The nearest owner that is disabled."""
         return next((owner for owner in self.owners if not owner.active), None)
+
+    def status(self, now: datetime) -> Status:
+        """Return the status of the key at a time, which the status of its owners is part of."""
+        if self.key.revoked_at is not None:
+            return Status.REVOKED
+        if self.key.expired(now):
+            return Status.EXPIRED
+        if self.key.locked(now):
+            return Status.LOCKED
+        if self.inactive_owner is not None:
+            return Status.DISABLED
+        return Status.RETIRING if self.key.replaced_by else Status.ACTIVE
 
 
 @dataclass(frozen=True)

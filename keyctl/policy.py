@@ -151,8 +151,10 @@ def owner_kind(profile: Profile, name: str | None) -> OwnerKind:
 
 
 def plan(profile: Profile, name: str | None) -> str | None:
-    if name is None:
-        return profile.default_plan
+    return known_plan(profile, name) if name is not None else profile.default_plan
+
+
+def known_plan(profile: Profile, name: str) -> str:
     if name not in profile.plans:
         known = f"known: {', '.join(profile.plans)}" if profile.plans else "this profile has no plans"
         raise UsageError(

@@ -24,8 +24,10 @@ from types import TracebackType
 from typing import Any
 
 from keyctl.admin.delivery import Minted
-from keyctl.admin.keys import Change, KeyAdmin, NewKey, ScopeChange
+from keyctl.admin.keys import Change, KeyAdmin, ScopeChange
+from keyctl.admin.minting import KeyMinter, NewKey
 from keyctl.admin.owners import NewOwner, OwnerAdmin
+from keyctl.admin.rotation import KeyRotator
 from keyctl.errors import UsageError
 from keyctl.hashing import Sha256
 from keyctl.keyformat import MalformedKey, possible_prefixes
@@ -34,6 +36,7 @@ from keyctl.models import Actor, KeyRecord, Owner
 from keyctl.profiles.files import load_profile
 from keyctl.store import keys
 from keyctl.store.memory import StoreInMemory
+from keyctl.store.selection import Selection
 from keyctl.times import utc_now
 from keyctl.verifier import Verifier
 
@@ -138,6 +141,8 @@ class MemoryStore:
         rules = load_profile(os.fspath(profile))
         self._store = StoreInMemory(rules, Sha256(), actor=_ACTOR, now=self.clock())
         self._keys = KeyAdmin(self._store, _ACTOR, clock=self.clock)
+        self._minter = KeyMinter(self._store, _ACTOR, clock=self.clock)
+        self._rotator = KeyRotator(self._store, _ACTOR, clock=self.clock)
         self._owners = OwnerAdmin(self._store, _ACTOR, clock=self.clock)
         self.verifier = Verifier(self._store, clock=self.clock, timer=self.clock.seconds, limiter=self._limiter)
 
@@ -183,7 +188,7 @@ class MemoryStore:
             metadata=_pairs(metadata),
         )
         kept = _Kept()
-        self._keys.mint(new, kept)
+        self._minter.mint(new, kept)
         return kept.key()
 
     def rotate(self, key: str, *, grace: timedelta | None = None, expires: str | None = None) -> MintedKey:
@@ -203,7 +208,7 @@ class MemoryStore:
             UsageError: An argument is not valid.
         """
         kept = _Kept()
-        self._keys.rotate(self._selector(key), kept, grace=grace, expires=expires)
+        self._rotator.rotate(Selection.named(self._selector(key)), kept, grace=grace, expires=expires)
         self.verifier.invalidate()
         return kept.key()
 
@@ -220,7 +225,7 @@ class MemoryStore:
         Raises:
             NotFound: There is no such key.
         """
-        return self._changed(self._keys.revoke([self._selector(key)], reason=reason))
+        return self._changed(self._keys.revoke(Selection.named(self._selector(key)), reason=reason))
 
     def lock(self, key: str, *, duration: timedelta | None = None) -> KeyRecord:
         """Lock a key.
@@ -236,7 +241,7 @@ class MemoryStore:
             NotFound: There is no such key.
             Refused: The key is revoked or expired.
         """
-        return self._changed(self._keys.lock([self._selector(key)], duration=duration))
+        return self._changed(self._keys.lock(Selection.named(self._selector(key)), duration=duration))
 
     def unlock(self, key: str) -> KeyRecord:
         """Unlock a key.
@@ -251,7 +256,7 @@ class MemoryStore:
             NotFound: There is no such key.
             Refused: The key is revoked.
         """
-        return self._changed(self._keys.unlock([self._selector(key)]))
+        return self._changed(self._keys.unlock(Selection.named(self._selector(key))))
 
     def expire(self, key: str, to: str) -> KeyRecord:
         """Set when a key expires.
@@ -268,7 +273,7 @@ class MemoryStore:
             Refused: The profile or the status of the key does not allow it.
             UsageError: `to` is none of these.
         """
-        return self._changed(self._keys.expire([self._selector(key)], to))
+        return self._changed(self._keys.expire(Selection.named(self._selector(key)), to))
 
     def set_scopes(self, key: str, scopes: Sequence[str]) -> KeyRecord:
         """Replace all scopes of a key.
@@ -285,7 +290,7 @@ class MemoryStore:
             Refused: The profile or the status of the key does not allow it.
             UsageError: The profile does not have one of the scopes.
         """
-        return self._changed(self._keys.scope([self._selector(key)], ScopeChange(only=scopes)))
+        return self._changed(self._keys.scope(Selection.named(self._selector(key)), ScopeChange(only=scopes)))
 
     def find(self, key: str) -> KeyRecord:
         """Return a key with its owners, as the store has them now.

@@ -15,8 +15,10 @@ from alembic.config import Config
 from sqlalchemy import Connection
 
 from keyctl.admin.delivery import Minted
-from keyctl.admin.keys import KeyAdmin, NewKey
+from keyctl.admin.keys import KeyAdmin
+from keyctl.admin.minting import KeyMinter, NewKey
 from keyctl.admin.owners import NewOwner, OwnerAdmin
+from keyctl.admin.rotation import KeyRotator
 from keyctl.hashing import Argon2id
 from keyctl.models import Actor
 from keyctl.profiles.files import load_profile
@@ -24,6 +26,7 @@ from keyctl.store import schema
 from keyctl.store.database import Store
 from keyctl.store.location import StoreLocation
 from keyctl.store.schema import create
+from keyctl.store.selection import Selection
 from keyctl.times import to_milliseconds
 from keyctl.usage.report import HOUR, KeyUse
 
@@ -78,6 +81,14 @@ class Opened:
         return KeyAdmin(self.store, ACTOR, clock=self.clock)
 
     @property
+    def minter(self) -> KeyMinter:
+        return KeyMinter(self.store, ACTOR, clock=self.clock)
+
+    @property
+    def rotator(self) -> KeyRotator:
+        return KeyRotator(self.store, ACTOR, clock=self.clock)
+
+    @property
     def owners(self) -> OwnerAdmin:
         return OwnerAdmin(self.store, ACTOR, clock=self.clock)
 
@@ -85,12 +96,12 @@ class Opened:
         """Mint keys and return them with their texts. The owner is made if it is not there."""
         kept = Kept()
         named = NewOwner(owner) if owner else None
-        self.admin.mint(NewKey(owner=named, create_owner=named is not None, **new), kept, count=count)
+        self.minter.mint(NewKey(owner=named, create_owner=named is not None, **new), kept, count=count)
         return list(kept.minted)
 
     def rotate(self, selector: str, **how: Any) -> Minted:
         kept = Kept()
-        self.admin.rotate(selector, kept, **how)
+        self.rotator.rotate(Selection.named(selector), kept, **how)
         return kept.minted[0]
 
 

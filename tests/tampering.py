@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from keyctl.admin.owners import NewOwner
+from keyctl.store.selection import Selection
 from tests import postgres
 from tests.stores import Opened
 
@@ -19,8 +20,8 @@ def fill(opened: Opened) -> None:
     opened.mint(name="plain")
     opened.mint(name="rich", owner="below", scopes=["read"], expires="30d", metadata=["team=x"], allowed_ips=["::/64"])
     [gone], [locked] = opened.mint(name="gone"), opened.mint(name="locked")
-    opened.admin.revoke([gone.record.key.id], reason="leaked")
-    opened.admin.lock([locked.record.key.id], duration=timedelta(hours=1))
+    opened.admin.revoke(Selection.named(gone.record.key.id), reason="leaked")
+    opened.admin.lock(Selection.named(locked.record.key.id), duration=timedelta(hours=1))
     opened.rotate(opened.mint(name="rotated")[0].record.key.prefix, grace=timedelta(hours=1))
 
 

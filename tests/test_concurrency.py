@@ -73,7 +73,7 @@ def test_use_is_recorded_without_undoing_any_other_change(store: Cli):
     text = store("mint", "--name", "before", "--scope", "read", check=0).out
     prefix = text.rpartition("_")[0]
     changes = (
-        ["update", "--name", "after"],
+        ["update", "--set-name", "after"],
         ["scope", "--add", "write"],
         ["lock"],
         ["unlock"],

@@ -48,13 +48,13 @@ def refusal(work: Callable[[], None]) -> Refused:
     ],
 )
 def test_the_status_of_a_key_is_the_first_that_is_true(changes: dict[str, Any], status: Status):
-    assert key(**changes).status(NOW) is status
+    assert record(**changes).status(NOW) is status
 
 
 @pytest.mark.parametrize("changes", [{"expires_at": NOW}, {"locked_at": NOW, "locked_until": NOW}])
 def test_a_naive_clock_gives_no_status(changes: dict[str, Any]):
     with pytest.raises(TypeError):
-        key(**changes).status(NOW.replace(tzinfo=None))
+        record(**changes).status(NOW.replace(tzinfo=None))
 
 
 # ── what may be done ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -168,7 +168,7 @@ def test_no_rotation_prolongs_a_key(left: timedelta | None, grace: timedelta, la
     new = replace(old, **lifecycle.end_of_replaced(old, "key_2", grace, NOW))
 
     assert new.replaced_by == "key_2"
-    alive = new.status(NOW + later) in {Status.ACTIVE, Status.RETIRING}
+    alive = KeyRecord(new).status(NOW + later) in {Status.ACTIVE, Status.RETIRING}
     assert not (alive and old.expired(NOW + later))
     assert not (alive and later >= grace)
 

@@ -17,7 +17,7 @@ import pytest
 
 from keyctl import hashing, pepper
 from keyctl.admin.hash_scheme import set_scheme
-from keyctl.admin.keys import KeyAdmin, NewKey
+from keyctl.admin.minting import KeyMinter, NewKey
 from keyctl.bundles.signing import SigningKey
 from keyctl.errors import (
     BundleUntrusted,
@@ -381,7 +381,7 @@ class Peppered:
 
     def mint(self) -> str:
         kept = Kept()
-        KeyAdmin(self.opened.store, ACTOR, peppers=Peppers(self.file), clock=self.opened.clock).mint(NewKey(), kept)
+        KeyMinter(self.opened.store, ACTOR, peppers=Peppers(self.file), clock=self.opened.clock).mint(NewKey(), kept)
         return kept.minted[0].text
 
     def verifier(self, pepper_file: Path | None) -> Verifier:

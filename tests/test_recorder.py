@@ -22,6 +22,7 @@ from keyctl.bundles.signing import SigningKey
 from keyctl.errors import StoreUnavailable, UsageError
 from keyctl.recorder import LIMIT
 from keyctl.store import usage
+from keyctl.store.selection import Selection
 from keyctl.times import utc_now
 from keyctl.usage.recorders import Instance
 from keyctl.usage.report import Report, from_line
@@ -76,7 +77,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
 
 def test_every_answer_about_a_key_is_counted_by_its_code(opened: Opened, recorder: Recorder):
     [good], [locked] = opened.mint(scopes=["read"]), opened.mint()
-    opened.admin.lock([locked.record.key.prefix])
+    opened.admin.lock(Selection.named(locked.record.key.prefix))
     wrong = other_secret(good.text)
     with Verifier.from_store(opened.store.location.url, recorder=recorder) as verifier:
         for _ in range(3):

@@ -106,7 +106,7 @@ def test_whatever_is_done_to_a_key_its_secret_is_nowhere(watched: Watched):
         ["show", "--json"],
         ["lock"],
         ["unlock"],
-        ["update", "--name", "x"],
+        ["update", "--set-name", "x"],
         ["scope", "--add", "write"],
     ):
         watched(args[0], prefix, *args[1:], check=0)
@@ -297,11 +297,11 @@ def test_an_error_of_keyctl_can_be_passed_on_without_a_secret(tmp_path: Path):
         def abandon(self) -> None:
             pass
 
-    from keyctl.admin.keys import NewKey
+    from keyctl.admin.minting import NewKey
 
     broken = Broken()
     with pytest.raises(KeyctlError) as error:
-        opened.admin.mint(NewKey(), broken)
+        opened.minter.mint(NewKey(), broken)
 
     [undelivered] = broken.minted
     told = (

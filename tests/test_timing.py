@@ -21,6 +21,7 @@ import pytest
 from keyctl import hashing
 from keyctl.admin.hash_scheme import set_scheme
 from keyctl.profiles.files import load_profile
+from keyctl.store.selection import Selection
 from keyctl.verifier import Verifier
 from tests.stores import ACTOR, NOW, new_store
 from tests.test_verifier import other_secret
@@ -50,7 +51,7 @@ def test_what_the_time_of_a_refusal_says(
     opened = new_store(tmp_path / "keys.db")
     set_scheme(opened.store, ACTOR, scheme)
     active, ended = (opened.mint(count=KEYS) for _ in range(2))
-    opened.admin.revoke([one.record.key.prefix for one in ended])
+    opened.admin.revoke(Selection.named(*[one.record.key.prefix for one in ended]))
     opened.store.close()
     refused = {
         "unknown prefix": [one.text for one in FORMAT.generate(KEYS, env="live")],

@@ -32,6 +32,7 @@ from keyctl.models import KeyRecord, Owner
 from keyctl.profiles.model import read_profile
 from keyctl.store.database import Store
 from keyctl.store.location import StoreLocation
+from keyctl.store.selection import Selection
 from keyctl.store.sqlite_reader import SqliteReader
 from keyctl.verifier import Verifier
 from tests.samples import CHEAP, NOW, document, key, owner, profile
@@ -659,7 +660,7 @@ def copy_with_revoked(opened: Opened, minted: Minted) -> Path:
     """Return a copy of the store's file in which this key is revoked."""
     path = Path(shutil.copy(opened.path, opened.path.with_name("later.db")))
     later = Opened(Store(StoreLocation.of_file(path)), opened.clock)
-    later.admin.revoke([minted.record.key.prefix])
+    later.admin.revoke(Selection.named(minted.record.key.prefix))
     later.store.close()
     return path
 
@@ -673,7 +674,7 @@ def test_many_threads_share_a_verifier(opened: Opened, computed: list[str]):
 
         assert all(decisions)
         assert [each.record.key.prefix for each in decisions] == [text.rpartition("_")[0] for text in texts]
-        opened.admin.revoke([each.record.key.id for each in minted])
+        opened.admin.revoke(Selection.named(*[each.record.key.id for each in minted]))
         one.invalidate()
         codes = {each.code for each in pool.map(one.verify, texts)}
 

@@ -15,13 +15,16 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from keyctl.admin.keys import Change, KeyAdmin, NewKey, ScopeChange, Update
+from keyctl.admin.keys import Change, KeyAdmin, ScopeChange, Update
 from keyctl.admin.last_use import record_use
+from keyctl.admin.minting import KeyMinter, NewKey
 from keyctl.admin.owners import NewOwner, OwnerAdmin
+from keyctl.admin.rotation import KeyRotator
 from keyctl.errors import Refused
 from keyctl.models import Actor
 from keyctl.store.database import Store
 from keyctl.store.location import StoreLocation
+from keyctl.store.selection import Selection
 from keyctl.times import to_milliseconds, utc_now
 from tests.stores import Kept
 
@@ -58,6 +61,7 @@ class Worker:
         actor = Actor("tester@host", f"process {number}")
         self._store, self._actor, self._number = store, actor, number
         self._keys, self._owners = KeyAdmin(store, actor), OwnerAdmin(store, actor)
+        self._minter, self._rotator = KeyMinter(store, actor), KeyRotator(store, actor)
         self._texts, self._handles = {text.rpartition("_")[0]: text for text in keys}, owners
         self._chance = random.Random(number)
         self.report = Report()
@@ -78,19 +82,20 @@ class Worker:
             self.report.longest = max(self.report.longest, time.monotonic() - began)
         self.report.seconds = time.monotonic() - start
 
-    def _some(self) -> list[str]:
-        return self._chance.sample(sorted(self._texts), self._chance.randint(1, 3))
+    def _some(self, most: int = 3) -> Selection:
+        return Selection.named(*self._chance.sample(sorted(self._texts), self._chance.randint(1, most)))
 
     def _mint(self) -> None:
         owner, kept = NewOwner(self._chance.choice(self._handles)), Kept()
-        made = self._keys.mint(NewKey(owner=owner, scopes=["read"]), kept, count=self._chance.randint(1, 3))
+        made = self._minter.mint(NewKey(owner=owner, scopes=["read"]), kept, count=self._chance.randint(1, 3))
         for action in ("key.minted", "key.delivered"):
             self.report.add(action, [one.key.id for one in made])
 
     def _rotate(self) -> None:
-        selector, kept = self._chance.choice(sorted(self._texts)), Kept()
+        chosen, kept = Selection.named(self._chance.choice(sorted(self._texts))), Kept()
+        revoking = [one.key.id for one in self._rotator.undelivered_successors(chosen)]
         try:
-            rotation = self._keys.rotate(selector, kept, grace=timedelta(hours=1), revoking=self._undelivered(selector))
+            [rotation] = self._rotator.rotate(chosen, kept, grace=timedelta(hours=1), revoking=revoking)
         except Refused as error:
             if "which was just delivered" in error.message:
                 self.report.add("key.minted", [kept.minted[0].record.key.id])
@@ -98,9 +103,6 @@ class Worker:
         self.report.add("key.minted", [rotation.new.key.id])
         self.report.add("key.rotated", [rotation.new.key.id, rotation.old.key.id])
         self._texts[rotation.new.key.prefix] = kept.minted[0].text
-
-    def _undelivered(self, selector: str) -> list[str]:
-        return [one.key.id for one in self._keys.undelivered_successors(selector)]
 
     def _lock(self) -> None:
         self.report.add_changes("key.locked", self._keys.lock(self._some(), duration=timedelta(minutes=5)))
@@ -124,7 +126,7 @@ class Worker:
 
     def _revoke(self) -> None:
         if self._turn % 5 == 0:  # or there would soon be no key to change
-            self.report.add_changes("key.revoked", self._keys.revoke(self._some()[:1], reason="no longer needed"))
+            self.report.add_changes("key.revoked", self._keys.revoke(self._some(1), reason="no longer needed"))
 
     def _use(self) -> None:
         prefix = self._chance.choice(sorted(self._texts))

@@ -19,6 +19,7 @@ from keyctl.hashing import pepper_of
 from keyctl.models import Actor, EventContent, Key, Owner
 from keyctl.store import events, keys, owners, settings
 from keyctl.store.database import Connection, Store
+from keyctl.store.selection import Filters
 from keyctl.store.setting_names import SettingName
 from keyctl.times import format_time, to_milliseconds, truncate, utc_now
 
@@ -51,7 +52,7 @@ class BundleExporter:
         self,
         path: Path,
         *,
-        filters: keys.Filters,
+        filters: Filters,
         described: Mapping[str, Any],
         valid_for: timedelta,
         with_names: bool = False,
@@ -118,11 +119,11 @@ class BundleExporter:
         events.append(connection, EventContent(now, self._actor, "bundle.exported", reason, detail))
         return sequence
 
-    def _write(self, path: Path, temporary: Path, header: Header, filters: keys.Filters) -> Header:
+    def _write(self, path: Path, temporary: Path, header: Header, filters: Filters) -> Header:
         body_path = _body_of(temporary)
         with body_path.open("wb") as body:
             writer = TableWriter(body)
-            only = None if filters == keys.Filters() else set[str]()
+            only = None if filters == Filters() else set[str]()
             peppers = {self._store.hash_parameters.pepper}  # an unknown prefix costs a hash with it
             tables = {"keys": writer.write_table(self._key_rows(filters, header, only, peppers))}
             with_ancestors = self._with_ancestors(only) if only is not None else None
@@ -149,7 +150,7 @@ class BundleExporter:
         }
 
     def _key_rows(
-        self, filters: keys.Filters, header: Header, owner_ids: set[str] | None, peppers: set[str | None]
+        self, filters: Filters, header: Header, owner_ids: set[str] | None, peppers: set[str | None]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         def page(connection: Connection, after: str) -> list[Key]:
             return keys.by_prefix(connection, filters, now=header.made_at, after=after, limit=_PAGE)

@@ -166,8 +166,7 @@ class Issuer:
     def revoke_in(self, connection: Connection, records: Sequence[KeyRecord], *, now: datetime, reason: str) -> None:
         values = {"revoked_at": now, "revoked_reason": reason}
         ids = [one.key.id for one in records]
-        keys.set_for_all(connection, ids, **values)
-        keys.check_written(connection, dict.fromkeys(ids, values))
+        keys.set_on(connection, dict.fromkeys(ids, values))
         common = {name: json_value(value) for name, value in values.items()}
         entries = [key_entry(one.key) for one in records]
         events.append_for_keys(

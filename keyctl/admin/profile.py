@@ -15,6 +15,7 @@ from keyctl.origins import parse_origin
 from keyctl.profiles.model import Profile
 from keyctl.store import events, keys, owners, settings
 from keyctl.store.database import Connection, Store
+from keyctl.store.selection import Filters
 from keyctl.store.setting_names import SettingName
 from keyctl.text import brief
 from keyctl.times import utc_now
@@ -79,10 +80,10 @@ class ProfileAdmin:
                 )
 
         for scope in old.scopes.catalogue.keys() - new.scopes.catalogue.keys():
-            users = keys.count_live(connection, keys.Filters(scope=scope), now=now)
+            users = keys.count_live(connection, Filters(scopes=(scope,)), now=now)
             refuse("scope", scope, users, "a live key holds it", "live keys hold it")
         for environment in set(old.environments.values()) - set(new.environments.values()):
-            users = keys.count_live(connection, keys.Filters(environment=environment), now=now)
+            users = keys.count_live(connection, Filters(environments=(environment,)), now=now)
             refuse("environment", environment, users, "a live key is for it", "live keys are for it")
         all_owners = owners.every(connection)
         for owner_kind in old.owners.kinds.keys() - new.owners.kinds.keys():

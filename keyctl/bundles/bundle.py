@@ -194,6 +194,14 @@ class Bundle:
     def every_owner(self) -> Iterator[Owner]:
         return (_read_owner(name, row) for name, row in self._every("owners"))
 
+    def every_record(self) -> Iterator[KeyRecord]:
+        """Yield all keys with their owners, checking every block of the table of keys."""
+        chains: dict[str | None, tuple[Owner, ...]] = {None: ()}
+        for key in self.every_key():
+            if key.owner_id not in chains:
+                chains[key.owner_id] = self._chain(key.owner_id or "")
+            yield KeyRecord(key, chains[key.owner_id])
+
     def close(self) -> None:
         self._file.close()
 

@@ -23,8 +23,10 @@ from keyctl.text import checked_text
 
 if TYPE_CHECKING:
     from keyctl.admin.keys import KeyAdmin
+    from keyctl.admin.minting import KeyMinter
     from keyctl.admin.owners import OwnerAdmin
     from keyctl.admin.profile import ProfileAdmin
+    from keyctl.admin.rotation import KeyRotator
     from keyctl.admin.token import AdminToken
     from keyctl.cli.configuration import Config
     from keyctl.hashing import Scheme
@@ -222,17 +224,28 @@ class CommandContext:
     @property
     def admin(self) -> KeyAdmin:
         """What changes keys. It has no peppers: a fault in their file must not prevent a revocation."""
+        return self.key_admin()
+
+    def key_admin(self, progress: Callable[[int], None] = lambda _: None) -> KeyAdmin:
+        """The same. `progress` is called with the number of keys that were changed since the last call."""
         from keyctl.admin.keys import KeyAdmin
 
         self.authorise()
-        return KeyAdmin(self.store, self.actor)
+        return KeyAdmin(self.store, self.actor, progress=progress)
 
-    def issuing_admin(self, on_hashed: Callable[[], None] = lambda: None) -> KeyAdmin:
-        """The same, for commands that hash new keys."""
-        from keyctl.admin.keys import KeyAdmin
+    def minter(self, on_hashed: Callable[[], None] = lambda: None) -> KeyMinter:
+        """What mints keys. `on_hashed` is called after each hash, from any thread."""
+        from keyctl.admin.minting import KeyMinter
 
         self.authorise()
-        return KeyAdmin(self.store, self.actor, peppers=self.peppers, on_hashed=on_hashed)
+        return KeyMinter(self.store, self.actor, peppers=self.peppers, on_hashed=on_hashed)
+
+    @property
+    def rotator(self) -> KeyRotator:
+        from keyctl.admin.rotation import KeyRotator
+
+        self.authorise()
+        return KeyRotator(self.store, self.actor, peppers=self.peppers)
 
     @property
     def owner_admin(self) -> OwnerAdmin:

@@ -13,10 +13,10 @@ from keyctl.times import describe_relative, format_time
 def key_facts(record: KeyRecord, profile: Profile, *, now: datetime) -> list[tuple[str, str]]:
     key, owner = record.key, record.owner
     in_force = scopes_in_force(profile, key.scopes, owner)
-    status = str(key.status(now))
+    status = str(record.status(now))
     if key.revoked_at is not None and key.revoked_reason:
         status += f": {key.revoked_reason}"
-    if key.status(now) is Status.LOCKED:
+    if record.status(now) is Status.LOCKED:
         status += f" until {when(key.locked_until, now, never='unlocked')}"
     return [
         ("prefix", key.prefix),

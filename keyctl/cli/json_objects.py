@@ -23,7 +23,7 @@ def key_object(record: KeyRecord, profile: Profile, *, now: datetime) -> dict[st
         "effective_scopes": list(scopes_in_force(profile, key.scopes, record.owner)),
         "allowed_ips": list(key.allowed_ips),
         "metadata": dict(key.metadata),
-        "status": str(key.status(now)),
+        "status": str(record.status(now)),
         "owner_active": record.inactive_owner is None if record.owner else None,
         "created_at": format_time(key.created_at),
         "created_by": key.created_by,

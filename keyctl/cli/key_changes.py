@@ -1,4 +1,4 @@
-"""How commands that change keys ask for confirmation and report the results."""
+"""How commands that change keys report the results."""
 
 from __future__ import annotations
 
@@ -7,69 +7,49 @@ from typing import TYPE_CHECKING
 
 from keyctl.cli.context import CommandContext
 from keyctl.cli.json_objects import key_object
+from keyctl.cli.output import Output
 from keyctl.store.setting_names import SettingName
-from keyctl.times import describe_relative, format_time, utc_now
+from keyctl.times import format_time, utc_now
 
 if TYPE_CHECKING:
     from keyctl.admin.keys import Change
-    from keyctl.models import KeyRecord
 
-
-def selected(context: CommandContext, selectors: Sequence[str]) -> list[KeyRecord]:
-    """Return the selected keys, each once. Raises NotFound."""
-    from keyctl.store import keys
-
-    with context.store.read() as connection:
-        records = {record.key.id: record for record in (keys.get(connection, one) for one in selectors)}
-    return list(records.values())
-
-
-def confirm_several(context: CommandContext, selectors: Sequence[str], verb: str, *, yes: bool, dry_run: bool) -> None:
-    """Ask for confirmation before several keys are changed. Raises Aborted and Refused."""
-    if yes or dry_run or len(set(selectors)) == 1:
-        return
-    records = selected(context, selectors)
-    if len(records) > 1:
-        ask(context, records, verb)
-
-
-def ask(context: CommandContext, records: Sequence[KeyRecord], verb: str) -> None:
-    """List the keys, and ask for confirmation. Raises Aborted and Refused."""
-    now = utc_now()
-    for record in records[:20]:
-        key = record.key
-        used = f"last used {describe_relative(key.last_used_at, now=now)}" if key.last_used_at else "no use recorded"
-        context.output.note(f"{key.prefix}  {key.name or ''}  {key.status(now)}, {used}")
-    if len(records) > 20:
-        context.output.note(f"… and {len(records) - 20:,} more")
-    what = records[0].key.prefix if len(records) == 1 else f"{len(records):,} keys"
-    context.output.confirm(f"{verb} {what}")
+_MOST_NOTES = 20
 
 
 def report(
     context: CommandContext, changes: Sequence[Change], done: str, *, already: str, dry_run: bool, jsonl: bool
 ) -> None:
-    """Print what was done to each key; a key that needed no change gets a note."""
+    """Print what was done to each key, in one form whatever their number; keys that needed no change get notes."""
     output, profile, now = context.output, context.store.profile, utc_now()
-    for change in changes:
-        prefix = change.record.key.prefix
-        if dry_run:
-            output.note(f"{prefix}: would be {done}" if change.changed else f"{prefix} {already}")
-        elif not change.changed:
-            output.note(f"{prefix} {already}: nothing was changed")
+    if not changes:
+        output.note("no keys match: nothing was changed")
+    same = [change.record.key.prefix for change in changes if not change.changed]
+    for prefix in same[:_MOST_NOTES]:
+        output.note(f"{prefix} {already}" if dry_run else f"{prefix} {already}: nothing was changed")
+    if len(same) > _MOST_NOTES:
+        output.note(f"{len(same) - _MOST_NOTES:,} more keys: {already.replace('is ', 'are ', 1)}")
     if dry_run:
+        _note_changes([change.record.key.prefix for change in changes if change.changed], done, output)
         return
-    if done in {"revoked", "locked"} and any(change.changed for change in changes):
+    if done in {"revoked", "locked"} and len(same) < len(changes):
         _note_bundles(context, done)
-    objects = [key_object(change.record, profile, now=now) for change in changes]
     if jsonl:
-        for one in objects:
-            output.answer_json(one)
+        for change in changes:
+            output.answer_json(key_object(change.record, profile, now=now))
     elif output.json:
-        output.answer_json(objects[0] if len(objects) == 1 else {"keys": objects})
-    else:
+        output.answer_json({"keys": [key_object(change.record, profile, now=now) for change in changes]})
+    elif changes:
         words = [done if change.changed else "unchanged" for change in changes]
-        output.answer("\n".join(f"{word} {one.record.key.prefix}" for word, one in zip(words, changes, strict=True)))
+        lines = (f"{word} {one.record.key.prefix}" for word, one in zip(words, changes, strict=True))
+        output.answer("\n".join(lines))
+
+
+def _note_changes(prefixes: Sequence[str], done: str, output: Output) -> None:
+    for prefix in prefixes[:_MOST_NOTES]:
+        output.note(f"{prefix}: would be {done}")
+    if len(prefixes) > _MOST_NOTES:
+        output.note(f"{len(prefixes) - _MOST_NOTES:,} more keys would be {done}")
 
 
 def _note_bundles(context: CommandContext, done: str) -> None:

@@ -10,7 +10,6 @@ import typer
 from keyctl.errors import UsageError
 
 SelectorArgument = Annotated[str, typer.Argument(metavar="SELECTOR", help="Key id or prefix.")]
-SelectorsArgument = Annotated[list[str], typer.Argument(metavar="SELECTOR...", help="Key ids or prefixes.")]
 ReasonOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Reason to record in the audit log.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything; change nothing.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Skip confirmation.")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from keyctl.cli.output import Output
 
@@ -15,6 +15,20 @@ def counting(output: Output, what: str) -> Iterator[Callable[[int], None]]:
     if output.quiet or sys.stderr is None or not sys.stderr.isatty():
         yield lambda _: None
         return
+    with ExitStack() as shown:
+        advance: Callable[[int], None] | None = None
+
+        def count(number: int) -> None:
+            nonlocal advance
+            if advance is None:  # at the first one: a short command does not import Rich
+                advance = shown.enter_context(_progress(output, what))
+            advance(number)
+
+        yield count
+
+
+@contextmanager
+def _progress(output: Output, what: str) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
@@ -22,4 +36,4 @@ def counting(output: Output, what: str) -> Iterator[Callable[[int], None]]:
     console = Console(stderr=True, no_color=not output.color)
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
         task = progress.add_task(what, total=None)
-        yield lambda count: progress.advance(task, count)
+        yield lambda number: progress.advance(task, number)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -15,15 +15,16 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Dialect,
+    Select,
     and_,
     bindparam,
     case,
     func,
     insert,
     not_,
-    null,
     or_,
     select,
+    true,
     tuple_,
     update,
 )
@@ -35,36 +36,22 @@ from keyctl.models import Key, KeyRecord, Status
 from keyctl.rows import AsWritten, RowDamaged, as_written, decode_key, encode, encode_key
 from keyctl.store import owners
 from keyctl.store.chunks import chunks
+from keyctl.store.selection import Filters, Selection, conditions, has_status
 from keyctl.store.tables import keys
 from keyctl.store.transaction import check_count, execute
 from keyctl.text import brief, is_utf8
-from keyctl.times import to_milliseconds
 
 _END_OF_TIME = 2**62
-_LONGEST_GLOB = 1000  # SQLite refuses a pattern of more than 50,000 bytes
 _SALT_AND_DIGEST = len("$") + 22 + len("$") + 43  # characters at the end of every hash that keyctl makes
 
 
 @dataclass(frozen=True)
-class Filters:
-    """Which keys: those that meet all conditions that are not None.
+class Summary:
+    """What a selection holds: the number of keys and of their owners, and some keys as examples."""
 
-    `below` includes the keys of all owners below `owner_id`. `due_after` selects what is to be rotated: active keys
-    that are at least so old, and neither locked nor replaced. `name` is a pattern with `*` and `?`; `pepper` is an id,
-    or `none` for hashes without a pepper.
-    """
-
-    status: Status | None = None
-    owner_id: str | None = None
-    below: bool = False
-    environment: str | None = None
-    scope: str | None = None
-    name: str | None = None
-    expires_within: timedelta | None = None
-    older_than: timedelta | None = None
-    unused_for: timedelta | None = None
-    due_after: timedelta | None = None
-    pepper: str | None = None
+    keys: int
+    owners: int
+    examples: tuple[KeyRecord, ...]
 
 
 @dataclass(frozen=True)
@@ -73,6 +60,7 @@ class Page:
     next: str | None
 
 
+_PREFIXES_OF_NAME = select(keys.c.prefix).where(keys.c.name == bindparam("name")).limit(2)
 # What pages are sorted by, and whether in descending order. Never NULL, so that a cursor can point to any row.
 SORTS: Mapping[str, tuple[ColumnElement[Any], bool]] = {
     "created": (keys.c.created_at, True),
@@ -88,24 +76,73 @@ def find(connection: Connection, prefix: str) -> KeyRecord | None:
     return owners.attach(connection, [decode_key(row)])[0] if row else None
 
 
-def select_for_change(connection: Connection, selectors: Sequence[str]) -> list[KeyRecord]:
-    """Return the keys with these ids or whole prefixes, locked until the transaction ends. Raises NotFound."""
-    wanted = list(dict.fromkeys(selectors))
-    found: dict[str, Key] = {}
-    for chunk in chunks(wanted):
-        rows = connection.execute(
-            select(keys)
-            .where(or_(keys.c.id.in_(chunk), keys.c.prefix.in_(chunk)))
-            .order_by(keys.c.id)
-            .with_for_update()
-        )
-        for row in rows.mappings():
-            key = decode_key(row)
-            found[key.id] = found[key.prefix] = key
-    for selector in wanted:
-        if selector not in found:
-            raise _unknown(connection, selector)
-    return owners.attach(connection, list({found[selector].id: found[selector] for selector in wanted}.values()))
+def ids(connection: Connection, selection: Selection, *, now: datetime) -> list[str]:
+    """Return the ids of the selected keys: those with names in that order, else in the order of the ids.
+
+    Raises NotFound, naming all unknown selectors.
+    """
+    wanted = conditions(selection.filters, now)
+    if selection.selectors is None:
+        return list(connection.execute(select(keys.c.id).where(*wanted).order_by(keys.c.id)).scalars())
+    named = list(selection.selectors)
+    rows = [
+        row
+        for chunk in chunks(named)
+        for row in connection.execute(select(keys.c.id, keys.c.prefix, and_(true(), *wanted)).where(_is_one_of(chunk)))
+    ]
+    matching = {name: (key_id, matches) for key_id, prefix, matches in rows for name in (key_id, prefix)}
+    if unknown := [name for name in named if name not in matching]:
+        raise _unknown(connection, unknown)
+    return list(dict.fromkeys(key_id for key_id, matches in map(matching.__getitem__, named) if matches))
+
+
+def selected(
+    connection: Connection, selection: Selection, *, now: datetime, for_change: bool = False
+) -> list[KeyRecord]:
+    """Return the selected keys, in the order of `ids`. Raises NotFound, naming all unknown selectors.
+
+    With `for_change`, they are locked until the transaction ends.
+    """
+    query = select(keys).where(*conditions(selection.filters, now)).order_by(keys.c.id)
+    if for_change:
+        query = query.with_for_update()
+    if selection.selectors is None:
+        return _decoded(connection, [query])
+    chosen = ids(connection, selection, now=now)
+    found = {
+        one.key.id: one for one in _decoded(connection, [query.where(keys.c.id.in_(part)) for part in chunks(chosen)])
+    }
+    return [found[key_id] for key_id in chosen if key_id in found]
+
+
+def known(connection: Connection, selectors: Sequence[str]) -> set[str]:
+    """Return those of the ids and prefixes that are in the store."""
+    return {
+        name
+        for chunk in chunks(list(selectors))
+        for row in connection.execute(select(keys.c.id, keys.c.prefix).where(_is_one_of(chunk)))
+        for name in row
+    } & set(selectors)
+
+
+def summary(connection: Connection, selection: Selection, *, now: datetime, examples: int) -> Summary:
+    """Count the selected keys and their owners, and return some of them. Unknown names are omitted."""
+    wanted = conditions(selection.filters, now)
+    count, owner_ids, first = 0, set[str | None](), list[Key]()
+    parts = (
+        [wanted]
+        if selection.selectors is None
+        else [[*wanted, _is_one_of(chunk)] for chunk in chunks(list(selection.selectors))]
+    )
+    for part in parts:
+        by_owner = select(keys.c.owner_id, func.count()).where(*part).group_by(keys.c.owner_id)
+        for owner_id, number in connection.execute(by_owner):
+            count += number
+            owner_ids.add(owner_id)
+        if len(first) < examples:
+            rows = connection.execute(select(keys).where(*part).order_by(keys.c.id).limit(examples - len(first)))
+            first += [decode_key(row) for row in rows.mappings()]
+    return Summary(count, len(owner_ids - {None}), tuple(owners.attach(connection, first)))
 
 
 def get(connection: Connection, selector: str, *, beginning: int | None = None) -> KeyRecord:
@@ -123,7 +160,7 @@ def get(connection: Connection, selector: str, *, beginning: int | None = None) 
             raise NotFound(f'"{selector}" matches several keys', hint="give more characters; see: keyctl list")
         row = matches[0] if matches else None
     if row is None:
-        raise _unknown(connection, selector)
+        raise _unknown(connection, [selector])
     return owners.attach(connection, [decode_key(row)])[0]
 
 
@@ -145,10 +182,10 @@ def taken(connection: Connection, prefixes: Iterable[str]) -> set[str]:
     return found
 
 
-def undelivered_successors(connection: Connection, key_id: str) -> list[KeyRecord]:
-    """Return the successors of this key that were never delivered and are not revoked."""
-    query = select(keys).where(keys.c.replaces == key_id, keys.c.delivered_at.is_(None), keys.c.revoked_at.is_(None))
-    return owners.attach(connection, [decode_key(row) for row in connection.execute(query).mappings()])
+def undelivered_successors(connection: Connection, key_ids: Sequence[str]) -> list[KeyRecord]:
+    """Return the successors of these keys that were never delivered and are not revoked."""
+    query = select(keys).where(keys.c.delivered_at.is_(None), keys.c.revoked_at.is_(None))
+    return _decoded(connection, [query.where(keys.c.replaces.in_(chunk)) for chunk in chunks(list(key_ids))])
 
 
 def add(connection: Connection, new: Sequence[Key]) -> None:
@@ -172,11 +209,6 @@ def _insertion(dialect: Dialect) -> tuple[str, Sequence[str] | None]:
     return str(compiled), compiled.positiontup
 
 
-def set_columns(connection: Connection, key_id: str, **values: Any) -> None:
-    """Set these columns of one key, and no others: a change by another process to the others is kept."""
-    execute(connection, update(keys).where(keys.c.id == key_id).values(**encode(values)))
-
-
 def replace_hash(connection: Connection, key_id: str, *, old: str, new: str) -> bool:
     """Replace a key's hash, unless another process did; return whether it was replaced."""
     changed = connection.execute(update(keys).where(keys.c.id == key_id, keys.c.phc == old).values(phc=new))
@@ -190,14 +222,23 @@ def set_for_all(connection: Connection, key_ids: Sequence[str], **values: Any) -
         execute(connection, statement, {"chosen": chunk}, rows=len(chunk))
 
 
-def check_written(connection: Connection, changes: Mapping[str, Mapping[str, Any]]) -> None:
-    """Read again what was set on the keys with these ids. Raises RowDamaged if it is not there."""
-    for chunk in chunks(list(changes)):
-        found = {row["id"]: row for row in connection.execute(select(keys).where(keys.c.id.in_(chunk))).mappings()}
-        for key_id in chunk:
-            for name, value in encode(changes[key_id]).items():
-                if key_id not in found or found[key_id][name] != value:
-                    raise RowDamaged(f"{name} of key {key_id} cannot be set, and nothing was changed")
+def set_on(connection: Connection, changes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Set columns of the keys with these ids, and no others: a change by another process to those is kept.
+
+    Reads again what was set. Raises RowDamaged if it is not there.
+    """
+    alike: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
+    for key_id, values in changes.items():
+        alike.setdefault(repr(values), (values, []))[1].append(key_id)
+    for values, key_ids in alike.values():
+        set_for_all(connection, key_ids, **values)
+    for values, key_ids in alike.values():
+        encoded = encode(values)
+        query = select(keys.c.id).where(*(keys.c[name].is_not_distinct_from(value) for name, value in encoded.items()))
+        for chunk in chunks(key_ids):
+            written = set(connection.execute(query.where(keys.c.id.in_(chunk))).scalars())
+            if lost := [key_id for key_id in chunk if key_id not in written]:
+                raise RowDamaged(f"{', '.join(encoded)} of key {lost[0]} cannot be set, and nothing was changed")
 
 
 def page(
@@ -213,7 +254,7 @@ def page(
     """Return matching keys in order, and the next page's cursor if there is one. Raises UsageError for a bad cursor."""
     column, descending = SORTS[sort]
     descending ^= reverse
-    query = select(keys).where(*_conditions(filters, now))
+    query = select(keys).where(*conditions(filters, now))
     if after:
         value, key_id = _read_cursor(after, sort)
         position = tuple_(column, keys.c.id)
@@ -229,13 +270,13 @@ def page(
 
 def by_prefix(connection: Connection, filters: Filters, *, now: datetime, after: str, limit: int) -> list[Key]:
     """Return matching keys in the order of their prefixes, from the one after `after` on."""
-    query = select(keys).where(keys.c.prefix > after, *_conditions(filters, now)).order_by(keys.c.prefix).limit(limit)
+    query = select(keys).where(keys.c.prefix > after, *conditions(filters, now)).order_by(keys.c.prefix).limit(limit)
     return [decode_key(row) for row in connection.execute(query).mappings()]
 
 
 def count_live(connection: Connection, filters: Filters, *, now: datetime) -> int:
     """Count the matching keys that are neither revoked nor expired."""
-    query = select(func.count()).select_from(keys).where(*_conditions(filters, now), *_live(now))
+    query = select(func.count()).select_from(keys).where(*conditions(filters, now), *_live(now))
     return connection.execute(query).scalar_one()
 
 
@@ -262,46 +303,8 @@ def every_as_written(connection: Connection) -> Iterator[AsWritten[Key]]:
             yield as_written(dict(row), row["id"], altered, decode_key, encode_key)
 
 
-def _conditions(filters: Filters, now: datetime) -> list[ColumnElement[bool]]:
-    moment = to_milliseconds(now)
-    conditions: list[ColumnElement[bool]] = []
-    if filters.status:
-        conditions.append(_has_status(filters.status, moment))
-    if filters.owner_id:
-        conditions.append(
-            keys.c.owner_id.in_(owners.ids_below(filters.owner_id))
-            if filters.below
-            else keys.c.owner_id == filters.owner_id
-        )
-    if filters.environment:
-        conditions.append(keys.c.environment == filters.environment)
-    if filters.scope:
-        # A scope's name has no quotes, so this matches only whole names in the JSON list.
-        conditions.append(keys.c.scopes.contains(f'"{filters.scope}"', autoescape=True))
-    if filters.name:
-        conditions.append(keys.c.name.like(_glob_as_like(filters.name), escape="\\"))
-    if filters.expires_within is not None:
-        conditions += [keys.c.expires_at > moment, keys.c.expires_at <= to_milliseconds(now + filters.expires_within)]
-    if filters.older_than is not None:
-        conditions.append(keys.c.created_at <= to_milliseconds(now - filters.older_than))
-    if filters.unused_for is not None:
-        since = to_milliseconds(now - filters.unused_for)
-        conditions.append(func.coalesce(keys.c.last_used_at, keys.c.created_at) <= since)
-    if filters.due_after is not None:
-        conditions += [
-            _has_status(Status.ACTIVE, moment),
-            keys.c.created_at <= to_milliseconds(now - filters.due_after),
-        ]
-    if filters.pepper is not None:
-        named = keys.c.phc.contains(
-            "keyid=" if filters.pepper == "none" else f"keyid={filters.pepper}$", autoescape=True
-        )
-        conditions.append(not_(named) if filters.pepper == "none" else named)
-    return conditions
-
-
 def _live(now: datetime) -> list[ColumnElement[bool]]:
-    return [not_(_has_status(status, to_milliseconds(now))) for status in (Status.REVOKED, Status.EXPIRED)]
+    return [not_(has_status(status, now)) for status in (Status.REVOKED, Status.EXPIRED)]
 
 
 def _scheme_or_none(phc: str) -> Scheme | None:
@@ -311,36 +314,34 @@ def _scheme_or_none(phc: str) -> Scheme | None:
         return None
 
 
-def _has_status(status: Status, moment: int) -> ColumnElement[bool]:
-    true_of = {
-        Status.REVOKED: keys.c.revoked_at.is_not(null()),
-        Status.EXPIRED: func.coalesce(keys.c.expires_at, _END_OF_TIME) <= moment,
-        Status.LOCKED: and_(keys.c.locked_at.is_not(null()), func.coalesce(keys.c.locked_until, _END_OF_TIME) > moment),
-        Status.RETIRING: keys.c.replaced_by.is_not(null()),
-    }
-    earlier = [
-        condition for name, condition in true_of.items() if list(Status).index(name) < list(Status).index(status)
-    ]
-    own = [true_of[status]] if status in true_of else []
-    return and_(*own, *(not_(condition) for condition in earlier))
-
-
-def _glob_as_like(glob: str) -> str:
-    if len(glob) > _LONGEST_GLOB:
-        raise UsageError(f"the pattern has {len(glob):,} characters: at most {_LONGEST_GLOB:,}")
-    escaped = glob.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return escaped.replace("*", "%").replace("?", "_")
-
-
 def _selected(selector: str) -> ColumnElement[bool]:
     return or_(keys.c.id == selector, keys.c.prefix == selector)
 
 
-def _unknown(connection: Connection, selector: str) -> NotFound:
+def _is_one_of(names: list[str]) -> ColumnElement[bool]:
+    return or_(keys.c.id.in_(names), keys.c.prefix.in_(names))
+
+
+def _decoded(connection: Connection, queries: Sequence[Select[Any]]) -> list[KeyRecord]:
+    found = [decode_key(row) for query in queries for row in connection.execute(query).mappings()]
+    return owners.attach(connection, found)
+
+
+def _unknown(connection: Connection, selectors: Sequence[str]) -> NotFound:
+    if len(selectors) > 1:
+        lines = "\n".join(f"  {brief(one)}" for one in selectors)
+        return NotFound(
+            f"{len(selectors):,} of the keys are unknown, and nothing was changed:\n{lines}",
+            hint="correct them, or add --ignore-unknown to continue without them",
+        )
+    [selector] = selectors
     # Near misses share a beginning: a hint is not worth reading every prefix of a large store.
     head = selector[: min(max(4, len(selector) // 2), MAX_KEY_LENGTH)]
     query = select(keys.c.prefix).where(keys.c.prefix.startswith(head, autoescape=True)).limit(100)
     near: list[str] = list(connection.execute(query).scalars())
+    if not near and (named := list(connection.execute(_PREFIXES_OF_NAME, {"name": selector}).scalars())):
+        other = f'keys are named so: keyctl list --name "{selector}"'
+        return NotFound(f'no key "{brief(selector)}"', hint=other if named[1:] else f"a key is named so: {named[0]}")
     # All prefixes share the brand and the environment: that much likeness is no reason to suggest another key.
     hint = suggestion(selector, near, otherwise="see: keyctl list", likeness=0.8)
     return NotFound(f'no key "{brief(selector)}"', hint=hint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Select, insert, select, update
@@ -46,10 +47,18 @@ def page(connection: Connection, *, by: str, after: str, limit: int) -> list[Own
     return [decode_owner(row) for row in connection.execute(query).mappings()]
 
 
-def ids_below(owner_id: str) -> Select[tuple[str]]:
-    """Return the query for the ids of an owner and of all owners below it."""
-    tree = select(owners.c.id).where(owners.c.id == owner_id).cte("below", recursive=True)
+def ids_below(owner_ids: Sequence[str]) -> Select[tuple[str]]:
+    """Return the query for the ids of these owners and of all owners below them."""
+    tree = select(owners.c.id).where(owners.c.id.in_(owner_ids)).cte("below", recursive=True)
     # UNION, without ALL, also ends where an owner was made its own ancestor outside keyctl.
+    tree = tree.union(select(owners.c.id).join(tree, owners.c.parent_id == tree.c.id))
+    return select(tree.c.id)
+
+
+@cache  # a statement may have the condition several times, and only one definition of the tree
+def ids_of_disabled() -> Select[tuple[str]]:
+    """Return the query for the ids of the owners that are disabled, and of all owners below these."""
+    tree = select(owners.c.id).where(owners.c.disabled_at.is_not(None)).cte("disabled", recursive=True)
     tree = tree.union(select(owners.c.id).join(tree, owners.c.parent_id == tree.c.id))
     return select(tree.c.id)
 

@@ -24,6 +24,7 @@ from keyctl.store.database import Database, Store
 from keyctl.store.integrity import check
 from keyctl.store.location import StoreLocation
 from keyctl.store.new_file import new_file
+from keyctl.store.selection import Selection
 from tests.stores import ACTOR, Opened, new_store
 
 Change = Callable[[Opened, str], Any]
@@ -95,10 +96,10 @@ def last(opened: Opened) -> int:
 # ── what ended stays ended ───────────────────────────────────────────────────────────────────────────────────────────
 
 ENDED: dict[str, Change] = {
-    "revoked": lambda opened, prefix: opened.admin.revoke([prefix], reason="leaked"),
-    "locked": lambda opened, prefix: opened.admin.lock([prefix]),
-    "locked for a time": lambda opened, prefix: opened.admin.lock([prefix], duration=timedelta(days=1)),
-    "expiring earlier": lambda opened, prefix: opened.admin.expire([prefix], "1h"),
+    "revoked": lambda opened, prefix: opened.admin.revoke(Selection.named(prefix), reason="leaked"),
+    "locked": lambda opened, prefix: opened.admin.lock(Selection.named(prefix)),
+    "locked for a time": lambda opened, prefix: opened.admin.lock(Selection.named(prefix), duration=timedelta(days=1)),
+    "expiring earlier": lambda opened, prefix: opened.admin.expire(Selection.named(prefix), "1h"),
     "replaced": lambda opened, prefix: opened.rotate(prefix, grace=timedelta(0)),
     "replaced, in its grace": lambda opened, prefix: opened.rotate(prefix, grace=timedelta(hours=1)),
 }
@@ -143,7 +144,7 @@ def test_a_key_that_was_ended_outside_keyctl_stays_so_and_then_with_an_event(
 
 
 def test_a_key_that_was_revived_outside_keyctl_is_revoked_again(opened: Opened, prefix: str, file: Path):
-    opened.admin.revoke([prefix], reason="leaked")
+    opened.admin.revoke(Selection.named(prefix), reason="leaked")
     revoked = key(opened, prefix)
     execute(opened, f"update keys set revoked_at = null, revoked_reason = null where prefix = '{prefix}'")
 
@@ -154,11 +155,11 @@ def test_a_key_that_was_revived_outside_keyctl_is_revoked_again(opened: Opened, 
 
 
 def test_an_end_in_the_backup_comes_back(opened: Opened, prefix: str, tmp_path: Path):
-    opened.admin.lock([prefix])
+    opened.admin.lock(Selection.named(prefix))
     opened.owners.disable("top")
     back_up(opened.store, tmp_path / "backup.db")
-    opened.admin.unlock([prefix])
-    opened.admin.expire([prefix], "never")
+    opened.admin.unlock(Selection.named(prefix))
+    opened.admin.expire(Selection.named(prefix), "never")
     opened.owners.enable("top")
 
     done = restored(opened, tmp_path / "backup.db")
@@ -186,8 +187,8 @@ def test_an_owner_disabled_since_the_backup_stays_so(opened: Opened, prefix: str
 
 def test_names_scopes_networks_metadata_and_owners_become_what_they_were(opened: Opened, prefix: str, file: Path):
     before, owners = key(opened, prefix), opened.store.find_owners("below")
-    opened.admin.update([prefix], Update(name="oops", allowed_ips=[], metadata=["team=", "x=y"]))
-    opened.admin.scope([prefix], ScopeChange(only=["admin"]))
+    opened.admin.update(Selection.named(prefix), Update(name="oops", allowed_ips=[], metadata=["team=", "x=y"]))
+    opened.admin.scope(Selection.named(prefix), ScopeChange(only=["admin"]))
     opened.owners.update("below", name="oops", parent="")
     seq = last(opened)
 
@@ -216,7 +217,7 @@ def test_the_settings_stay(opened: Opened, prefix: str, file: Path):
     AdminToken(opened.store, ACTOR).set("a token that is long")
     opened.store.reload()
     before = opened.store.settings
-    opened.admin.update([prefix], Update(name="oops"))
+    opened.admin.update(Selection.named(prefix), Update(name="oops"))
 
     restored(opened, file)
 
@@ -225,7 +226,7 @@ def test_the_settings_stay(opened: Opened, prefix: str, file: Path):
 
 
 def test_a_dry_run_changes_nothing(opened: Opened, prefix: str, file: Path):
-    opened.admin.update([prefix], Update(name="oops"))
+    opened.admin.update(Selection.named(prefix), Update(name="oops"))
     before = last(opened)
 
     done = restored(opened, file, dry_run=True)
@@ -340,7 +341,7 @@ def test_what_cannot_be_repaired_is_named_and_nothing_is_changed(
     opened: Opened, prefix: str, file: Path, statements: list[str]
 ):
     opened.mint(name="newer")
-    opened.admin.update([prefix], Update(name="oops"))
+    opened.admin.update(Selection.named(prefix), Update(name="oops"))
     execute(opened, *statements)
     fault = check(opened.store).fault
     assert fault
@@ -373,7 +374,7 @@ class TestAnEarlierState:
         early, late = tmp_path / "early.db", tmp_path / "late.db"
         back_up(opened.store, early)
         opened.mint(name="newer", owner="newcomer")
-        opened.admin.update([prefix], Update(name="later"))
+        opened.admin.update(Selection.named(prefix), Update(name="later"))
         back_up(opened.store, late)
         return Opened(Store(StoreLocation.of_file(early)), opened.clock), late
 
@@ -404,9 +405,9 @@ def test_a_store_that_went_another_way_is_left_alone(opened: Opened, prefix: str
     other = tmp_path / "other.db"
     other.write_bytes(file.read_bytes())
     copy = Opened(Store(StoreLocation.of_file(other)), opened.clock)
-    copy.admin.update([prefix], Update(name="here"))
+    copy.admin.update(Selection.named(prefix), Update(name="here"))
     copy.store.close()
-    opened.admin.revoke([prefix])
+    opened.admin.revoke(Selection.named(prefix))
 
     with pytest.raises(Refused, match=r"differ before event \d+: neither continues the other"):
         restored(opened, other)

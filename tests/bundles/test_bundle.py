@@ -35,7 +35,7 @@ from keyctl.errors import BundleUntrusted, ConfigurationInvalid, NotFound, Refus
 from keyctl.models import Status
 from keyctl.profiles.model import read_profile
 from keyctl.store import events
-from keyctl.store.keys import Filters
+from keyctl.store.selection import Filters, Selection
 from keyctl.store.sqlite_reader import SqliteReader
 from keyctl.verification.keyring import Keyring
 from keyctl.verifier import Verifier
@@ -94,9 +94,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     minted = {kind: opened.mint(**how)[0] for kind, how in kinds.items()}
     ids = {kind: each.record.key.id for kind, each in minted.items()}
     opened.clock.advance(seconds=10)
-    opened.admin.revoke([ids["revoked"]], reason="leaked")
-    opened.admin.lock([ids["locked"]])
-    opened.admin.lock([ids["locked a while"]], duration=HOURS)
+    opened.admin.revoke(Selection.named(ids["revoked"]), reason="leaked")
+    opened.admin.lock(Selection.named(ids["locked"]))
+    opened.admin.lock(Selection.named(ids["locked a while"]), duration=HOURS)
     opened.owners.disable("off")
     minted["new"] = opened.rotate(ids["rotated"])
     key = SigningKey.create(folder / "signing")
@@ -241,9 +241,9 @@ def test_without_names_owners_go_by_their_ids(made: SimpleNamespace):
 
 def test_statuses_are_those_of_the_store(made: SimpleNamespace):
     bundle = Bundle(made.path, trust=trusting(made.key))
-    in_store = {prefix: made.opened.store.find(prefix).key.status(made.now) for prefix in made.prefixes.values()}
+    in_store = {prefix: made.opened.store.find(prefix).status(made.now) for prefix in made.prefixes.values()}
 
-    assert {key.prefix: key.status(made.now) for key in bundle.every_key()} == in_store
+    assert {one.key.prefix: one.status(made.now) for one in bundle.every_record()} == in_store
     assert set(in_store.values()) == set(Status)
     bundle.close()
 
@@ -293,11 +293,11 @@ def test_filters_narrow_it_to_their_keys_and_those_keys_owners(made: SimpleNames
         return found
 
     prefixes = made.prefixes
-    assert exported(environment="test") == ({prefixes["test"]}, {"acme"})
-    assert exported(owner_id=below.id) == ({prefixes["rich"]}, {"below", "acme"})
-    assert exported(status=Status.REVOKED) == ({prefixes["revoked"]}, {"acme"})
-    assert exported(scope="read") == ({prefixes["rich"]}, {"below", "acme"})
-    assert exported(name="nobody*") == (set(), set())
+    assert exported(environments=("test",)) == ({prefixes["test"]}, {"acme"})
+    assert exported(owner_ids=(below.id,)) == ({prefixes["rich"]}, {"below", "acme"})
+    assert exported(statuses=(Status.REVOKED,)) == ({prefixes["revoked"]}, {"acme"})
+    assert exported(scopes=("read",)) == ({prefixes["rich"]}, {"below", "acme"})
+    assert exported(names=("nobody*",)) == (set(), set())
     assert acme.parent_id is None
 
 
@@ -408,7 +408,7 @@ def test_values_of_other_types_are_refused_though_a_trusted_signer_wrote_them(
 
 def test_records_of_an_older_bundle_do_not_fit_a_newer_one(own: SimpleNamespace):
     old_body = split(own.path)[1]
-    own.opened.admin.revoke([own.id])
+    own.opened.admin.revoke(Selection.named(own.id))
     own.clock.advance(hours=1)
     export(own.opened, own.path, own.key)
     line, _, new_body = own.path.read_bytes().partition(b"\n")
@@ -729,7 +729,7 @@ def test_a_new_bundle_takes_effect_within_refresh_seconds(own: SimpleNamespace):
     own.clock.advance(seconds=0.9)
     assert verifier.verify(own.text)
 
-    own.opened.admin.revoke([own.id])
+    own.opened.admin.revoke(Selection.named(own.id))
     export(own.opened, own.path, own.key)
     assert verifier.verify(own.text)
     own.clock.advance(seconds=0.6)  # the key itself was looked up less than a second ago
@@ -775,7 +775,7 @@ def test_a_bad_new_bundle_keeps_the_old_one_until_it_is_too_old_and_says_so_once
 def test_an_older_bundle_is_not_followed(own: SimpleNamespace, caplog: pytest.LogCaptureFixture):
     old = own.path.read_bytes()
     own.clock.advance(seconds=10)
-    own.opened.admin.revoke([own.id])
+    own.opened.admin.revoke(Selection.named(own.id))
     export(own.opened, own.path, own.key)
     verifier = following(own)
 
@@ -791,7 +791,7 @@ def test_an_older_bundle_is_not_followed(own: SimpleNamespace, caplog: pytest.Lo
 def test_what_was_wrong_with_a_bundle_may_pass(own: SimpleNamespace):
     """The file stays the same; its time comes."""
     verifier = following(own)
-    own.opened.admin.revoke([own.id])
+    own.opened.admin.revoke(Selection.named(own.id))
     early = Opened(own.opened.store, Clock(own.clock.now + timedelta(minutes=10)))
     export(early, own.path, own.key)
     own.clock.advance(seconds=1)
@@ -1096,7 +1096,7 @@ def test_a_successor_without_its_predecessor_has_the_lineage(own: SimpleNamespac
     """What counts for both is counted by it, also where the bundle does not hold the first key."""
     new = own.opened.rotate(own.prefix, grace=timedelta(0)).record.key
     path = own.path.with_name("live.bundle")
-    export(own.opened, path, own.key, filters=Filters(status=Status.ACTIVE))
+    export(own.opened, path, own.key, filters=Filters(statuses=(Status.ACTIVE,)))
 
     bundle = Bundle(path, trust=trusting(own.key))
 

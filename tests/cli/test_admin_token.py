@@ -41,7 +41,7 @@ CHANGES = [
     ["unlock", "PREFIX"],
     ["expire", "PREFIX", "--to", "30d"],
     ["scope", "PREFIX", "--add", "read"],
-    ["update", "PREFIX", "--name", "x"],
+    ["update", "PREFIX", "--set-name", "x"],
     ["owner", "add", "other"],
     ["owner", "update", "acme", "--name", "x"],
     ["owner", "disable", "acme"],

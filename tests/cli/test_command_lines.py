@@ -145,6 +145,6 @@ def test_an_argument_of_100_kb_is_dealt_with_at_once(store: Cli, prefix: str, pa
         (["list", "--after", long], 2),
         (["list", "--owner", long], 3),
         (["list", "--store", long], 2),
-        (["update", prefix, "--name", long], 2),
+        (["update", prefix, "--set-name", long], 2),
     ):
         refused(store, *line, code=code, timeout=10)

@@ -279,7 +279,7 @@ def test_a_restore_that_is_killed_has_changed_all_or_nothing(store: Cli, rounds:
     store("db", "backup", "backup.db", check=0)
     prefixes = [one["prefix"] for one in minted]
     for _ in range(rounds(1, 50)):
-        store("update", *prefixes, "--name", "oops", "--yes", "--wait", "30s", check=0)
+        store("update", *prefixes, "--set-name", "oops", "--yes", "--wait", "30s", check=0)
         process = store.spawn("db", "restore", "backup.db", "--yes")
         time.sleep(random.uniform(0.05, 0.5))
         process.kill(9)

@@ -17,6 +17,7 @@ from keyctl.store import events, keys
 from keyctl.store.database import Database, Store
 from keyctl.store.integrity import check
 from keyctl.store.location import StoreLocation
+from keyctl.store.selection import Filters
 from keyctl.store.sqlite_reader import SqliteReader
 from keyctl.store.tables import metadata
 from keyctl.times import utc_now
@@ -151,7 +152,7 @@ def _use(location: StoreLocation, key: str) -> None:
     with suppress(KeyctlError), closing(SqliteReader(location.file)) as reader:
         Verifier(reader).verify(key)
     with suppress(KeyctlError), closing(Store(location)) as opened, opened.read() as connection:
-        for record in keys.page(connection, keys.Filters(), now=utc_now()).records:
+        for record in keys.page(connection, Filters(), now=utc_now()).records:
             json.dumps(key_object(record, opened.profile, now=utc_now()))
         for event in events.latest(connection, limit=100, before=None, subject_id=None, action=None):
             json.dumps(event_object(event))

@@ -146,7 +146,7 @@ def test_an_administrator_can_run_every_command_and_not_change_history(owner: Cl
         run(command, prefix)
     run("expire", prefix, "--to", "30d")
     run("scope", prefix, "--add", "read")
-    run("update", prefix, "--name", "x")
+    run("update", prefix, "--set-name", "x")
     successor = run("rotate", prefix, "--grace", "0").strip()
     run("revoke", successor[:20], "--yes")
     run("owner", "disable", "acme")

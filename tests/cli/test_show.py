@@ -58,7 +58,7 @@ def test_every_other_command_takes_whole_selectors_only(store: Cli):
 
     for command in (["rotate"], ["revoke", "--yes"], ["lock"], ["unlock"], ["expire", "--to", "1d"]):
         refused(store, *command, beginning, code=3, says=f'no key "{beginning}"')
-    for command in (["scope", "--add", "read"], ["update", "--name", "x"], ["audit", "list", "--key"]):
+    for command in (["scope", "--add", "read"], ["update", "--set-name", "x"], ["audit", "list", "--key"]):
         refused(store, *command, beginning, code=3, says=f'no key "{beginning}"')
 
 

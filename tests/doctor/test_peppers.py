@@ -11,6 +11,7 @@ from keyctl.doctor.peppers import peppers
 from keyctl.hashing import Argon2id, Sha256
 from keyctl.pepper import Peppers, add
 from keyctl.store import keys
+from keyctl.store.selection import Selection
 from tests.stores import CHEAP, NOW, Opened, new_store
 
 SCHEMES = [CHEAP, CHEAP, Argon2id(8, 1, 1, pepper="old"), Sha256(pepper="old"), Argon2id(8, 1, 1, pepper="new")]
@@ -21,11 +22,11 @@ def opened(tmp_path: Path) -> Iterator[Opened]:
     """A store with keys of every scheme, whose new keys get the pepper `new`. Revoked keys need none."""
     opened = new_store(tmp_path / "store.db")
     prefixes = [one.record.key.prefix for one in opened.mint(count=len(SCHEMES) + 1)]
-    opened.admin.revoke(prefixes[-1:])
+    opened.admin.revoke(Selection.named(*prefixes[-1:]))
     with opened.store.read() as connection:
         ids = [keys.get(connection, prefix).key.id for prefix in prefixes]
     for key_id, scheme in zip(ids, [*SCHEMES, Sha256(pepper="lost")], strict=True):
-        opened.store.write(lambda connection, i=key_id, s=scheme: keys.set_columns(connection, i, phc=s.decoy()))
+        opened.store.write(lambda connection, i=key_id, s=scheme: keys.set_on(connection, {i: {"phc": s.decoy()}}))
     opened.store.hash_parameters = Argon2id(8, 1, 1, pepper="new")
     yield opened
     opened.store.close()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from keyctl.admin.owners import NewOwner
 from keyctl.store.opening import SCHEMA_REVISION
+from keyctl.store.selection import Selection
 from keyctl.verifier import Verifier
 from tests.stores import Opened, new_store
 
@@ -36,10 +37,10 @@ def fill(opened: Opened) -> list[str]:
         metadata=["team=billing"],
     )
     [revoked], [locked], [locked_for_now], [expired], [stopped] = (mint(owner=owner) for owner in [None] * 4 + ["shut"])
-    opened.admin.revoke([revoked.record.key.prefix], reason="leaked")
-    opened.admin.lock([locked.record.key.prefix])
-    opened.admin.lock([locked_for_now.record.key.prefix], duration=timedelta(hours=1))
-    opened.admin.expire([expired.record.key.prefix], "1h")
+    opened.admin.revoke(Selection.named(revoked.record.key.prefix), reason="leaked")
+    opened.admin.lock(Selection.named(locked.record.key.prefix))
+    opened.admin.lock(Selection.named(locked_for_now.record.key.prefix), duration=timedelta(hours=1))
+    opened.admin.expire(Selection.named(expired.record.key.prefix), "1h")
     opened.owners.disable("shut")
     [rotated], [gone] = mint(expires="30d"), mint()
     new = opened.rotate(rotated.record.key.prefix, grace=timedelta(hours=1))

@@ -14,6 +14,7 @@ from keyctl.admin.token import AdminToken
 from keyctl.errors import StoreUnavailable
 from keyctl.store.database import Store
 from keyctl.store.integrity import check
+from keyctl.store.selection import Selection
 from keyctl.store.sqlite_file import read_settings
 from keyctl.store.sqlite_reader import SqliteReader
 from keyctl.store.suggestions import Suggestions
@@ -155,8 +156,8 @@ def test_a_database_of_another_program_may_have_views(cli: Cli, tmp_path: Path):
 # ── planted after the store was opened ───────────────────────────────────────────────────────────────────────────────
 
 CHANGES: dict[str, Callable[[Opened, str], object]] = {
-    "revoke": lambda opened, prefix: opened.admin.revoke([prefix]),
-    "lock": lambda opened, prefix: opened.admin.lock([prefix]),
+    "revoke": lambda opened, prefix: opened.admin.revoke(Selection.named(prefix)),
+    "lock": lambda opened, prefix: opened.admin.lock(Selection.named(prefix)),
 }
 LATER = {
     ("sqlite", "discards"): (

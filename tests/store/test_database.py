@@ -185,8 +185,10 @@ def test_a_reader_sees_one_state_however_long_it_reads(opened: Opened):
 def test_an_owner_that_is_not_there_is_refused_by_the_database_itself(opened: Opened):
     [minted] = opened.mint()
 
+    lost = {minted.record.key.id: {"owner_id": "own_nobody"}}
+
     with pytest.raises(StoreUnavailable, match="FOREIGN KEY"):
-        opened.store.write(lambda connection: keys.set_columns(connection, minted.record.key.id, owner_id="own_nobody"))
+        opened.store.write(lambda connection: keys.set_on(connection, lost))
 
 
 def test_a_database_error_holds_no_parameters(opened: Opened):

@@ -8,6 +8,7 @@ import pytest
 
 from keyctl.hashing import Argon2id
 from keyctl.store import examination
+from keyctl.store.selection import Selection
 from tests.stores import CHEAP, Opened
 
 DAY = timedelta(days=1)
@@ -25,8 +26,8 @@ def test_many_rows_are_counted_and_only_the_first_are_returned(opened: Opened, m
 
 def test_keys_that_have_ended_or_are_replaced_are_not_counted(opened: Opened):
     revoked, replaced, expired, valid = (one.record.key.prefix for one in opened.mint(count=4, expires="1h"))
-    opened.admin.revoke([revoked])
-    opened.admin.expire([expired], "1m")
+    opened.admin.revoke(Selection.named(revoked))
+    opened.admin.expire(Selection.named(expired), "1m")
     opened.clock.advance(minutes=2)
     successor = opened.rotate(replaced).record.key.prefix
 
@@ -62,8 +63,8 @@ def test_a_lifetime_of_exactly_the_maximum_is_allowed(opened: Opened):
 
 def test_a_key_is_old_at_its_age_and_not_while_it_is_locked(opened: Opened):
     old, locked, for_a_while = (one.record.key.prefix for one in opened.mint(count=3))
-    opened.admin.lock([locked])
-    opened.admin.lock([for_a_while], duration=timedelta(hours=1))
+    opened.admin.lock(Selection.named(locked))
+    opened.admin.lock(Selection.named(for_a_while), duration=timedelta(hours=1))
 
     def prefixes() -> list[str]:
         with opened.store.read() as connection:

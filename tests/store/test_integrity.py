@@ -26,6 +26,7 @@ from keyctl.store import keys, usage
 from keyctl.store.database import Store
 from keyctl.store.integrity import check
 from keyctl.store.location import StoreLocation
+from keyctl.store.selection import Filters, Selection
 from tests import postgres
 from tests.fuzzing import examples
 from tests.runner import Cli
@@ -236,15 +237,15 @@ PLAUSIBLE = {column: values[0] for column in {*KEY_COLUMNS, *OWNER_COLUMNS} if (
     "phc": f"'{CHEAP.hash('a key of the attacker')}'",
 }
 ORDINARY: dict[str, Callable[[Opened, str], object]] = {
-    "update": lambda opened, prefix: opened.admin.update([prefix], Update(name="new", metadata=["a=b"])),
-    "allow": lambda opened, prefix: opened.admin.update([prefix], Update(allowed_ips=["192.0.2.7"])),
-    "scope": lambda opened, prefix: opened.admin.scope([prefix], ScopeChange(add=["write"])),
-    "expire": lambda opened, prefix: opened.admin.expire([prefix], "40d"),
-    "lock": lambda opened, prefix: opened.admin.lock([prefix]),
-    "unlock": lambda opened, prefix: opened.admin.unlock([prefix]),
+    "update": lambda opened, prefix: opened.admin.update(Selection.named(prefix), Update(name="new", metadata=["a=b"])),
+    "allow": lambda opened, prefix: opened.admin.update(Selection.named(prefix), Update(allowed_ips=["192.0.2.7"])),
+    "scope": lambda opened, prefix: opened.admin.scope(Selection.named(prefix), ScopeChange(add=["write"])),
+    "expire": lambda opened, prefix: opened.admin.expire(Selection.named(prefix), "40d"),
+    "lock": lambda opened, prefix: opened.admin.lock(Selection.named(prefix)),
+    "unlock": lambda opened, prefix: opened.admin.unlock(Selection.named(prefix)),
     "rotate": lambda opened, prefix: opened.rotate(prefix, grace=timedelta(hours=1)),
     "rotate at once": lambda opened, prefix: opened.rotate(prefix, grace=timedelta(0)),
-    "revoke": lambda opened, prefix: opened.admin.revoke([prefix], reason="leaked"),
+    "revoke": lambda opened, prefix: opened.admin.revoke(Selection.named(prefix), reason="leaked"),
 }
 
 
@@ -307,10 +308,10 @@ def test_what_a_command_took_from_an_altered_row_is_found(opened: Opened, statem
 def test_a_revived_key_that_is_revoked_again_is_found(opened: Opened):
     [minted] = opened.mint()
     prefix = minted.record.key.prefix
-    opened.admin.revoke([prefix])
+    opened.admin.revoke(Selection.named(prefix))
     alter(opened, "update keys set revoked_at = null")
 
-    opened.admin.revoke([prefix])
+    opened.admin.revoke(Selection.named(prefix))
 
     assert f"key {prefix} was altered outside keyctl before event 5: revoked_at is null" in (
         check(opened.store).fault or ""
@@ -337,7 +338,7 @@ def test_a_hash_that_was_replaced_by_a_stronger_one_is_intact(opened: Opened):
     [minted] = opened.mint()
     set_scheme(opened.store, ACTOR, CHEAP)
     record_use(opened.store, ACTOR, minted.record, minted.text, now=opened.clock())
-    opened.admin.update([minted.record.key.id], Update(name="new"))
+    opened.admin.update(Selection.named(minted.record.key.id), Update(name="new"))
 
     assert opened.store.find(minted.record.key.prefix).key.phc.startswith("$argon2id$")  # type: ignore[union-attr]
     assert check(opened.store).fault is None
@@ -405,7 +406,7 @@ def export_bundle(opened: Opened, folder: Path) -> None:
     private = folder / "bundle.key"
     signer = SigningKey.load(private) if private.exists() else SigningKey.create(private)
     exporter = BundleExporter(opened.store, ACTOR, signer, clock=opened.clock)
-    exporter.export(folder / "bundle", filters=keys.Filters(), described={}, valid_for=timedelta(hours=1))
+    exporter.export(folder / "bundle", filters=Filters(), described={}, valid_for=timedelta(hours=1))
 
 
 @pytest.mark.parametrize(
@@ -485,11 +486,11 @@ def _mint(opened: Opened, known: list[str], data: st.DataObject) -> None:
 
 
 def _mint_in_vain(opened: Opened, known: list[str], data: st.DataObject) -> None:
-    from keyctl.admin.keys import NewKey
+    from keyctl.admin.minting import NewKey
 
     refusing: Delivery = Refusing()
     with pytest.raises(NotDelivered):
-        opened.admin.mint(NewKey(), refusing, count=data.draw(st.integers(1, 2)))
+        opened.minter.mint(NewKey(), refusing, count=data.draw(st.integers(1, 2)))
 
 
 def _rotate(opened: Opened, known: list[str], data: st.DataObject) -> None:
@@ -498,24 +499,25 @@ def _rotate(opened: Opened, known: list[str], data: st.DataObject) -> None:
 
 
 def _rotate_in_vain(opened: Opened, known: list[str], data: st.DataObject) -> None:
-    opened.admin.rotate(_some(known, data)[0], Refusing())
+    opened.rotator.rotate(Selection.named(_some(known, data)[0]), Refusing())
 
 
 def _revoke(opened: Opened, known: list[str], data: st.DataObject) -> None:
-    opened.admin.revoke(_some(known, data), reason=data.draw(st.sampled_from([None, "leaked “é”"])))
+    opened.admin.revoke(Selection.named(*_some(known, data)), reason=data.draw(st.sampled_from([None, "leaked “é”"])))
 
 
 def _lock(opened: Opened, known: list[str], data: st.DataObject) -> None:
-    opened.admin.lock(_some(known, data), duration=data.draw(st.sampled_from([None, timedelta(minutes=30)])))
+    duration = data.draw(st.sampled_from([None, timedelta(minutes=30)]))
+    opened.admin.lock(Selection.named(*_some(known, data)), duration=duration)
 
 
 def _expire(opened: Opened, known: list[str], data: st.DataObject) -> None:
-    opened.admin.expire(_some(known, data), data.draw(st.sampled_from(["never", "30m", "90d"])))
+    opened.admin.expire(Selection.named(*_some(known, data)), data.draw(st.sampled_from(["never", "30m", "90d"])))
 
 
 def _scope(opened: Opened, known: list[str], data: st.DataObject) -> None:
     some = st.lists(st.sampled_from(["read", "write", "admin"]), unique=True)
-    opened.admin.scope(_some(known, data), ScopeChange(add=data.draw(some), remove=data.draw(some)))
+    opened.admin.scope(Selection.named(*_some(known, data)), ScopeChange(add=data.draw(some), remove=data.draw(some)))
 
 
 def _update(opened: Opened, known: list[str], data: st.DataObject) -> None:
@@ -524,7 +526,7 @@ def _update(opened: Opened, known: list[str], data: st.DataObject) -> None:
         allowed_ips=data.draw(st.sampled_from([None, [], ["192.0.2.0/24"]])),
         metadata=data.draw(st.sampled_from([[], ["a="], ["b=2"]])),
     )
-    opened.admin.update(_some(known, data), new)
+    opened.admin.update(Selection.named(*_some(known, data)), new)
 
 
 def _use(opened: Opened, known: list[str], data: st.DataObject) -> None:
@@ -561,7 +563,7 @@ OPERATIONS: dict[str, Operation] = {
     function.__name__: function
     for function in (
         *(_mint, _mint, _mint_in_vain, _rotate, _rotate_in_vain, _revoke, _lock, _expire, _scope, _update, _use, _wait),
-        lambda opened, known, data: opened.admin.unlock(_some(known, data)),
+        lambda opened, known, data: opened.admin.unlock(Selection.named(*_some(known, data))),
         _change_owner,
     )
 }
@@ -604,7 +606,7 @@ def test_every_command_that_changes_something_leaves_an_intact_store(store: Cli)
         ["unlock", prefix],
         ["expire", prefix, second, "--to", "40d", "--yes"],
         ["scope", prefix, "--add", "write"],
-        ["update", prefix, "--name", "é “x”", "--meta", "a=b", "--allow-ip", "192.0.2.0/24"],
+        ["update", prefix, "--set-name", "é “x”", "--set-meta", "a=b", "--allow-ip", "192.0.2.0/24"],
         ["rotate", prefix, "--grace", "1h"],
         ["revoke", prefix, second, "--yes"],
         ["revoke", prefix],
@@ -621,7 +623,7 @@ def test_every_command_that_changes_something_leaves_an_intact_store(store: Cli)
 
 def test_more_keys_than_one_event_holds_are_intact(opened: Opened):
     minted = opened.mint(count=1001)
-    opened.admin.revoke([one.record.key.prefix for one in minted])
+    opened.admin.revoke(Selection.named(*[one.record.key.prefix for one in minted]))
 
     verdict = check(opened.store)
 

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from keyctl.errors import NotFound, UsageError
 from keyctl.hashing import Argon2id, Sha256
-from keyctl.models import Key, Owner, Status
+from keyctl.models import Key, KeyRecord, Owner, Status
 from keyctl.store import keys, owners
 from keyctl.store.database import Store
-from keyctl.store.keys import Filters
 from keyctl.store.location import StoreLocation
 from keyctl.store.schema import ddl
+from keyctl.store.selection import Filters, Selection
 from keyctl.text import visible
 from keyctl.times import to_milliseconds
 from tests import postgres
@@ -33,9 +33,10 @@ SECOND = timedelta(seconds=1)
 # owner0 is above owner1, and that is above owner2.
 PARENTS = {"own_0": None, "own_1": "own_0", "own_2": "own_1"}
 OWNERS = [
-    Owner(f"own_{i}", f"owner{i}", None, "account", above, None, {}, NOW, "tester", disabled_at=NOW if i == 2 else None)
-    for i, above in enumerate(PARENTS.values())
+    Owner(f"own_{i}", f"owner{i}", None, "account", above, plan, {}, NOW, "tester", disabled_at=NOW if i == 2 else None)
+    for i, (above, plan) in enumerate(zip(PARENTS.values(), [None, "free", "free"], strict=True))
 ]
+BY_ID = {owner.id: owner for owner in OWNERS}
 # Each owner, with itself and those above it.
 CHAINS = {None: [], "own_0": ["own_0"], "own_1": ["own_1", "own_0"], "own_2": ["own_2", "own_1", "own_0"]}
 # Few values and close together, so that ties, limits and equal sort columns happen all the time.
@@ -61,7 +62,7 @@ def stored_keys(draw: st.DrawFn) -> list[Key]:
                 environment=st.sampled_from(["live", "test"]),
                 scopes=st.lists(st.sampled_from(scopes), unique=True).map(tuple),
                 allowed_ips=st.just(()),
-                metadata=st.just({}),
+                metadata=st.dictionaries(st.sampled_from(["a", "b"]), st.sampled_from(["1", '"', "\\", '"a":"1"'])),
                 created_at=moments,
                 created_by=st.just("tester"),
                 lineage=st.just("key_first"),
@@ -82,13 +83,24 @@ def stored_keys(draw: st.DrawFn) -> list[Key]:
     return [replace(key, locked_until=key.locked_until if key.locked_at else None) for key in drawn]
 
 
+def some(values: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(values, max_size=2).map(tuple)
+
+
+statuses, owner_ids = st.sampled_from(list(Status)), st.sampled_from([owner.id for owner in OWNERS])
+pairs = st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(["1", '"', "\\"]))
 filters_of_any_kind = st.builds(
     Filters,
-    status=st.none() | st.sampled_from(list(Status)),
-    owner_id=st.none() | st.sampled_from([owner.id for owner in OWNERS]),
-    environment=st.sampled_from([None, None, "live"]),
-    scope=st.none() | st.sampled_from(scopes),
-    name=st.none() | globs,
+    statuses=some(statuses),
+    owner_ids=some(owner_ids),
+    environments=some(st.just("live")),
+    scopes=some(st.sampled_from(scopes)),
+    plans=some(st.sampled_from(["free", "paid"])),
+    metadata=some(pairs),
+    names=some(globs),
+    created_by=some(st.sampled_from(["TEST", "*er", "x"])),
+    created_since=maybe,
+    created_before=maybe,
     expires_within=durations,
     older_than=durations,
     unused_for=durations,
@@ -98,33 +110,55 @@ filters_of_any_kind = st.builds(
 # One filter at a time finds something more often than all together.
 filters_alone = st.one_of(
     st.just(Filters()),
-    st.builds(Filters, status=st.sampled_from(list(Status))),
-    st.builds(Filters, name=globs),
+    st.builds(Filters, statuses=some(statuses)),
+    st.builds(Filters, names=some(globs)),
+    st.builds(Filters, created_since=maybe, created_before=maybe),
     st.builds(Filters, expires_within=durations),
     st.builds(Filters, older_than=durations),
     st.builds(Filters, unused_for=durations),
-    st.builds(Filters, scope=st.sampled_from(scopes)),
+    st.builds(Filters, scopes=some(st.sampled_from(scopes))),
+    st.builds(Filters, plans=some(st.sampled_from(["free", "paid"]))),
+    st.builds(Filters, metadata=some(pairs)),
     st.builds(Filters, due_after=durations),
-    st.builds(Filters, owner_id=st.sampled_from([owner.id for owner in OWNERS]), below=st.just(True)),
+    st.builds(Filters, owner_ids=some(owner_ids), below=st.just(True)),
 )
+
+
+def like(text: str | None, pattern: str) -> bool:
+    """Whether a text contains another, or matches it as a pattern, whatever the case."""
+    glob = "".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in pattern)
+    whole = glob if {"*", "?"} & set(pattern) else f".*{glob}.*"
+    return text is not None and re.fullmatch(whole, text, re.DOTALL | re.IGNORECASE) is not None
+
+
+def has_metadata(key: Key, wanted: Filters) -> bool:
+    names = {name for name, _ in wanted.metadata}
+    return all(any(key.metadata.get(name) == value for own, value in wanted.metadata if own == name) for name in names)
 
 
 def matches(key: Key, wanted: Filters) -> bool:
     """What a filter means, in plain Python."""
-    glob = "".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in wanted.name or "")
     used = key.last_used_at or key.created_at
+    record = KeyRecord(key, tuple(BY_ID[owner_id] for owner_id in CHAINS[key.owner_id]))
+    status = record.status(NOW)
     return all(
         [
-            wanted.status is None or key.status(NOW) == wanted.status,
-            wanted.owner_id is None or wanted.owner_id in (CHAINS[key.owner_id] if wanted.below else [key.owner_id]),
-            wanted.environment is None or key.environment == wanted.environment,
-            wanted.scope is None or wanted.scope in key.scopes,
-            not wanted.name or (key.name is not None and re.fullmatch(glob, key.name, re.DOTALL) is not None),
+            not wanted.statuses or status in wanted.statuses,
+            not wanted.owner_ids
+            or {*(CHAINS[key.owner_id] if wanted.below else [key.owner_id])} & set(wanted.owner_ids),
+            not wanted.environments or key.environment in wanted.environments,
+            not wanted.scopes or set(wanted.scopes) & set(key.scopes),
+            not wanted.plans or (record.owner is not None and record.owner.plan in wanted.plans),
+            has_metadata(key, wanted),
+            not wanted.names or any(like(key.name, one) for one in wanted.names),
+            not wanted.created_by or any(like(key.created_by, one) for one in wanted.created_by),
+            wanted.created_since is None or key.created_at >= wanted.created_since,
+            wanted.created_before is None or key.created_at < wanted.created_before,
             wanted.expires_within is None
             or (key.expires_at is not None and NOW < key.expires_at <= NOW + wanted.expires_within),
             wanted.older_than is None or key.created_at <= NOW - wanted.older_than,
             wanted.unused_for is None or used <= NOW - wanted.unused_for,
-            wanted.due_after is None or (key.status(NOW) == Status.ACTIVE and key.created_at <= NOW - wanted.due_after),
+            wanted.due_after is None or (status == Status.ACTIVE and key.created_at <= NOW - wanted.due_after),
         ]
     )
 
@@ -247,7 +281,7 @@ def test_a_cursor_is_refused_or_reads_as_it_is_written(shared: Opened, cursor: s
 def test_a_selector_of_any_text_finds_nothing_and_says_so(shared: Opened, selector: str):
     for find in (
         lambda connection: keys.get(connection, selector, beginning=1),
-        lambda connection: keys.select_for_change(connection, [selector]),
+        lambda connection: keys.selected(connection, Selection.named(selector), now=NOW, for_change=True),
         lambda connection: owners.get(connection, selector),
     ):
         with pytest.raises((NotFound, UsageError)) as error:
@@ -261,11 +295,11 @@ def test_a_cursor_stays_good_when_its_key_is_gone_from_the_list(opened: Opened):
     for i in range(4):
         opened.mint(name=f"key {i}")
         opened.clock.advance(seconds=1)
-    wanted = Filters(status=Status.ACTIVE)
+    wanted = Filters(statuses=(Status.ACTIVE,))
     with opened.store.read() as connection:
         first = keys.page(connection, wanted, now=NOW, limit=2)
 
-    opened.admin.revoke([first.records[-1].key.prefix])
+    opened.admin.revoke(Selection.named(first.records[-1].key.prefix))
 
     with opened.store.read() as connection:
         second = keys.page(connection, wanted, now=NOW, limit=2, after=first.next)
@@ -290,7 +324,7 @@ def test_a_list_may_hold_the_keys_of_more_owners_than_a_statement_takes_values(o
         page = keys.page(connection, Filters(), now=NOW, limit=None)
         assert len(page.records) == count + 1
         assert all(record.owners[-1].id == "own_000000" for record in page.records if record.owners)
-        found = keys.select_for_change(connection, [one.id for one in many])
+        found = keys.selected(connection, Selection.named(*(one.id for one in many)), now=NOW, for_change=True)
         assert len(found) == count
 
     opened.store.write(work, dry_run=True)
@@ -322,11 +356,11 @@ def test_keys_are_counted_and_found_by_how_they_are_hashed(opened: Opened):
     schemes = [CHEAP, CHEAP, Argon2id(8, 1, 1, pepper="old"), Argon2id(8, 1, 1, pepper="older"), Sha256(pepper="old")]
     hashes = [*(scheme.decoy() for scheme in schemes), Sha256().decoy(), Sha256().decoy(), "$", "x" * 200]
     made = [one.record.key for one in opened.mint(count=len(hashes) + 2)]
-    opened.admin.revoke([made[-1].prefix])
-    opened.admin.expire([made[-2].prefix], "1s")
+    opened.admin.revoke(Selection.named(made[-1].prefix))
+    opened.admin.expire(Selection.named(made[-2].prefix), "1s")
     opened.clock.advance(seconds=2)
     for key, phc in zip(made, hashes, strict=False):
-        opened.store.write(lambda connection, key=key, phc=phc: keys.set_columns(connection, key.id, phc=phc))
+        opened.store.write(lambda connection, key=key, phc=phc: keys.set_on(connection, {key.id: {"phc": phc}}))
 
     def found(pepper: str) -> set[int]:
         page = keys.page(connection, Filters(pepper=pepper), now=opened.clock.now)
@@ -344,7 +378,7 @@ def test_keys_are_counted_and_found_by_how_they_are_hashed(opened: Opened):
 def test_columns_of_one_key_are_set_and_no_others(opened: Opened):
     one, other = (minted.record.key for minted in opened.mint(count=2))
 
-    opened.store.write(lambda connection: keys.set_columns(connection, one.id, name="new"))
+    opened.store.write(lambda connection: keys.set_on(connection, {one.id: {"name": "new"}}))
 
     with opened.store.read() as connection:
         assert keys.get(connection, one.id).key == replace(one, name="new")
@@ -356,8 +390,8 @@ def test_more_keys_than_a_statement_takes_are_set_and_looked_for(opened: Opened)
 
     with opened.store.read() as connection:
         taken = keys.taken(connection, [*(key.prefix for key in made), "kc_live_nobody"])
-    selectors = [*(key.prefix for key in made), made[0].id]
-    records = opened.store.write(lambda connection: keys.select_for_change(connection, selectors))
+    chosen = Selection.named(*(key.prefix for key in made), made[0].id)
+    records = opened.store.write(lambda connection: keys.selected(connection, chosen, now=NOW, for_change=True))
 
     assert taken == {key.prefix for key in made}
     assert [record.key for record in records] == made

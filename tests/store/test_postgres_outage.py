@@ -16,6 +16,7 @@ import pytest
 from keyctl.profiles.files import load_profile
 from keyctl.store.location import StoreLocation
 from keyctl.store.schema import create
+from keyctl.store.selection import Selection
 from keyctl.verifier import Verifier
 from tests.cluster import FAST, IMMEDIATE, Server, running_server
 from tests.load import MARGIN, Expected, Load, load
@@ -46,7 +47,7 @@ def fill(server: Server) -> dict[str, Expected]:
     with closing(store):
         opened = Opened(store)
         [revoked, *valid] = opened.mint(count=7)
-        opened.admin.revoke([revoked.record.key.prefix])
+        opened.admin.revoke(Selection.named(revoked.record.key.prefix))
         gone = opened.mint()[0].text
         store.write(
             lambda connection: connection.exec_driver_sql("delete from keys where prefix like %s", (gone[:20],))

@@ -18,6 +18,7 @@ from keyctl.admin.owners import NewOwner
 from keyctl.errors import ConfigurationInvalid, KeyctlError, StoreBusy, StoreUnavailable
 from keyctl.store.database import Store
 from keyctl.store.location import StoreLocation
+from keyctl.store.selection import Selection
 from keyctl.store.sqlite_file import read_settings
 from keyctl.store.sqlite_reader import SqliteReader
 from keyctl.verifier import Verifier
@@ -39,8 +40,8 @@ def filled(tmp_path: Path) -> Iterator[SimpleNamespace]:
             name=name, owner="below", scopes=["read"], expires="30d", metadata=["a=b"], allowed_ips=["192.0.2.0/24"]
         )[0].text
     prefixes = {name: text.rpartition("_")[0] for name, text in texts.items()}
-    opened.admin.revoke([prefixes["revoked"]], reason="leaked")
-    opened.admin.lock([prefixes["locked"]], duration=timedelta(hours=1))
+    opened.admin.revoke(Selection.named(prefixes["revoked"]), reason="leaked")
+    opened.admin.lock(Selection.named(prefixes["locked"]), duration=timedelta(hours=1))
     texts["new"] = opened.rotate(prefixes["rotated"]).text
     prefixes["new"] = texts["new"].rpartition("_")[0]
     opened.owners.disable("middle")
@@ -86,7 +87,7 @@ def test_it_sees_a_revocation_at_once(filled: SimpleNamespace):
     reader = SqliteReader(filled.path)
     assert reader.find(filled.prefixes["plain"]).key.revoked_at is None
 
-    filled.opened.admin.revoke([filled.prefixes["plain"]])
+    filled.opened.admin.revoke(Selection.named(filled.prefixes["plain"]))
 
     assert reader.find(filled.prefixes["plain"]).key.revoked_at is not None
     reader.close()

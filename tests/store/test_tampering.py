@@ -32,6 +32,7 @@ from keyctl.store import events as store_events
 from keyctl.store import tables
 from keyctl.store.integrity import check
 from keyctl.store.keys import Filters
+from keyctl.store.selection import Selection
 from tests import postgres
 from tests.stores import ACTOR, CHEAP, NOW, Kept, Opened
 from tests.tampering import Saved, alter, fill
@@ -284,7 +285,7 @@ def test_a_rewritten_log_is_found_by_a_checkpoint_and_by_nothing_else(
 
 
 def test_a_store_rolled_back_is_found_by_a_checkpoint_and_by_nothing_else(scene: Scene):
-    scene.opened.admin.revoke([scene.prefixes["plain"]])
+    scene.opened.admin.revoke(Selection.named(scene.prefixes["plain"]))
     scene.opened.mint(count=5)
     scene.renew_checkpoint()
 
@@ -298,7 +299,7 @@ def test_a_store_rolled_back_is_found_by_a_checkpoint_and_by_nothing_else(scene:
 
 
 def test_a_store_rolled_back_and_used_since_is_found_by_a_checkpoint_and_by_nothing_else(scene: Scene):
-    scene.opened.admin.revoke([scene.prefixes["plain"]])
+    scene.opened.admin.revoke(Selection.named(scene.prefixes["plain"]))
     scene.renew_checkpoint()
     scene.saved.put_back()
 
@@ -361,7 +362,7 @@ def test_a_checkpoint_may_come_between_a_key_and_its_delivery(scene: Scene, deli
                 raise OSError(28, "No space left on device")
 
     with contextlib.nullcontext() if delivered else pytest.raises(NotDelivered):
-        scene.opened.admin.mint(NewKey(), Signing(), count=2)
+        scene.opened.minter.mint(NewKey(), Signing(), count=2)
 
     verdict = check(scene.opened.store, [scene.checkpoint], resume=True)
     assert (verdict.fault, verdict.start, verdict.events) == (None, scene.checkpoint, 2)
@@ -406,7 +407,7 @@ def test_a_resumed_check_takes_no_longer_with_a_million_earlier_events(
     rename_in_turn(opened, keys, times=1_000_000)
     took, whole = timed(lambda: check(opened.store))
     checkpoint = Checkpoint(whole.position, NOW)
-    opened.admin.update([keys[7].prefix], Update(name="new"))
+    opened.admin.update(Selection.named(keys[7].prefix), Update(name="new"))
 
     took_resumed, resumed = timed(lambda: check(opened.store, [checkpoint], resume=True))
 

@@ -35,7 +35,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "mint": "Create a key and print it once.",
         "list": "List and filter keys.",
         "show": "Show one key.",
-        "rotate": "Replace a key with a new one.",
+        "rotate": "Replace keys with new ones.",
         "revoke": "Revoke keys permanently.",
         "lock": "Suspend keys for a time, or until they are unlocked.",
         "unlock": "Unlock keys.",

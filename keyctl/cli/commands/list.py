@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from keyctl.cli.context import context_of
-from keyctl.cli.filters import read_filters
+from keyctl.cli.filter_options import FilterOptions
 from keyctl.cli.help_layout import Command
 from keyctl.cli.json_objects import key_object
+from keyctl.cli.option_groups import expand_options
 from keyctl.cli.options import JsonLinesOption
 from keyctl.cli.output import Column
 from keyctl.errors import UsageError, suggestion
-from keyctl.models import KeyRecord, Status
+from keyctl.models import KeyRecord
 from keyctl.text import brief
 from keyctl.times import describe_relative, format_time, utc_now
 
@@ -34,51 +35,10 @@ _WIDE_COLUMNS = [Column("CREATED"), Column("ID")]
 
 
 @app.command("list", cls=Command)
+@expand_options
 def list_keys(
     ctx: typer.Context,
-    status: Annotated[
-        str | None,
-        typer.Option(
-            metavar="STATUS",
-            rich_help_panel="Filters",
-            help="Keys with this status: active, retiring, locked, expired or revoked.",
-        ),
-    ] = None,
-    owner: Annotated[
-        str | None, typer.Option(metavar="HANDLE", rich_help_panel="Filters", help="Keys of this owner.")
-    ] = None,
-    below: Annotated[
-        bool, typer.Option("--below", rich_help_panel="Filters", help="With --owner: also keys of the owners below it.")
-    ] = False,
-    env: Annotated[
-        str | None, typer.Option(metavar="ENV", rich_help_panel="Filters", help="Keys in this environment.")
-    ] = None,
-    scope: Annotated[
-        str | None, typer.Option(metavar="SCOPE", rich_help_panel="Filters", help="Keys with this scope.")
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option(metavar="GLOB", rich_help_panel="Filters", help="Keys with a matching name, such as 'ci-*'."),
-    ] = None,
-    expires_within: Annotated[
-        str | None, typer.Option(metavar="TIME", rich_help_panel="Filters", help="Keys that expire within TIME.")
-    ] = None,
-    older_than: Annotated[
-        str | None, typer.Option(metavar="TIME", rich_help_panel="Filters", help="Keys created more than TIME ago.")
-    ] = None,
-    unused_for: Annotated[
-        str | None, typer.Option(metavar="TIME", rich_help_panel="Filters", help="Keys not used for TIME.")
-    ] = None,
-    due: Annotated[
-        bool,
-        typer.Option(
-            "--due", rich_help_panel="Filters", help="Active keys that are due for rotation, as the profile says."
-        ),
-    ] = False,
-    pepper: Annotated[
-        str | None,
-        typer.Option(metavar="PEPPER", rich_help_panel="Filters", help="Keys whose hash needs this pepper, or none."),
-    ] = None,
+    which: FilterOptions,
     sort: Annotated[
         str,
         typer.Option(
@@ -109,7 +69,7 @@ def list_keys(
 
     \b
     Examples:
-      keyctl list --status active --owner acme --below
+      keyctl list --status active,retiring --owner acme --owner globex
       keyctl list --expires-within 7d --sort expires
       keyctl list --due --all --json
 
@@ -125,20 +85,7 @@ def list_keys(
         raise UsageError(f'cannot sort by "{brief(sort)}"', hint=suggestion(sort, SORTS, otherwise=known))
     if after == "":
         raise UsageError("--after is empty: it requires a cursor", hint="omit --after, for the first page")
-    filters, _ = read_filters(
-        context,
-        status=status,
-        owner=owner,
-        below=below,
-        env=env,
-        scope=scope,
-        name=name,
-        expires_within=expires_within,
-        older_than=older_than,
-        unused_for=unused_for,
-        due=due,
-        pepper=pepper,
-    )
+    filters = which.read(context)
     with context.store.read() as connection:
         page = keys.page(
             connection,
@@ -161,7 +108,7 @@ def list_keys(
         rows = [_row(one, now)[: len(columns)] for one in page.records]
         output.table(columns, rows, [_plain_row(one, now)[: len(columns)] for one in page.records])
     if not page.records:
-        output.note("no keys match" if filters != keys.Filters() else "there are no keys yet; mint one: keyctl mint")
+        output.note("no keys match" if which.given() else "there are no keys yet; mint one: keyctl mint")
     if page.next:
         output.note(f"there are more results: add --all, or --after {page.next}")
 
@@ -174,7 +121,7 @@ def _row(record: KeyRecord, now: datetime) -> list[str]:
         record.owner.handle if record.owner else "",
         key.environment,
         ",".join(key.scopes),
-        "disabled" if record.inactive_owner and key.status(now) == Status.ACTIVE else str(key.status(now)),
+        str(record.status(now)),
         describe_relative(key.expires_at, now=now) if key.expires_at else "never",
         describe_relative(key.last_used_at, now=now) if key.last_used_at else "never",
         describe_relative(key.created_at, now=now),
@@ -190,7 +137,7 @@ def _plain_row(record: KeyRecord, now: datetime) -> list[str]:
         record.owner.handle if record.owner else "",
         key.environment,
         ",".join(key.scopes),
-        str(key.status(now)),
+        str(record.status(now)),
         format_time(key.expires_at) if key.expires_at else "never",
         format_time(key.last_used_at) if key.last_used_at else "",
         format_time(key.created_at),

@@ -94,7 +94,7 @@ def mint(
     Prints only the key to stdout; the store keeps only its hash. A key that cannot be delivered is revoked. The first
     mint creates the default store.
     """
-    from keyctl.admin.keys import NewKey
+    from keyctl.admin.minting import NewKey
     from keyctl.admin.owners import NewOwner
 
     context = context_of(ctx)
@@ -137,7 +137,7 @@ def mint(
         metadata=meta or [],
     )
     with _progress(count, output) as advance:
-        records = context.issuing_admin(advance).mint(new, delivery, count=count, reason=reason, dry_run=dry_run)
+        records = context.minter(advance).mint(new, delivery, count=count, reason=reason, dry_run=dry_run)
     if dry_run:
         output.note(f"would mint {count:,} {'keys' if many else 'key'} like {_masked(records[0])}: nothing was changed")
         return

@@ -11,21 +11,27 @@ from keyctl.admin.delivery import FileDelivery, StreamDelivery
 from keyctl.cli.context import CommandContext, context_of
 from keyctl.cli.help_layout import Command
 from keyctl.cli.json_objects import key_object
-from keyctl.cli.options import DryRunOption, ForceOption, OutOption, ReasonOption, SelectorArgument, YesOption
+from keyctl.cli.option_groups import expand_options
+from keyctl.cli.options import DryRunOption, ForceOption, OutOption, ReasonOption, YesOption
 from keyctl.cli.output import to_json, written_to
+from keyctl.cli.selection import SelectionOptions, confirm
+from keyctl.models import Status
 from keyctl.times import describe_relative, format_time, parse_duration, utc_now
 
 if TYPE_CHECKING:
     from keyctl.admin.delivery import Successor
+    from keyctl.admin.rotation import Rotation
     from keyctl.models import Key, KeyRecord
+    from keyctl.store.selection import Selection
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(cls=Command)
+@expand_options
 def rotate(
     ctx: typer.Context,
-    selector: SelectorArgument,
+    which: SelectionOptions,
     grace: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Grace period of the old key; 0 revokes it. [default: the profile's]"),
@@ -39,62 +45,82 @@ def rotate(
     yes: YesOption = False,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Replace a key with a new one.
+    """Replace keys with new ones.
 
     \b
     Examples:
       keyctl rotate kc_live_3fa9c2d1e8b7
       keyctl rotate kc_live_3fa9c2d1e8b7 --grace 0 --out new.key
+      keyctl rotate --due --owner acme --yes --json
 
-    The new key has the same owner, environment, scopes, networks and metadata. The old one expires or is revoked only
-    after the new one was delivered. If an earlier rotation may have delivered a key too, revoking that one requires
+    A new key has the same owner, environment, scopes, networks and metadata. The old one expires or is revoked only
+    after all new ones were delivered. If an earlier rotation may have delivered a key too, revoking that one requires
     confirmation; without a terminal, add --yes.
     """
     context = context_of(ctx)
     output = context.output
 
-    def as_object(new: "KeyRecord", old: "KeyRecord", **more: Any) -> str:
+    def as_object(new: "KeyRecord", old: "KeyRecord", **more: Any) -> dict[str, Any]:
         now = utc_now()
         replaced = key_object(old, context.store.profile, now=now)
         previous = {name: replaced[name] for name in ("id", "prefix", "expires_at", "status")}
-        return to_json({**key_object(new, context.store.profile, now=now), **more, "previous": previous})
+        return {**key_object(new, context.store.profile, now=now), **more, "previous": previous}
+
+    def as_json(objects: list[dict[str, Any]]) -> str:
+        return to_json({"keys": objects} if which.one is None else objects[0])
 
     def render(successors: Sequence["Successor"]) -> str:
-        [one] = successors
-        return as_object(one.record, one.old, key=one.text) if output.json else one.text
+        if output.json:
+            return as_json([as_object(one.record, one.old, key=one.text) for one in successors])
+        return "\n".join(one.text for one in successors)
 
     if out:
         output.warn_of_leftovers(out)
     delivery = FileDelivery(out, replace=force) if out else StreamDelivery(output.deliver, render)
-    rotation = context.issuing_admin().rotate(
-        selector,
+    selection = confirm(context, which, which.choose(context, (Status.ACTIVE,)), "rotate", yes=yes, dry_run=dry_run)
+    rotations = context.rotator.rotate(
+        selection,
         delivery,
         grace=parse_duration(grace) if grace is not None else None,
         expires=expires,
-        revoking=_confirmed(context, selector, yes=yes, dry_run=dry_run),
+        revoking=_confirmed(context, selection, yes=yes, dry_run=dry_run),
         reason=reason,
         dry_run=dry_run,
     )
-    old, new = rotation.old.key, rotation.new.key
     if dry_run:
-        output.note(f"would replace {old.prefix}, which then {_end(old, now=new.created_at)}: nothing was changed")
+        for one in rotations:
+            old = one.old.key
+            output.note(f"would replace {old.prefix}, which then {_end(old, now=utc_now())}: nothing was changed")
         return
+    if not rotations:
+        output.note("no keys match: nothing was changed")
     if out and output.json:
         with written_to(out):
-            output.answer(as_object(rotation.new, rotation.old, key=None, out=str(out)))
-    output.aside(
-        [
-            ("prefix", f"{new.prefix}   (safe to log)"),
-            ("replaces", f"{old.prefix}, which {_end(old, now=new.created_at)}"),
-            ("expires", describe_relative(new.expires_at, now=new.created_at) if new.expires_at else "never"),
-            ("", f"written to {out}" if out else "shown only once: store it now"),
-        ]
-    )
+            output.answer(as_json([as_object(one.new, one.old, key=None, out=str(out)) for one in rotations]))
+    elif output.json and not rotations:
+        output.answer(as_json([]))
+    _describe(context, rotations, f"written to {out}" if out else "shown only once: store it now")
 
 
-def _confirmed(context: CommandContext, selector: str, *, yes: bool, dry_run: bool) -> list[str]:
+def _describe(context: CommandContext, rotations: "Sequence[Rotation]", where: str) -> None:
+    """Describe the new keys to a user at a terminal; the keys themselves are on stdout or in the file."""
+    if len(rotations) > 1:
+        context.output.aside([("rotated", f"{len(rotations):,} keys"), ("", where)])
+    elif rotations:
+        new, old = rotations[0].new.key, rotations[0].old.key
+        context.output.aside(
+            [
+                ("prefix", f"{new.prefix}   (safe to log)"),
+                ("replaces", f"{old.prefix}, which {_end(old, now=new.created_at)}"),
+                ("expires", describe_relative(new.expires_at, now=new.created_at) if new.expires_at else "never"),
+                ("", where),
+            ]
+        )
+
+
+def _confirmed(context: CommandContext, selection: "Selection", *, yes: bool, dry_run: bool) -> list[str]:
     """Return the ids of earlier successors that may be revoked, after asking at a terminal. Raises Aborted."""
-    earlier = context.admin.undelivered_successors(selector)
+    earlier = context.rotator.undelivered_successors(selection)
     if not earlier or yes:
         return [one.key.id for one in earlier]
     if dry_run or sys.stdin is None or not sys.stdin.isatty():

@@ -11,7 +11,9 @@ import typer
 from keyctl import private_files
 from keyctl.cli.bundle_files import load_signing_key
 from keyctl.cli.context import context_of
+from keyctl.cli.filter_options import FilterOptions
 from keyctl.cli.help_layout import Command
+from keyctl.cli.option_groups import expand_options
 from keyctl.cli.options import ReasonOption, SigningKeyOption
 from keyctl.cli.progress import counting
 from keyctl.errors import UsageError
@@ -26,11 +28,13 @@ _DEFAULT_VALIDITY = "24h"
 
 
 @app.command(cls=Command)
+@expand_options
 def export(
     ctx: typer.Context,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="File to write; an existing one is replaced atomically.")
     ],
+    which: FilterOptions,
     valid_for: Annotated[
         str, typer.Option(metavar="TIME", rich_help_panel="Bundle", help="How long the bundle is valid.")
     ] = _DEFAULT_VALIDITY,
@@ -38,21 +42,6 @@ def export(
     with_names: Annotated[
         bool, typer.Option("--with-names", rich_help_panel="Bundle", help="Include names and handles.")
     ] = False,
-    status: Annotated[
-        str | None, typer.Option(metavar="STATUS", rich_help_panel="Filters", help="Only keys with this status.")
-    ] = None,
-    owner: Annotated[
-        str | None, typer.Option(metavar="HANDLE", rich_help_panel="Filters", help="Only keys of this owner.")
-    ] = None,
-    env: Annotated[
-        str | None, typer.Option(metavar="ENV", rich_help_panel="Filters", help="Only keys in this environment.")
-    ] = None,
-    scope: Annotated[
-        str | None, typer.Option(metavar="SCOPE", rich_help_panel="Filters", help="Only keys with this scope.")
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(metavar="GLOB", rich_help_panel="Filters", help="Only keys with a matching name.")
-    ] = None,
     reason: ReasonOption = None,
 ) -> None:
     """Write a signed bundle of what verification needs.
@@ -66,13 +55,12 @@ def export(
     expires; revoke and lock report that time.
     """
     from keyctl.admin.bundle_export import BundleExporter
-    from keyctl.cli.filters import read_filters
 
     context = context_of(ctx)
     lifetime = parse_duration(valid_for)
     if lifetime <= timedelta(0):
         raise UsageError("--valid-for must be greater than zero", hint="for example: --valid-for 24h")
-    filters, described = read_filters(context, status=status, owner=owner, env=env, scope=scope, name=name)
+    filters = which.read(context)
     signing_key = load_signing_key(key)
     context.authorise()
     context.output.warn_of_leftovers(file)
@@ -81,7 +69,12 @@ def export(
         with counting(context.output, "keys") as advance:
             exporter = BundleExporter(context.store, context.actor, signing_key, on_key=lambda: advance(1))
             header = exporter.export(
-                path, filters=filters, described=described, valid_for=lifetime, with_names=with_names, reason=reason
+                path,
+                filters=filters,
+                described=which.described(filters),
+                valid_for=lifetime,
+                with_names=with_names,
+                reason=reason,
             )
         if header.peppers:
             context.output.note(f"readers of this bundle need a pepper file with {', '.join(header.peppers)}")

@@ -94,5 +94,5 @@ def _counts(bundle: "Bundle") -> dict[str, int]:
     from keyctl.models import Status
 
     now = utc_now()
-    counted = Counter(str(key.status(now)) for key in bundle.every_key())
+    counted = Counter(str(record.status(now)) for record in bundle.every_record())
     return {str(status): counted[status] for status in reversed(Status)}

@@ -109,16 +109,15 @@ def show(
 
 def _chosen(context: CommandContext, selectors: list[str] | None, owner: str | None) -> "list[KeyRecord] | None":
     """Return the keys that were chosen; None if that is every key."""
-    from keyctl.cli.filters import read_filters
-    from keyctl.cli.key_changes import selected
-    from keyctl.store import keys
+    from keyctl.store import keys, owners
+    from keyctl.store.selection import Filters, Selection
 
-    if selectors:
-        return selected(context, selectors)
-    if owner is None:
+    if not selectors and owner is None:
         return None
-    filters, _ = read_filters(context, owner=owner)
     with context.store.read() as connection:
+        if selectors:
+            return keys.selected(connection, Selection.named(*selectors), now=utc_now())
+        filters = Filters(owner_ids=(owners.get(connection, owner or "").id,))
         return list(keys.page(connection, filters, now=utc_now(), sort="prefix", limit=None).records)
 
 
@@ -126,13 +125,14 @@ def _records(
     context: CommandContext, selectors: list[str] | None, owner: str | None, start: datetime, *, everything: bool
 ) -> "Sequence[KeyRecord]":
     from keyctl.store import keys, usage
+    from keyctl.store.selection import Filters
 
     chosen = _chosen(context, selectors, owner)
     if chosen is not None:
         return chosen
     with context.store.read() as connection:
         if everything:
-            return keys.page(connection, keys.Filters(), now=utc_now(), sort="prefix", limit=None).records
+            return keys.page(connection, Filters(), now=utc_now(), sort="prefix", limit=None).records
         totals = {key_id: sum(counts.values()) for key_id, counts in usage.totals(connection, since=start).items()}
         busiest = sorted(totals, key=lambda key_id: (-totals[key_id], key_id))
         found = keys.by_ids(connection, busiest[:_BUSIEST])
