@@ -12,17 +12,25 @@ from keyctl.errors import UsageError
 from keyctl.text import brief
 
 NEVER = "never"
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"(\d{1,12})([smhdw])?", re.ASCII)
+_DAY = 86400
+_YEAR = 365 * _DAY
+_UNITS = {"y": _YEAR, "w": 7 * _DAY, "d": _DAY, "h": 3600, "m": 60, "s": 1}  # the largest first
+_WORDS = {"year": "y", "week": "w", "day": "d", "hour": "h", "minute": "m", "second": "s"}
+_NUMBER = re.compile(r"\d{1,12}", re.ASCII)
+_PART = re.compile(r"(\d{1,12}) ?([a-z]+) ?", re.ASCII)
+_PARTS = re.compile(r"\d{1,12} ?[a-z]+(?: ?\d{1,12} ?[a-z]+){0,5}", re.ASCII)  # one of each unit
+_MONTHS = re.compile(r"\d ?(?:mo|mos|mon|months?|M)(?![A-Za-z])", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )  # fromisoformat accepts more: week dates, no zone, no seconds
-_DAY = 86400
-_YEAR = 365 * _DAY
 _TEN_YEARS = 10 * _YEAR
 _LONGEST = 100 * _YEAR
 _ENDING_NOW = "give a time in the future; to end a key now: keyctl revoke SELECTOR"
-_HINT = "give a number with s, m, h, d or w (30d), an RFC 3339 time with a zone (2027-01-31T00:00:00Z), or never"
+_DURATIONS = "give a number with s, m, h, d, w or y: 24h, 1d12h, 90 days"
+_TIMES = "a date (2027-01-31) or an RFC 3339 time with a zone (2027-01-31T00:00:00Z)"
+_WHEN = f"give a number with s, m, h, d, w or y (30d), {_TIMES}, or never"
+_SINCE = f"give how long ago (24h), {_TIMES}"
 
 
 def utc_now() -> datetime:
@@ -65,12 +73,37 @@ def format_time(moment: datetime) -> str:
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read `30d`, `24h`, `0` or plain seconds; at most 100 years. Raises UsageError."""
-    match = _DURATION.fullmatch(text)
-    if not match:
-        raise UsageError(f'"{brief(text)}" is not a duration', hint="give a number with s, m, h, d or w: 24h")
-    seconds = int(match[1]) * _UNITS[match[2] or "s"]
-    if not match[2] and seconds > _TEN_YEARS:
+    """Read `30d`, `1d12h`, `90 days`, `0` or plain seconds; at most 100 years. Raises UsageError.
+
+    The units are `s`, `m` (minutes), `h`, `d`, `w` and `y` (365 days), or their names. Several come in descending
+    order, each once. A month has no fixed length, and is refused.
+    """
+    if (seconds := _seconds(text)) is None:
+        hint = "say how long, not when: 24h, 90 days" if _DATE.match(text) else _hint_of(text, otherwise=_DURATIONS)
+        raise UsageError(f'"{brief(text)}" is not a duration', hint=hint)
+    return _limited(text, seconds)
+
+
+def _seconds(text: str) -> int | None:
+    """Return how many seconds a text of the right form means, however many; None for any other text."""
+    if _NUMBER.fullmatch(text):
+        return int(text)
+    amounts = _amounts(text)
+    units = [unit for unit, _ in amounts]
+    if not units or units != [unit for unit in _UNITS if unit in units]:
+        return None
+    return sum(count * _UNITS[unit] for unit, count in amounts)
+
+
+def _amounts(text: str) -> list[tuple[str, int]]:
+    """Return units and numbers as they are written, in any order; none if a unit is unknown."""
+    parts = _PART.findall(text) if _PARTS.fullmatch(text) else []
+    units = [word if word in _UNITS else _WORDS.get(word.removesuffix("s"), "") for _, word in parts]
+    return [] if "" in units else [(unit, int(count)) for unit, (count, _) in zip(units, parts, strict=True)]
+
+
+def _limited(text: str, seconds: int) -> timedelta:
+    if _NUMBER.fullmatch(text) and seconds > _TEN_YEARS:
         raise UsageError(
             f'"{text}" seconds is more than ten years: a Unix time?',
             hint="give the time as RFC 3339 (2027-01-31T00:00:00Z), or a unit (30d)",
@@ -80,43 +113,73 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def parse_when(text: str, *, now: datetime) -> datetime | None:
-    """Read a time in the future: a duration from `now`, an RFC 3339 time with a zone, or `never` (None).
+def _hint_of(text: str, *, otherwise: str) -> str:
+    if _MONTHS.search(text[:80]):
+        return "a month has no fixed length, and m is minutes: give days, such as 30d"
+    return "give each unit once, the largest first: 1d12h" if _amounts(text) else otherwise
 
-    Raises UsageError for anything else, for a zero duration, and for a time that is not after `now`.
+
+def parse_when(text: str, *, now: datetime) -> datetime | None:
+    """Read a time in the future: a duration from `now`, a date, an RFC 3339 time with a zone, or `never` (None).
+
+    A date is included: it means the end of that day in UTC. Raises UsageError for anything else, for a zero duration,
+    and for a time that is not after `now`.
     """
     if text == NEVER:
         return None
-    if _RFC3339.fullmatch(text):
-        try:
-            moment = truncate(datetime.fromisoformat(text.upper()))
-        except (ValueError, OverflowError):
-            raise UsageError(f'"{text}" is not a date in the calendar', hint=_HINT) from None
+    if (moment := _moment(text, days=1, hint=_WHEN)) is not None:
         if moment <= now:
-            raise UsageError(f'"{text}" is in the past', hint=_ENDING_NOW)
+            day = ": that day has ended in UTC" if _DATE.fullmatch(text) else ""
+            raise UsageError(f'"{text}" is in the past{day}', hint=_ENDING_NOW)
         return moment
-    if not _DURATION.fullmatch(text):
-        zone = re.match(r"\d{4}-\d\d-\d\d", text)
-        reason = "is not RFC 3339 with a zone" if zone else "is not a time"
-        raise UsageError(f'"{brief(text)}" {reason}', hint=_HINT)
-    duration = parse_duration(text)
+    duration = _duration_or_time(text, hint=_WHEN)
     if not duration:
         raise UsageError(f'"{text}" must be greater than zero', hint=_ENDING_NOW)
     return now + duration
 
 
 def parse_since(text: str, *, now: datetime) -> datetime:
-    """Read a time in the past: how long before `now`, or an RFC 3339 time with a zone. Raises UsageError."""
-    if not _RFC3339.fullmatch(text):
-        duration = parse_duration(text)
-        return max(_EPOCH, now - duration)
-    try:
-        moment = truncate(datetime.fromisoformat(text.upper()))
-    except (ValueError, OverflowError):
-        raise UsageError(f'"{text}" is not a date in the calendar', hint=_HINT) from None
-    if moment > now:
+    """Read the beginning of a period: how long before `now`, a date, or an RFC 3339 time with a zone.
+
+    A date is included: it means the beginning of that day in UTC. Raises UsageError for anything else, and for a time
+    after `now`.
+    """
+    moment = _moment(text, days=0, hint=_SINCE)
+    if moment is None:
+        moment = now - _duration_or_time(text, hint=_SINCE)
+    elif moment > now:
         raise UsageError(f'"{text}" is in the future', hint="give a time in the past, or how long ago: 24h")
     return max(_EPOCH, moment)
+
+
+def parse_until(text: str, *, now: datetime) -> datetime:
+    """Read the end of a period, which is not in it: how long before `now`, a date, or an RFC 3339 time with a zone.
+
+    A date is included: it means the end of that day in UTC. The end may be after `now`. Raises UsageError.
+    """
+    moment = _moment(text, days=1, hint=_SINCE)
+    return max(_EPOCH, now - _duration_or_time(text, hint=_SINCE) if moment is None else moment)
+
+
+def _moment(text: str, *, days: int, hint: str) -> datetime | None:
+    """Return an RFC 3339 time, or the midnight that is `days` after the beginning of a date; None if it is neither."""
+    date = _DATE.fullmatch(text)
+    if not date and not _RFC3339.fullmatch(text):
+        return None
+    try:
+        moment = truncate(datetime.fromisoformat(f"{text}T00:00:00Z" if date else text.upper()))
+    except (ValueError, OverflowError):
+        raise UsageError(f'"{text}" is not a date in the calendar', hint=hint) from None
+    return later(moment, timedelta(days=days)) if date else moment
+
+
+def _duration_or_time(text: str, *, hint: str) -> timedelta:
+    """Read a duration where a time may be given as well. Raises UsageError."""
+    if _DATE.match(text):
+        raise UsageError(f'"{brief(text)}" is not RFC 3339 with a zone', hint=hint)
+    if (seconds := _seconds(text)) is None:
+        raise UsageError(f'"{brief(text)}" is not a time', hint=_hint_of(text, otherwise=hint))
+    return _limited(text, seconds)
 
 
 def format_duration(duration: timedelta) -> str:

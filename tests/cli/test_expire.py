@@ -89,3 +89,11 @@ def test_several_keys_are_asked_about(store: Cli):
 
 def test_a_dry_run_changes_nothing(store: Cli):
     changes_nothing(store, "expire", mint(store)["prefix"], "--to", "1d", "--dry-run", says="would be changed")
+
+
+def test_a_key_that_expires_on_a_date_is_valid_to_the_end_of_that_day(store: Cli):
+    prefix = mint(store)["prefix"]
+
+    store("expire", prefix, "--to", "2099-12-31", check=0)
+
+    assert show(store, prefix)["expires_at"] == "2100-01-01T00:00:00Z"

@@ -96,3 +96,12 @@ def test_a_dry_run_changes_nothing(store: Cli):
     changes_nothing(store, "lock", prefix, "--dry-run", says="would be locked")
     store("lock", prefix, check=0)
     changes_nothing(store, "unlock", prefix, "--dry-run", says="would be unlocked")
+
+
+@pytest.mark.parametrize(("length", "hours"), [("1d12h", 36), ("2 days", 48), ("1y", 8760)])
+def test_a_lock_lasts_as_long_as_is_written(store: Cli, length: str, hours: int):
+    prefix = mint(store)["prefix"]
+
+    store("lock", prefix, "--for", length, check=0)
+
+    assert seconds_from_now(show(store, prefix)["locked_until"]) == pytest.approx(hours * 3600, abs=60)

@@ -141,7 +141,7 @@ def test_since_takes_a_length_or_a_time_in_the_past(store: Cli):
     assert allowed("6h") == 2
     assert allowed(format_time(datetime.now(UTC) - timedelta(days=7))) == 3
     refused(store, "usage", "--since", "2999-01-01T00:00:00Z", code=2, says="is in the future")
-    refused(store, "usage", "--since", "soon", code=2, says="is not a duration")
+    refused(store, "usage", "--since", "soon", code=2, says="is not a time")
     refused(store, "usage", "--since", "2026-02-31T00:00:00Z", code=2, says="calendar")
 
 

@@ -25,9 +25,11 @@ from keyctl.errors import KeyctlError
 from keyctl.http import admission
 from keyctl.profiles.builtin import preset_names
 from keyctl.store import postgres
+from keyctl.times import parse_when
 from keyctl.verification import rate_limits, secret_check
 from tests.documents.pages import ROOT, plain, table, topic
 from tests.runner import Cli
+from tests.samples import NOW
 
 
 def test_the_commands_of_each_section_are_in_the_table():
@@ -55,6 +57,16 @@ def test_the_messages_that_the_readme_explains_are_printed(cli: Cli):
 
     for message, printed in zip(explained, [busy, missing, bug], strict=True):
         assert re.search(".*".join(map(re.escape, message.split("…"))), printed), f"{message}\n{printed}"
+
+
+def test_every_time_in_the_table_can_be_given():
+    written = [span for cells in table("Times") for span in re.findall("`([^`]+)`", cells[0])]
+
+    read = {text: parse_when(text, now=NOW) for text in written}
+
+    assert read["never"] is None
+    assert all(moment > NOW for moment in read.values() if moment)
+    assert {"1y", "1d12h", "90 days", "2026-12-31"} <= set(read)
 
 
 def test_every_check_of_doctor_is_in_the_table():

@@ -19,7 +19,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def expire(
     ctx: typer.Context,
     which: SelectionOptions,
-    to: Annotated[str, typer.Option(metavar="TIME", help="New expiry time: 30d, 2027-01-31T00:00:00Z or never.")],
+    to: Annotated[str, typer.Option(metavar="TIME", help="New expiry: 30d, 2027-01-31 (included) or never.")],
     reason: ReasonOption = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,

@@ -56,7 +56,7 @@ def mint(
     ] = None,
     expires: Annotated[
         str | None,
-        typer.Option(metavar="TIME", rich_help_panel="Key", help="Expiry time: 30d, 2027-01-31T00:00:00Z or never."),
+        typer.Option(metavar="TIME", rich_help_panel="Key", help="Expiry: 30d, 2027-01-31 (included) or never."),
     ] = None,
     allow_ip: Annotated[
         list[str] | None,

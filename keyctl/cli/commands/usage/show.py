@@ -44,7 +44,7 @@ def show(
     owner: Annotated[str | None, typer.Option(metavar="HANDLE", help="Keys of this owner.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All keys, used or not.")] = False,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Begin TIME ago, or at a time. [default: 30d]")
+        str | None, typer.Option(metavar="TIME", help="Begin TIME ago, or on a date. [default: 30d]")
     ] = None,
     denied_over: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Print keys refused more than N times; exit 9.")
