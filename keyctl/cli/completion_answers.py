@@ -240,6 +240,7 @@ VALUES: Mapping[str, Callable[[CommandContext, str], Iterable[Item]]] = {
     "COLUMN": _sorts,
     "PEPPER": _peppers,
     "URL|NAME": _stores,
+    "STORE": _stores,
     "COMMAND|TOPIC": _commands_and_topics,
     "SHELL": _shells,
 }

@@ -91,5 +91,13 @@ def locate_store(given: str | None, config: Config) -> tuple[StoreLocation, str]
     return default_store(), DEFAULT_STORE
 
 
+def name_in_use(given: str | None, config: Config) -> str | None:
+    """Return the configured name of the store in use; None if it was chosen by a URL, a file, or not at all."""
+    chosen = given or os.environ.get("KEYCTL_STORE") or config.store
+    if not chosen or "/" in chosen or chosen.endswith(".db"):
+        return None
+    return chosen if chosen in config.stores else None
+
+
 def default_store() -> StoreLocation:
     return StoreLocation.of_file(default_folder("data") / "keyctl.db")

@@ -38,6 +38,8 @@ COMMANDS: dict[str, dict[str, str]] = {
         "list --all --json": "export dump",
         "audit list": "log logs history events",
         "config show": "whoami settings status",
+        "config use": "use switch context",
+        "config list": "contexts stores",
         "doctor": "diagnose health healthcheck fsck",
         "db status": "status",
         "db upgrade": "migrate upgrade",
@@ -57,7 +59,13 @@ COMMANDS: dict[str, dict[str, str]] = {
         "bundle show": "inspect verify check validate info describe",
         "bundle key": "keygen pubkey public-key",
     },
-    "config": {"config show": "ls list get view"},
+    "config": {
+        "config show": "get view",
+        "config list": "ls contexts get-contexts",
+        "config use": "switch select set context use-context set-context",
+        "config add": "create new set-url",
+        "config remove": "rm delete del unset forget",
+    },
     "db": {
         "db status": "show info check version",
         "db upgrade": "migrate update",

@@ -194,6 +194,8 @@ def test_the_fields_of_json_objects_are_in_the_table(store: Cli):
     prefix = minted["prefix"]
     objects = {
         "config show": store("config", "show", "--json").json,
+        "config list": store("config", "list", "--json").json,
+        "config use": store("config", "use", "--default", "--json").json,
         "profile check": store("profile", "check", "standard", "--json").json,
         "init": store("init", "--json").json,
         "db status": store("db", "status", "--json").json,

@@ -1,6 +1,8 @@
-"""Show the store and the settings in use.
+"""Show the settings in use, and choose the store.
 
 \b
 Examples:
   keyctl config show
+  keyctl config add staging ./staging.db
+  keyctl config use staging
 """

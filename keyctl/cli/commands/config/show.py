@@ -2,6 +2,7 @@
 
 import typer
 
+from keyctl.cli.configuration import name_in_use
 from keyctl.cli.context import context_of
 from keyctl.cli.help_layout import Command
 from keyctl.store.location import StoreLocation
@@ -21,9 +22,11 @@ def show(ctx: typer.Context) -> None:
     context = context_of(ctx)
     path = context.config.path
     limiter = context.limiter_address(None)
+    used = name_in_use(context.settings.store, context.config)
     facts = {
         "store": str(context.location),
         "store_from": context.store_origin,
+        "store_name": used,
         "config": str(path) if path.exists() else None,
         "wait_seconds": context.wait,
         "pepper_file": str(context.pepper_file) if context.pepper_file else None,
@@ -42,6 +45,9 @@ def show(ctx: typer.Context) -> None:
             *([("pepper file", str(context.pepper_file))] if context.pepper_file else []),
             *([("limiter", str(limiter))] if limiter else []),
             ("actor", str(context.actor)),
-            *((f"store {name}", str(StoreLocation.parse(url))) for name, url in context.config.stores.items()),
+            *(
+                (f"store {name}", f"{StoreLocation.parse(url)}{' (in use)' if name == used else ''}")
+                for name, url in context.config.stores.items()
+            ),
         ]
     )
