@@ -20,6 +20,7 @@ from keyctl.times import to_milliseconds
 Entry = dict[str, Any]  # how an event names a key
 GENESIS = "0" * 64
 KEYS_PER_EVENT = 1000
+REMOVED = "key.removed"
 _CONTEXT = "keyctl-audit-v1"
 # An event has the identity of a row next to its state; use is recorded, not audited.
 _NOT_STATE = {"id", "prefix", "phc", "last_used_at"}
@@ -65,6 +66,12 @@ def key_entry(key: Key, changed: Mapping[str, Any] | None = None) -> Entry:
     return entry | _changes(key, changed) if changed else entry
 
 
+def entries(event: Event) -> list[Entry]:
+    """Return how an event names keys. What was altered so that it names none is omitted."""
+    named = event.detail.get("keys")
+    return [one for one in named if _names_key(one)] if isinstance(named, list) else []
+
+
 def rehashed_entry(key: Key, phc: str) -> Entry:
     """Return how an event names a key whose hash is replaced by `phc`: the only change of a hash that is replayed."""
     return key_entry(key) | {"hash": phc_digest(phc), "was": {"hash": phc_digest(key.phc)}}
@@ -92,3 +99,7 @@ def _changes(before: Key | Owner, changed: Mapping[str, Any]) -> dict[str, dict[
         "set": {name: json_value(value) for name, value in changed.items()},
         "was": {name: json_value(getattr(before, name)) for name in changed},
     }
+
+
+def _names_key(entry: object) -> bool:
+    return isinstance(entry, dict) and all(isinstance(entry.get(name), str) for name in ("id", "prefix"))

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from keyctl.models import Event, Key
-from keyctl.store import events, keys
+from keyctl.store import event_search, keys
 from keyctl.store.database import Store
+from keyctl.store.event_search import EventFilters
 from keyctl.store.location import StoreLocation
 from keyctl.times import utc_now
 from tests import postgres
@@ -182,9 +183,10 @@ def work(cli: Cli, texts: list[str], processes: int, operations: int) -> list[di
 
 def everything(cli: Cli) -> tuple[list[Event], dict[str, Key]]:
     """Return all events, oldest first, and all keys by their ids."""
-    with closing(Store(StoreLocation.parse(location(cli)))) as store, store.read() as connection:
-        log = events.latest(connection, limit=1_000_000)[::-1]
-        page = keys.page(connection, keys.Filters(), now=utc_now(), limit=None)
+    with closing(Store(StoreLocation.parse(location(cli)))) as store:
+        with store.read() as connection:
+            page = keys.page(connection, keys.Filters(), now=utc_now(), limit=None)
+        log = list(event_search.find(store, EventFilters()))[::-1]
     return log, {record.key.id: record.key for record in page.records}
 
 

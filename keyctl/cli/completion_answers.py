@@ -201,6 +201,15 @@ def _sorts(_context: CommandContext, _: str) -> Iterable[Item]:
     return [Item(name) for name in SORTS]
 
 
+def _actions(_context: CommandContext, _: str) -> Iterable[Item]:
+    from keyctl.actions import ACTIONS, groups
+
+    return [
+        *(Item(name, help="every action of these") for name in groups()),
+        *(Item(name, help=text) for name, text in ACTIONS.items()),
+    ]
+
+
 def _commands_and_topics(_context: CommandContext, _: str) -> Iterable[Item]:
     from keyctl.cli.topics import read_topic, topic_names
 
@@ -238,6 +247,7 @@ VALUES: Mapping[str, Callable[[CommandContext, str], Iterable[Item]]] = {
     "NAME|FILE": _profiles,
     "STATUS": _statuses,
     "COLUMN": _sorts,
+    "ACTION": _actions,
     "PEPPER": _peppers,
     "URL|NAME": _stores,
     "STORE": _stores,

@@ -8,7 +8,7 @@ from contextlib import closing
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from keyctl.audit import KEYS_PER_EVENT, chain
 from keyctl.models import Actor, Event, EventContent
@@ -53,26 +53,6 @@ def append_for_keys(
         append(connection, EventContent(at, actor, action, reason, detail))
 
 
-def latest(
-    connection: Connection,
-    *,
-    limit: int,
-    before: int | None = None,
-    subject_id: str | None = None,
-    action: str | None = None,
-) -> list[Event]:
-    """Return the newest events first; `subject_id` is the id of a key or an owner, `before` a sequence number."""
-    query = select(events).order_by(events.c.seq.desc()).limit(limit)
-    if before is not None:
-        query = query.where(events.c.seq < before)
-    if subject_id is not None:
-        mention = f'"id":{json.dumps(subject_id)}'
-        query = query.where(events.c.detail.contains(mention, autoescape=True))
-    if action is not None:
-        query = query.where(or_(events.c.action == action, events.c.action.startswith(f"{action}.", autoescape=True)))
-    return [_decode(row) for row in connection.execute(query).mappings()]
-
-
 def every_as_written(connection: Connection, *, since: int = 1) -> Iterator[AsWritten[Event]]:
     """Yield all events, or those since that sequence number, oldest first, in constant memory."""
     query = select(events).order_by(events.c.seq).execution_options(yield_per=1000)
@@ -80,7 +60,7 @@ def every_as_written(connection: Connection, *, since: int = 1) -> Iterator[AsWr
         query = query.where(events.c.seq >= since)
     with closing(connection.execute(query)) as result:  # closes the server's cursor if the caller stops early
         for row in result.mappings():
-            yield as_written(dict(row), row["seq"], f"event {row['seq']} was altered", _decode, encode)
+            yield as_written(dict(row), row["seq"], f"event {row['seq']} was altered", decode, encode)
 
 
 def head(connection: Connection, *, lock: bool = False) -> tuple[int, str] | None:
@@ -104,7 +84,8 @@ def encode(event: Event) -> dict[str, Any]:
     }
 
 
-def _decode(row: Row) -> Event:
+def decode(row: Row) -> Event:
+    """Return the event of a row. Raises RowDamaged for one that keyctl cannot have written."""
     try:
         at, detail = from_milliseconds(row["at"]), json.loads(row["detail"])
         texts = [row[name] for name in ("actor", "action", "previous_hash", "hash", "claimed_actor", "reason")]

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from keyctl.admin.restore import Restored, open_backup, restore
 from keyctl.admin.token import AdminToken
 from keyctl.errors import CheckFailed, Refused, StoreUnavailable
 from keyctl.models import Key
-from keyctl.store import events, schema
+from keyctl.store import event_search, events, schema
 from keyctl.store.backup import back_up
 from keyctl.store.copying import copy_store
 from keyctl.store.database import Database, Store
+from keyctl.store.event_search import EventFilters
 from keyctl.store.integrity import check
 from keyctl.store.location import StoreLocation
 from keyctl.store.new_file import new_file
@@ -82,8 +84,8 @@ def execute(opened: Opened, *statements: str) -> None:
 
 
 def actions(opened: Opened, after: int) -> list[str]:
-    with opened.store.read() as connection:
-        return [event.action for event in reversed(events.latest(connection, limit=50)) if event.seq > after]
+    newest = event_search.find(opened.store, EventFilters())
+    return [event.action for event in takewhile(lambda event: event.seq > after, newest)][::-1]
 
 
 def last(opened: Opened) -> int:

@@ -59,7 +59,7 @@ def test_an_event_reports_who_what_and_why(store: Cli, history: dict[str, str]):
 
 def test_list_filters_and_pages(store: Cli, history: dict[str, str]):
     assert actions(store, "--key", history["two"]) == ["key.revoked", "key.delivered", "key.minted"]
-    assert actions(store, "--owner", "acme") == ["owner.added"]
+    assert actions(store, "--owner", "acme") == ["key.locked", "key.delivered", "key.minted", "owner.added"]
     assert actions(store, "--action", "owner") == ["owner.added"]
     assert actions(store, "--limit", "1") == ["key.revoked"]
     assert actions(store, "--before", "3") == ["owner.added", "store.created"]
@@ -69,6 +69,100 @@ def test_list_filters_and_pages(store: Cli, history: dict[str, str]):
     refused(store, "audit", "list", "--owner", "acne", code=3, says='did you mean "acme"?')
     refused(store, "audit", "list", "--limit", "0", code=2, says="--limit")
     refused(store, "audit", "list", "--before", "x", code=2, says="--before")
+
+
+def test_several_values_of_a_filter_are_alternatives_and_several_filters_must_all_match(
+    store: Cli, history: dict[str, str]
+):
+    one, two = history["one"], history["two"]
+
+    assert actions(store, "--action", "key.locked,key.revoked", "--action", "store") == [
+        "key.revoked",
+        "key.locked",
+        "store.created",
+    ]
+    assert actions(store, "--key", one, "--key", two, "--action", "key.locked,key.revoked") == [
+        "key.revoked",
+        "key.locked",
+    ]
+    assert actions(store, "--owner", "acme", "--key", two) == []
+    assert actions(store, "--owner", "acme", "--key", one, "--action", "key.locked") == ["key.locked"]
+
+
+def test_changes_are_found_by_who_made_them_in_any_case(store: Cli, history: dict[str, str]):
+    user = store("audit", "list", "--json", "--limit", "1", check=0).json["events"][0]["actor"]
+
+    assert actions(store, "--actor", "CI JOB") == ["key.locked"]
+    assert actions(store, "--actor", "ci job 7", "--actor", user) == actions(store, "--actor", user.upper())
+    assert actions(store, "--actor", "100%") == []
+    refused(store, "audit", "list", "--actor", "", code=2, says="--actor is empty")
+
+
+def test_changes_are_found_by_their_time(store: Cli, history: dict[str, str]):
+    events = store("audit", "list", "--json", check=0).json["events"]
+    locked = next(event for event in events if event["action"] == "key.locked")
+
+    assert actions(store, "--since", "1h") == [event["action"] for event in events]
+    assert actions(store, "--since", locked["at"]) == ["key.revoked", "key.locked"]
+    assert actions(store, "--until", locked["at"]) == [event["action"] for event in events[2:]]
+    assert store("audit", "list", "--until", "1h", check=0).err == "keyctl: no events match\n"
+    refused(store, "audit", "list", "--since", "1h", "--until", "2h", code=2, says="nothing is in between")
+    refused(store, "audit", "list", "--since", "yesterdaily", code=2, says="yesterdaily")
+
+
+def test_an_unknown_action_is_refused_rather_than_found_nowhere(store: Cli):
+    refused(store, "audit", "list", "--action", "key.revoke", code=2, says='did you mean "key.revoked"?')
+
+
+def test_the_events_of_an_owner_include_those_of_its_keys_and_on_request_of_owners_below(store: Cli):
+    store("owner", "add", "acme", check=0)
+    store("owner", "add", "acme-eu", "--parent", "acme", check=0)
+    mint_many(store, 60, "--owner", "acme")  # more than a statement searches for
+    below = mint(store, "--owner", "acme-eu")["prefix"]
+    mint(store, "--name", "of no owner")
+
+    assert actions(store, "--owner", "acme") == ["key.delivered", "key.minted", "owner.added"]
+    assert actions(store, "--owner", "acme", "--below") == [*["key.delivered", "key.minted"] * 2, *["owner.added"] * 2]
+    assert actions(store, "--owner", "acme-eu", "--owner", "acme", "--key", below) == ["key.delivered", "key.minted"]
+    refused(store, "audit", "list", "--below", code=2, says="--below requires --owner")
+
+
+def test_with_serial_ids_an_owner_is_not_taken_for_the_key_of_that_number(empty: Cli):
+    cli = with_profile(empty, '[ids]\nkey = "serial"\nowner = "serial"\n')
+    cli("owner", "add", "acme", check=0)
+    prefix = mint(cli)["prefix"]
+
+    assert cli("show", prefix, "--json", check=0).json["id"] == cli("owner", "show", "acme", "--json").json["id"]
+    assert actions(cli, "--owner", "acme") == ["owner.added"]
+    assert actions(cli, "--key", prefix) == ["key.delivered", "key.minted"]
+
+
+def test_what_is_beyond_the_limit_is_said_and_can_be_had(store: Cli):
+    columns = "at, actor, claimed_actor, action, reason, detail, previous_hash, hash"
+    for so_far in (1, 2, 4, 8, 16, 32, 64):
+        execute(store, f"insert into events (seq, {columns}) select seq + {so_far}, {columns} from events")
+
+    page = store("audit", "list", check=0)
+
+    assert len(page.out.splitlines()) == 100
+    assert page.err == "keyctl: there are more results: add --all, or --before 29\n"
+    assert store("audit", "list", "--json", check=0).json["next"] == 29
+    assert store("audit", "list", "--json", "--before", "29", check=0).json["next"] is None
+    for args, count in ((["--all"], 128), (["--jsonl"], 128), (["--jsonl", "--limit", "3"], 3)):
+        assert len(store("audit", "list", *args, check=0).out.splitlines()) == count
+    refused(store, "audit", "list", "--all", "--limit", "3", code=2, says="--all cannot be used with --limit")
+
+
+def test_a_terminal_shows_dates_and_in_a_wide_one_how_long_ago(store: Cli):
+    at = store("audit", "list", "--json", check=0).json["events"][0]["at"]
+
+    narrow = store.tty("audit", "list", check=0).out
+    wide = store.tty("audit", "list", columns=160, check=0).out
+
+    assert "WHEN (UTC)" in narrow
+    assert f"{at[:10]} {at[11:16]}" in narrow
+    assert f"{at[:10]} {at[11:19]}  " in wide
+    assert "ago" in wide
 
 
 def test_many_keys_at_once_are_one_event_for_a_thousand(store: Cli):

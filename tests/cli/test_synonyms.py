@@ -119,7 +119,6 @@ def test_what_is_not_answered_would_be(name: str):
         ("list --expires-in 7d", "use: --expires-within"),
         ("list --ttl 30d", "see: keyctl list --help"),
         ("list --since 1d", "see: keyctl list --help"),
-        ("audit list --since 1d", "see: keyctl audit list --help"),
         ("list --csv", "see: keyctl list --help"),
         ("list --filter x", "see: keyctl list --help"),
         ("list -o json", "use: --json"),
