@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,7 +36,7 @@ from keyctl.models import Key, KeyRecord, Status
 from keyctl.rows import AsWritten, RowDamaged, as_written, decode_key, encode, encode_key
 from keyctl.store import owners
 from keyctl.store.chunks import chunks
-from keyctl.store.selection import Filters, Selection, conditions, has_status
+from keyctl.store.selection import Filters, Selection, conditions, has_status, status_rank
 from keyctl.store.tables import keys
 from keyctl.store.transaction import check_count, execute
 from keyctl.text import brief, is_utf8
@@ -61,13 +61,16 @@ class Page:
 
 
 _PREFIXES_OF_NAME = select(keys.c.prefix).where(keys.c.name == bindparam("name")).limit(2)
-# What pages are sorted by, and whether in descending order. Never NULL, so that a cursor can point to any row.
-SORTS: Mapping[str, tuple[ColumnElement[Any], bool]] = {
-    "created": (keys.c.created_at, True),
-    "expires": (func.coalesce(keys.c.expires_at, _END_OF_TIME), False),
-    "last-used": (func.coalesce(keys.c.last_used_at, 0), False),
-    "name": (func.coalesce(keys.c.name, ""), False),
-    "prefix": (keys.c.prefix, False),
+# What pages are sorted by at a moment, and whether in descending order. Never NULL, so that a cursor can point to any
+# row. Only the default, `created`, has an index.
+SORTS: Mapping[str, tuple[Callable[[datetime], ColumnElement[Any]], bool]] = {
+    "created": (lambda _: keys.c.created_at, True),
+    "expires": (lambda _: func.coalesce(keys.c.expires_at, _END_OF_TIME), False),
+    "last-used": (lambda _: func.coalesce(keys.c.last_used_at, 0), False),
+    "name": (lambda _: func.coalesce(keys.c.name, ""), False),
+    "owner": (lambda _: func.coalesce(owners.handle_of(keys.c.owner_id), ""), False),
+    "prefix": (lambda _: keys.c.prefix, False),
+    "status": (status_rank, False),
 }
 
 
@@ -252,11 +255,12 @@ def page(
     after: str | None = None,
 ) -> Page:
     """Return matching keys in order, and the next page's cursor if there is one. Raises UsageError for a bad cursor."""
-    column, descending = SORTS[sort]
-    descending ^= reverse
+    column_at, descending = SORTS[sort]
+    column, descending = column_at(now), descending ^ reverse
+    order_given = f"{sort} --reverse" if reverse else sort
     query = select(keys).where(*conditions(filters, now))
     if after:
-        value, key_id = _read_cursor(after, sort)
+        value, key_id = _read_cursor(after, order_given)
         position = tuple_(column, keys.c.id)
         query = query.where(position < (value, key_id) if descending else position > (value, key_id))
     order = (column.desc(), keys.c.id.desc()) if descending else (column, keys.c.id)
@@ -264,7 +268,7 @@ def page(
     rows = list(connection.execute(query.limit(limit + 1) if limit else query).mappings())
     more = limit is not None and len(rows) > limit
     rows = rows[:limit]
-    cursor = _write_cursor(sort, rows[-1]["sort_value"], rows[-1]["id"]) if more else None
+    cursor = _write_cursor(order_given, rows[-1]["sort_value"], rows[-1]["id"]) if more else None
     return Page(tuple(owners.attach(connection, [decode_key(row) for row in rows])), cursor)
 
 
@@ -347,22 +351,32 @@ def _unknown(connection: Connection, selectors: Sequence[str]) -> NotFound:
     return NotFound(f'no key "{brief(selector)}"', hint=hint)
 
 
-def _write_cursor(sort: str, value: Any, key_id: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([sort, value, key_id]).encode()).decode().rstrip("=")
+def _write_cursor(order: str, value: Any, key_id: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps([order, value, key_id]).encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str, sort: str) -> tuple[Any, str]:
-    """Return the sort value and the id of the row that a page ended with. Raises UsageError."""
-    kind = SORTS[sort][0].type.python_type
+def _read_cursor(cursor: str, order: str) -> tuple[Any, str]:
+    """Return the sort value and the id of the row that a page ended with. Raises UsageError.
+
+    `order` is what to type after --sort, and what a cursor begins with: those of another order are refused.
+    """
     try:
-        _, value, key_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        valid = type(value) is kind and _is_storable(value) and type(key_id) is str and _is_storable(key_id)
-    except (ValueError, TypeError, RecursionError):
-        valid, value, key_id = False, None, ""
-    if not valid or _write_cursor(sort, value, key_id) != cursor:
+        written, value, key_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        sort, _, reverse = written.partition(" ")
+        kind = SORTS[sort][0](0).type.python_type
+        valid = reverse in {"", "--reverse"} and type(key_id) is str and _is_storable(key_id)
+        valid = valid and type(value) is kind and _is_storable(value)
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        valid, written, value, key_id = False, order, None, ""
+    if not valid or _write_cursor(written, value, key_id) != cursor:
         raise UsageError(
             f'"{brief(cursor)}" is not a valid cursor for this list',
-            hint=f"use the last one that keyctl list --sort {sort} printed",
+            hint=f"use the last one that keyctl list --sort {order} printed",
+        )
+    if written != order:
+        raise UsageError(
+            f"the cursor is of a list in another order: --sort {written}",
+            hint=f"continue that list: --sort {written} --after CURSOR",
         )
     return value, key_id
 

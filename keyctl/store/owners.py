@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, insert, select, update
 
 from keyctl.errors import NotFound, suggestion
 from keyctl.models import Key, KeyRecord, Owner
@@ -61,6 +61,11 @@ def ids_of_disabled() -> Select[tuple[str]]:
     tree = select(owners.c.id).where(owners.c.disabled_at.is_not(None)).cte("disabled", recursive=True)
     tree = tree.union(select(owners.c.id).join(tree, owners.c.parent_id == tree.c.id))
     return select(tree.c.id)
+
+
+def handle_of(owner_id: ColumnElement[str | None]) -> ScalarSelect[str]:
+    """Return the query for the handle of the owner with this id."""
+    return select(owners.c.handle).where(owners.c.id == owner_id).scalar_subquery()
 
 
 def ids_with_ancestors(connection: Connection, owner_ids: set[str]) -> set[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, false, func, not_, null, or_, select
+from sqlalchemy import ColumnElement, and_, case, false, func, not_, null, or_, select
 
 from keyctl.errors import UsageError
 from keyctl.models import Status
@@ -107,18 +107,29 @@ def conditions(filters: Filters, now: datetime) -> list[ColumnElement[bool]]:
 
 def has_status(status: Status, now: datetime) -> ColumnElement[bool]:
     """Return the condition for the status that `KeyRecord.status` returns."""
-    moment = to_milliseconds(now)
-    true_of = {
+    true_of = _true_of(to_milliseconds(now))
+    order = list(Status)
+    earlier = [true_of[one] for one in order[: order.index(status)]]
+    own = [true_of[status]] if status in true_of else []
+    return and_(*own, *map(not_, earlier))
+
+
+def status_rank(now: datetime) -> ColumnElement[int]:
+    """Return the rank of a key's status: active is the first."""
+    true_of = _true_of(to_milliseconds(now))
+    ranks = [(true_of[status], len(Status) - rank) for rank, status in enumerate(Status, 1) if status in true_of]
+    return case(*ranks, else_=0)
+
+
+def _true_of(moment: int) -> dict[Status, ColumnElement[bool]]:
+    """Return what is true of a key with each status but the last one. It may be true of a key with an earlier one."""
+    return {
         Status.REVOKED: keys.c.revoked_at.is_not(null()),
         Status.EXPIRED: func.coalesce(keys.c.expires_at, _END_OF_TIME) <= moment,
         Status.LOCKED: and_(keys.c.locked_at.is_not(null()), func.coalesce(keys.c.locked_until, _END_OF_TIME) > moment),
         Status.DISABLED: and_(keys.c.owner_id.is_not(null()), keys.c.owner_id.in_(owners.ids_of_disabled())),
         Status.RETIRING: keys.c.replaced_by.is_not(null()),
     }
-    order = list(Status)
-    earlier = [true_of[one] for one in order[: order.index(status)]]
-    own = [true_of[status]] if status in true_of else []
-    return and_(*own, *map(not_, earlier))
 
 
 def _any(alternatives: Iterable[ColumnElement[bool]]) -> list[ColumnElement[bool]]:

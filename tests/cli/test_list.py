@@ -77,6 +77,9 @@ FILTERS = [
     (["--sort", "name"], ["active", "expired", "locked", "retiring", "retiring", "revoked_100%"]),
     (["--sort", "name", "--reverse"], ["revoked_100%", "retiring", "retiring", "locked", "expired", "active"]),
     (["--sort", "expires"], ["expired", "retiring", "revoked_100%", "locked", "retiring", "active"]),
+    (["--sort", "owner"], ["expired", "revoked_100%", "retiring", "retiring", "active", "locked"]),
+    (["--sort", "status"], ["active", "retiring", "retiring", "locked", "expired", "revoked_100%"]),
+    (["--sort", "status", "--reverse", "--status", "locked"], ["locked"]),
     (["--sort", "created", "--reverse"], ["active", "expired", "locked", "revoked_100%", "retiring", "retiring"]),
 ]
 
@@ -185,7 +188,7 @@ def test_pages_of_keys_below_an_owner_follow_each_other(variety: Cli):
 
 def test_pages_follow_each_other_without_gap_or_repetition(store: Cli):
     minted = mint_many(store, 130) + mint_many(store, 120, "--name", "b", "--expires", "1d")  # many ties
-    for sort in ("created", "expires", "last-used", "name", "prefix"):
+    for sort in ("created", "expires", "last-used", "name", "owner", "prefix", "status"):
         for reverse in ([], ["--reverse"]):
             order = ["--sort", sort, *reverse, "--json"]
 
@@ -243,7 +246,8 @@ def test_keys_made_meanwhile_do_not_disturb_the_pages(store: Cli):
         (["--after", "!\n"], 2, "is not a valid cursor"),
         (["--after", "W10"], 2, "is not a valid cursor"),
         (["--after", "bnVsbA"], 2, "is not a valid cursor"),
-        (["--sort", "name", "--after", "WyJjcmVhdGVkIiwgMSwgIngiXQ"], 2, "is not a valid cursor"),
+        (["--sort", "name", "--after", "WyJjcmVhdGVkIiwgMSwgIngiXQ"], 2, "continue that list: --sort created"),
+        (["--reverse", "--after", "WyJjcmVhdGVkIiwgMSwgIngiXQ"], 2, "continue that list: --sort created"),
         (["--sort", "created", "--after", "WyJjcmVhdGVkIiwgMTAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMCwgIngiXQ"], 2, "cursor"),
         (["extra"], 2, "unexpected extra argument"),
     ],

@@ -136,10 +136,14 @@ def has_metadata(key: Key, wanted: Filters) -> bool:
     return all(any(key.metadata.get(name) == value for own, value in wanted.metadata if own == name) for name in names)
 
 
+def record_of(key: Key) -> KeyRecord:
+    return KeyRecord(key, tuple(BY_ID[owner_id] for owner_id in CHAINS[key.owner_id]))
+
+
 def matches(key: Key, wanted: Filters) -> bool:
     """What a filter means, in plain Python."""
     used = key.last_used_at or key.created_at
-    record = KeyRecord(key, tuple(BY_ID[owner_id] for owner_id in CHAINS[key.owner_id]))
+    record = record_of(key)
     status = record.status(NOW)
     return all(
         [
@@ -170,7 +174,9 @@ def sort_key(sort: str, key: Key) -> Any:
         "expires": to_milliseconds(key.expires_at) if key.expires_at else far,
         "last-used": to_milliseconds(key.last_used_at) if key.last_used_at else 0,
         "name": (key.name or "").encode(),
+        "owner": next((owner.handle for owner in OWNERS if owner.id == key.owner_id), "").encode(),
         "prefix": key.prefix.encode(),
+        "status": list(reversed(Status)).index(record_of(key).status(NOW)),
     }[sort]
 
 
@@ -231,7 +237,8 @@ def test_pages_hold_what_filtering_in_python_finds_each_once_and_in_order(
     "cursor",
     [
         *("x", "é", "5", "="),
-        *(5, [], [1], {}, None, ["created", 1, 2], ["name", "a", "b"], ["created", None, "x"]),
+        *(5, [], [1], {}, None, ["created", 1, 2], ["name", 1, "b"], ["created", None, "x"], ["phc", "a", "b"]),
+        *(["created  --reverse", 1, "x"], ["created --all", 1, "x"], [["created"], 1, "x"]),
         *(["created", 10**30, "x"], ["created", -(10**30), "x"], ["created", "a", "x"], ["created", True, "x"]),
         *(["created", 1.0, "x"], ["created", 1, "\0"], ["created", 1, "\ud800"], ["created", 1, "x", "y"]),
         "W1tb" * 40_000,  # brackets, more than the recursion allows
@@ -246,6 +253,21 @@ def test_a_text_that_is_no_cursor_of_this_list_is_a_usage_error(opened: Opened, 
         keys.page(connection, Filters(), now=NOW, after=cursor)
 
     assert error.value.hint == "use the last one that keyctl list --sort created printed"
+
+
+@pytest.mark.parametrize(
+    ("written", "value", "read"),
+    [("name", "a", "created"), ("created --reverse", 1, "created"), ("owner", "acme", "name"), ("status", 2, "name")],
+)
+def test_a_cursor_of_another_order_is_refused_with_the_order_to_ask_for(
+    opened: Opened, written: str, value: object, read: str
+):
+    cursor = keys._write_cursor(written, value, "key_1")
+
+    with opened.store.read() as connection, pytest.raises(UsageError, match=f"--sort {written}") as error:
+        keys.page(connection, Filters(), now=NOW, sort=read, after=cursor)
+
+    assert error.value.hint == f"continue that list: --sort {written} --after CURSOR"
 
 
 @pytest.mark.parametrize("value", ["\0", "\ud800", 1, None])
@@ -264,14 +286,15 @@ cursors = mutated(
 
 
 @examples(100, 10_000)
-@given(cursor=cursors, sort=st.sampled_from(sorted(keys.SORTS)))
-def test_a_cursor_is_refused_or_reads_as_it_is_written(shared: Opened, cursor: str, sort: str):
+@given(cursor=cursors, sort=st.sampled_from(sorted(keys.SORTS)), reverse=st.booleans())
+def test_a_cursor_is_refused_or_reads_as_it_is_written(shared: Opened, cursor: str, sort: str, reverse: bool):
     with shared.store.read() as connection:
         try:
-            keys.page(connection, Filters(), now=NOW, sort=sort, after=cursor or None)
+            keys.page(connection, Filters(), now=NOW, sort=sort, reverse=reverse, after=cursor or None)
         except UsageError:
             return
-    assert not cursor or keys._write_cursor(sort, *keys._read_cursor(cursor, sort)) == cursor
+    order = f"{sort} --reverse" if reverse else sort
+    assert not cursor or keys._write_cursor(order, *keys._read_cursor(cursor, order)) == cursor
 
 
 @examples(100, 10_000)

@@ -19,7 +19,7 @@ from keyctl.times import describe_relative, format_time, utc_now
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-SORTS = ("created", "expires", "last-used", "name", "prefix")
+SORTS = ("created", "expires", "last-used", "name", "owner", "prefix", "status")
 _MOST = 2**62  # results: as far as both databases count
 _COLUMNS = [
     Column("PREFIX"),
@@ -44,7 +44,7 @@ def list_keys(
         typer.Option(
             metavar="COLUMN",
             rich_help_panel="Order and paging",
-            help="Sort by created (newest first), expires, last-used, name or prefix.",
+            help="Sort by created (newest first), expires, last-used, name, owner, prefix or status.",
         ),
     ] = "created",
     reverse: Annotated[
