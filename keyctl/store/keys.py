@@ -40,6 +40,7 @@ from keyctl.store.selection import Filters, Selection, conditions, has_status, s
 from keyctl.store.tables import keys
 from keyctl.store.transaction import check_count, execute
 from keyctl.text import brief, is_utf8
+from keyctl.times import utc_now
 
 _END_OF_TIME = 2**62
 _SALT_AND_DIGEST = len("$") + 22 + len("$") + 43  # characters at the end of every hash that keyctl makes
@@ -363,7 +364,7 @@ def _read_cursor(cursor: str, order: str) -> tuple[Any, str]:
     try:
         written, value, key_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         sort, _, reverse = written.partition(" ")
-        kind = SORTS[sort][0](0).type.python_type
+        kind = SORTS[sort][0](utc_now()).type.python_type
         valid = reverse in {"", "--reverse"} and type(key_id) is str and _is_storable(key_id)
         valid = valid and type(value) is kind and _is_storable(value)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
