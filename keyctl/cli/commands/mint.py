@@ -12,6 +12,17 @@ from keyctl.admin.delivery import FileDelivery, StreamDelivery
 from keyctl.cli.context import CommandContext, context_of
 from keyctl.cli.help_layout import Command
 from keyctl.cli.json_objects import key_object
+from keyctl.cli.new_key_options import (
+    AllowIpOption,
+    CreateOwnerOption,
+    EnvironmentOption,
+    GrantOption,
+    NewMetadataOption,
+    NewNameOption,
+    NewOwnerOption,
+    OwnerKindOption,
+    new_key,
+)
 from keyctl.cli.options import (
     DryRunOption,
     ForceOption,
@@ -19,7 +30,6 @@ from keyctl.cli.options import (
     JsonLinesOption,
     OutOption,
     ReasonOption,
-    split_commas,
 )
 from keyctl.cli.output import Output, to_json, written_to
 from keyctl.cli.platform_answers import administration_answer, require_answer
@@ -36,36 +46,18 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(cls=Command)
 def mint(
     ctx: typer.Context,
-    name: Annotated[str | None, typer.Option(metavar="TEXT", rich_help_panel="Key", help="Name of the key.")] = None,
-    owner: Annotated[
-        str | None, typer.Option(metavar="HANDLE", rich_help_panel="Key", help="Owner of the key.")
-    ] = None,
-    create_owner: Annotated[
-        bool, typer.Option("--create-owner", rich_help_panel="Key", help="Create the owner if it does not exist.")
-    ] = False,
-    owner_kind: Annotated[
-        str | None, typer.Option(metavar="KIND", rich_help_panel="Key", help="Kind of the new owner.")
-    ] = None,
-    env: Annotated[
-        str | None,
-        typer.Option(metavar="ENV", rich_help_panel="Key", help="Environment of the key, such as live or test."),
-    ] = None,
-    scope: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SCOPE", rich_help_panel="Key", help="Scope to grant; repeatable or comma-separated."),
-    ] = None,
+    name: NewNameOption = None,
+    owner: NewOwnerOption = None,
+    create_owner: CreateOwnerOption = False,
+    owner_kind: OwnerKindOption = None,
+    env: EnvironmentOption = None,
+    scope: GrantOption = None,
     expires: Annotated[
         str | None,
         typer.Option(metavar="TIME", rich_help_panel="Key", help="Expiry: 30d, 2027-01-31 (included) or never."),
     ] = None,
-    allow_ip: Annotated[
-        list[str] | None,
-        typer.Option(metavar="CIDR", rich_help_panel="Key", help="Accept the key only from this network; repeatable."),
-    ] = None,
-    meta: Annotated[
-        list[str] | None,
-        typer.Option(metavar="K=V", rich_help_panel="Key", help="Metadata to store with the key; repeatable."),
-    ] = None,
+    allow_ip: AllowIpOption = None,
+    meta: NewMetadataOption = None,
     count: Annotated[
         int, typer.Option(metavar="N", rich_help_panel="Key", help="Number of keys; either all are minted or none.")
     ] = 1,
@@ -94,15 +86,19 @@ def mint(
     Prints only the key to stdout; the store keeps only its hash. A key that cannot be delivered is revoked. The first
     mint creates the default store.
     """
-    from keyctl.admin.minting import NewKey
-    from keyctl.admin.owners import NewOwner
-
     context = context_of(ctx)
     output = context.output
-    if create_owner and owner is None:
-        raise UsageError("--create-owner requires --owner", hint="add --owner HANDLE")
-    if owner_kind is not None and not create_owner:
-        raise UsageError("--owner-kind requires --create-owner", hint="add --owner HANDLE --create-owner")
+    new = new_key(
+        name=name,
+        owner=owner,
+        create_owner=create_owner,
+        owner_kind=owner_kind,
+        env=env,
+        scope=scope,
+        expires=expires,
+        allow_ip=allow_ip,
+        meta=meta,
+    )
     if profile is not None and not init:
         raise UsageError("--profile requires --init", hint="keyctl init --profile NAME")
     many = count != 1
@@ -126,16 +122,6 @@ def mint(
         context.create_store_if_missing(profile, asked=init)
     if http:
         require_answer(context, "minted")
-    new = NewKey(
-        name=name,
-        owner=NewOwner(owner, kind=owner_kind) if owner is not None else None,
-        create_owner=create_owner,
-        environment=env,
-        scopes=split_commas(scope),
-        expires=expires,
-        allowed_ips=allow_ip or [],
-        metadata=meta or [],
-    )
     with _progress(count, output) as advance:
         records = context.minter(advance).mint(new, delivery, count=count, reason=reason, dry_run=dry_run)
     if dry_run:
