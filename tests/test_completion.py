@@ -239,6 +239,8 @@ def test_stores_of_the_configuration_are_offered_without_their_passwords(cli: Cl
         "--store ",
         "init --profile ",
         "profile check ",
+        "run -- ",
+        "run --env test -- cat ",
     ],
 )
 def test_files_are_left_to_the_shell(cli: Cli, line: str):

@@ -14,6 +14,7 @@ from keyctl.cli.context import CommandContext
 from keyctl.cli.global_options import global_options
 from keyctl.cli.help_layout import see_help
 from keyctl.cli.output import debug_traceback
+from keyctl.cli.own_arguments import own_arguments, runs_another
 from keyctl.cli.signals import Interrupted, ignore_signals, raise_on_signals
 from keyctl.cli.streams import replace_standard_streams
 from keyctl.cli.typer_internals import ClickException, NoArgsIsHelpError, NoSuchOption
@@ -82,14 +83,12 @@ def _outcome(context: CommandContext) -> int:
     try:
         return _run(context)
     except ClickException as error:
-        context.output.error(_as_usage_error(error))
-        return 2
+        return context.fail(_as_usage_error(error))
     except KeyctlError as error:
         debug_traceback()
         if isinstance(error, NotDelivered):
             _forget_stdout()
-        context.output.error(error)
-        return error.exit_code
+        return context.fail(error)
     except BrokenPipeError:
         # The reader closed the pipe, as `head` does.
         _forget_stdout()
@@ -97,8 +96,7 @@ def _outcome(context: CommandContext) -> int:
     except OSError as error:
         debug_traceback()
         _forget_stdout()
-        context.output.error(NotDelivered(f"the output could not be written: {error.strerror or error}"))
-        return NotDelivered.exit_code
+        return context.fail(NotDelivered(f"the output could not be written: {error.strerror or error}"))
     except Exception as error:  # noqa: BLE001 - the last resort: tracebacks are printed only with KEYCTL_DEBUG=1
         debug_traceback()
         # The text of an unforeseen error may contain a secret; its type is safe.
@@ -106,13 +104,13 @@ def _outcome(context: CommandContext) -> int:
             f"internal error: {type(error).__name__}",
             hint="KEYCTL_DEBUG=1 prints a traceback; please report it",
         )
-        context.output.error(bug)
-        return bug.exit_code
+        return context.fail(bug)
 
 
 def _run(context: CommandContext) -> int:
     arguments = sys.argv[1:]
-    context.settings.json = "--json" in arguments
+    context.settings.json = "--json" in own_arguments(arguments)
+    context.runs_another = runs_another(arguments)
     _keep_closed_streams_closed()
     if instruction := os.environ.get("_KEYCTL_COMPLETE"):
         from keyctl.cli.completion_answers import respond
@@ -120,7 +118,7 @@ def _run(context: CommandContext) -> int:
         return respond(instruction, typer.main.get_command(app), context)
     if sys.stdout is None:
         raise NotDelivered("standard output is closed: nothing was done", hint="to discard the output: >/dev/null")
-    refuse_exposed_keys(arguments)
+    refuse_exposed_keys(own_arguments(arguments))
     if arguments[:1] in (["--help"], ["-h"]) and any(not one.startswith("-") for one in arguments[1:2]):
         arguments = [*arguments[1:], "--help"]  # `keyctl --help list` is asked for the help of `list`
     command = typer.main.get_command(app)

@@ -254,7 +254,7 @@ VALUES: Mapping[str, Callable[[CommandContext, str], Iterable[Item]]] = {
     "COMMAND|TOPIC": _commands_and_topics,
     "SHELL": _shells,
 }
-FILES = frozenset({"FILE", "NAME|FILE", "URL|NAME"})
+FILES = frozenset({"FILE", "NAME|FILE", "URL|NAME", "-- COMMAND"})
 
 
 # ── the store ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from keyctl.cli.output import Output
-from keyctl.errors import ConfigurationInvalid, StoreUnavailable, UsageError
+from keyctl.errors import ConfigurationInvalid, KeyctlError, StoreUnavailable, UsageError
 from keyctl.text import checked_text
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 DEFAULT_WAIT = 5.0  # seconds
 LONGEST_WAIT = 86400.0
 DEFAULT_PROFILE = "standard"
+_FAILURES_OF_RUN = {125, 126, 127}  # what env, nohup and shells use too: all others are those of the program
 _DEVELOPMENT_TOKEN = "dev-admin-token"  # noqa: S105 - the value in example files
 
 
@@ -64,6 +65,7 @@ class CommandContext:
 
     def __init__(self) -> None:
         self.settings = Settings()
+        self.runs_another = False  # whether the exit code is that of another program
         self._limiter: Limiter | None = None
         # Removed from the environment, so that no child process inherits it.
         self._admin_token_from_environment = os.environ.pop("KEYCTL_ADMIN_TOKEN", None)
@@ -71,6 +73,13 @@ class CommandContext:
     @cached_property
     def output(self) -> Output:
         return Output(json=self.settings.json, quiet=self.settings.quiet, color=not self.settings.no_color)
+
+    def fail(self, error: KeyctlError) -> int:
+        """Print an error; return the exit code."""
+        self.output.error(error)
+        if self.runs_another and error.exit_code not in _FAILURES_OF_RUN:
+            return min(_FAILURES_OF_RUN)
+        return error.exit_code
 
     @cached_property
     def config(self) -> Config:
@@ -184,12 +193,13 @@ class CommandContext:
     @cached_property
     def store(self) -> Store:
         from keyctl.cli.argument_guard import everything_given, refuse_keys_of
+        from keyctl.cli.own_arguments import own_arguments
         from keyctl.store.database import Store
 
         self.warn_of_exposure(self.location, self.store_origin)
         store = Store(self.existing_location, wait=self.wait, patient=self.patient)
         try:
-            refuse_keys_of(store.formats, everything_given(sys.argv[1:]))
+            refuse_keys_of(store.formats, everything_given(own_arguments(sys.argv[1:])))
         except BaseException:
             store.close()
             raise

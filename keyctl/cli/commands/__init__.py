@@ -56,6 +56,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         "owner disable": "Disable an owner and every owner below; their keys are refused.",
         "owner enable": "Enable a disabled owner; its keys work again.",
     },
+    "Use": {
+        "run": "Run a command with a new key, and revoke the key when it ends.",
+    },
     "Verification": {
         "verify": "Verify a key and its permissions.",
         "inspect": "Decode a key without a store.",
