@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,71 +13,43 @@ from keyctl.errors import UsageError
 if TYPE_CHECKING:
     from keyctl.admin.minting import NewKey
 
-_PANEL = "Key"
-NewNameOption = Annotated[
-    str | None, typer.Option("--name", metavar="TEXT", rich_help_panel=_PANEL, help="Name of the key.")
-]
-NewOwnerOption = Annotated[
-    str | None, typer.Option("--owner", metavar="HANDLE", rich_help_panel=_PANEL, help="Owner of the key.")
-]
-CreateOwnerOption = Annotated[
-    bool, typer.Option("--create-owner", rich_help_panel=_PANEL, help="Create the owner if it does not exist.")
-]
-OwnerKindOption = Annotated[
-    str | None, typer.Option("--owner-kind", metavar="KIND", rich_help_panel=_PANEL, help="Kind of the new owner.")
-]
-EnvironmentOption = Annotated[
-    str | None,
-    typer.Option("--env", metavar="ENV", rich_help_panel=_PANEL, help="Environment of the key, such as live or test."),
-]
-GrantOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--scope", metavar="SCOPE", rich_help_panel=_PANEL, help="Scope to grant; repeatable or comma-separated."
-    ),
-]
-AllowIpOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow-ip",
-        metavar="CIDR",
-        rich_help_panel=_PANEL,
-        help="Accept the key only from this network; repeatable.",
-    ),
-]
-NewMetadataOption = Annotated[
-    list[str] | None,
-    typer.Option("--meta", metavar="K=V", rich_help_panel=_PANEL, help="Metadata to store with the key; repeatable."),
-]
+
+def _option(metavar: str, text: str) -> Any:
+    return typer.Option(metavar=metavar, rich_help_panel="Key", help=text)
 
 
-def new_key(
-    *,
-    name: str | None,
-    owner: str | None,
-    create_owner: bool,
-    owner_kind: str | None,
-    env: str | None,
-    scope: list[str] | None,
-    expires: str | None,
-    allow_ip: Sequence[str] | None,
-    meta: Sequence[str] | None,
-) -> NewKey:
-    """Return the key that the options describe. Raises UsageError if they contradict each other."""
-    from keyctl.admin.minting import NewKey
-    from keyctl.admin.owners import NewOwner
+@dataclass(frozen=True)
+class NewKeyOptions:
+    """A new key as it was typed, but for its expiry, whose default depends on the command."""
 
-    if create_owner and owner is None:
-        raise UsageError("--create-owner requires --owner", hint="add --owner HANDLE")
-    if owner_kind is not None and not create_owner:
-        raise UsageError("--owner-kind requires --create-owner", hint="add --owner HANDLE --create-owner")
-    return NewKey(
-        name=name,
-        owner=NewOwner(owner, kind=owner_kind) if owner is not None else None,
-        create_owner=create_owner,
-        environment=env,
-        scopes=split_commas(scope),
-        expires=expires,
-        allowed_ips=allow_ip or [],
-        metadata=meta or [],
-    )
+    name: Annotated[str | None, _option("TEXT", "Name of the key.")] = None
+    owner: Annotated[str | None, _option("HANDLE", "Owner of the key.")] = None
+    create_owner: Annotated[
+        bool,
+        typer.Option("--create-owner", rich_help_panel="Key", help="Create the owner if it does not exist."),
+    ] = False
+    owner_kind: Annotated[str | None, _option("KIND", "Kind of the new owner.")] = None
+    env: Annotated[str | None, _option("ENV", "Environment of the key, such as live or test.")] = None
+    scope: Annotated[list[str] | None, _option("SCOPE", "Scope to grant; repeatable or comma-separated.")] = None
+    allow_ip: Annotated[list[str] | None, _option("CIDR", "Accept the key only from this network; repeatable.")] = None
+    meta: Annotated[list[str] | None, _option("K=V", "Metadata to store with the key; repeatable.")] = None
+
+    def read(self, *, expires: str | None) -> NewKey:
+        """Return the key that the options describe. Raises UsageError if they contradict each other."""
+        from keyctl.admin.minting import NewKey
+        from keyctl.admin.owners import NewOwner
+
+        if self.create_owner and self.owner is None:
+            raise UsageError("--create-owner requires --owner", hint="add --owner HANDLE")
+        if self.owner_kind is not None and not self.create_owner:
+            raise UsageError("--owner-kind requires --create-owner", hint="add --owner HANDLE --create-owner")
+        return NewKey(
+            name=self.name,
+            owner=NewOwner(self.owner, kind=self.owner_kind) if self.owner is not None else None,
+            create_owner=self.create_owner,
+            environment=self.env,
+            scopes=split_commas(self.scope),
+            expires=expires,
+            allowed_ips=self.allow_ip or [],
+            metadata=self.meta or [],
+        )

@@ -12,17 +12,8 @@ from keyctl.admin.delivery import FileDelivery, StreamDelivery
 from keyctl.cli.context import CommandContext, context_of
 from keyctl.cli.help_layout import Command
 from keyctl.cli.json_objects import key_object
-from keyctl.cli.new_key_options import (
-    AllowIpOption,
-    CreateOwnerOption,
-    EnvironmentOption,
-    GrantOption,
-    NewMetadataOption,
-    NewNameOption,
-    NewOwnerOption,
-    OwnerKindOption,
-    new_key,
-)
+from keyctl.cli.new_key_options import NewKeyOptions
+from keyctl.cli.option_groups import expand_options
 from keyctl.cli.options import (
     DryRunOption,
     ForceOption,
@@ -44,20 +35,14 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(cls=Command)
+@expand_options
 def mint(
     ctx: typer.Context,
-    name: NewNameOption = None,
-    owner: NewOwnerOption = None,
-    create_owner: CreateOwnerOption = False,
-    owner_kind: OwnerKindOption = None,
-    env: EnvironmentOption = None,
-    scope: GrantOption = None,
+    described: NewKeyOptions,
     expires: Annotated[
         str | None,
         typer.Option(metavar="TIME", rich_help_panel="Key", help="Expiry: 30d, 2027-01-31 (included) or never."),
     ] = None,
-    allow_ip: AllowIpOption = None,
-    meta: NewMetadataOption = None,
     count: Annotated[
         int, typer.Option(metavar="N", rich_help_panel="Key", help="Number of keys; either all are minted or none.")
     ] = 1,
@@ -88,17 +73,7 @@ def mint(
     """
     context = context_of(ctx)
     output = context.output
-    new = new_key(
-        name=name,
-        owner=owner,
-        create_owner=create_owner,
-        owner_kind=owner_kind,
-        env=env,
-        scope=scope,
-        expires=expires,
-        allow_ip=allow_ip,
-        meta=meta,
-    )
+    new = described.read(expires=expires)
     if profile is not None and not init:
         raise UsageError("--profile requires --init", hint="keyctl init --profile NAME")
     many = count != 1

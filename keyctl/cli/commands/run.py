@@ -16,17 +16,8 @@ from keyctl.cli.argument_guard import refuse_exposed_keys
 from keyctl.cli.child import Child, CommandNotExecutable, CommandNotFound, find_program
 from keyctl.cli.context import CommandContext, context_of
 from keyctl.cli.help_layout import Command
-from keyctl.cli.new_key_options import (
-    AllowIpOption,
-    CreateOwnerOption,
-    EnvironmentOption,
-    GrantOption,
-    NewMetadataOption,
-    NewNameOption,
-    NewOwnerOption,
-    OwnerKindOption,
-    new_key,
-)
+from keyctl.cli.new_key_options import NewKeyOptions
+from keyctl.cli.option_groups import expand_options
 from keyctl.cli.options import DryRunOption, ReasonOption
 from keyctl.errors import KeyctlError, NotDelivered, UsageError
 from keyctl.text import brief
@@ -34,7 +25,7 @@ from keyctl.times import NEVER, describe_relative, format_duration, format_time,
 
 if TYPE_CHECKING:
     from keyctl.admin.delivery import Minted
-    from keyctl.admin.keys import NewKey
+    from keyctl.admin.minting import NewKey
     from keyctl.models import KeyRecord
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -62,23 +53,17 @@ class RunCommand(Command):
 
 
 @app.command(cls=RunCommand)
+@expand_options
 def run(
     ctx: typer.Context,
     command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="The command, after --.")],
-    name: NewNameOption = None,
-    owner: NewOwnerOption = None,
-    create_owner: CreateOwnerOption = False,
-    owner_kind: OwnerKindOption = None,
-    env: EnvironmentOption = None,
-    scope: GrantOption = None,
+    described: NewKeyOptions,
     expires: Annotated[
         str | None,
         typer.Option(
             metavar="TIME", rich_help_panel="Key", help="Expiry time, if it is not revoked before. [default: 1h]"
         ),
     ] = None,
-    allow_ip: AllowIpOption = None,
-    meta: NewMetadataOption = None,
     variable: Annotated[
         str | None,
         typer.Option(
@@ -126,19 +111,9 @@ def run(
         raise UsageError("the key of a command must expire", hint="for example: --expires 15m")
     if not dry_run:
         context.create_store_if_missing(None, asked=False)
-    new = new_key(
-        name=name,
-        owner=owner,
-        create_owner=create_owner,
-        owner_kind=owner_kind,
-        env=env,
-        scope=scope,
-        expires=expires or _default_lifetime(context),
-        allow_ip=allow_ip,
-        meta=meta,
-    )
+    new = described.read(expires=expires or _default_lifetime(context))
     if dry_run:
-        [record] = context.issuing_admin().mint(new, delivery, reason=reason, dry_run=True)
+        [record] = context.minter().mint(new, delivery, reason=reason, dry_run=True)
         output.note(f"would run {command[0]} with a key like {record.key.prefix}…: nothing was changed")
         return
     try:
@@ -222,7 +197,7 @@ class _ToChild:
 def _start(context: CommandContext, new: "NewKey", delivery: _ToChild, child: Child, *, reason: str | None) -> None:
     """Mint the key and start the program with it."""
     try:
-        context.issuing_admin().mint(new, delivery, reason=reason)
+        context.minter().mint(new, delivery, reason=reason)
     except KeyctlError as error:
         if delivery.refused is not None:
             raise CommandNotExecutable(
@@ -235,11 +210,12 @@ def _start(context: CommandContext, new: "NewKey", delivery: _ToChild, child: Ch
 
 def _revoke(context: CommandContext, record: "KeyRecord") -> None:
     from keyctl.admin.keys import KeyAdmin
+    from keyctl.store.selection import Selection
 
     key = record.key
     try:
         # Not `context.admin`: it was authorised before, and would ask for the admin token again.
-        KeyAdmin(context.store, context.actor).revoke([key.id], reason=ENDED)
+        KeyAdmin(context.store, context.actor).revoke(Selection.named(key.id), reason=ENDED)
     except KeyctlError as error:
         expires = f"it expires at {format_time(key.expires_at)}" if key.expires_at else "it does not expire"
         context.output.warn(
