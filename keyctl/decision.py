@@ -16,7 +16,8 @@ from keyctl.answer import Answer
 from keyctl.codes import Code
 from keyctl.errors import StoreUnavailable, UsageError
 from keyctl.models import KeyRecord, Owner
-from keyctl.profiles.model import Limit, Profile, parse_limit
+from keyctl.profiles.limits import Limit, parse_limit
+from keyctl.profiles.model import Profile
 from keyctl.times import format_time
 
 __all__ = ["Decision", "LimitState", "Request"]

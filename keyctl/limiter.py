@@ -28,7 +28,7 @@ from keyctl.decision import LimitState, check_cost
 from keyctl.errors import LimiterUnavailable, UsageError
 from keyctl.limits.address import LimiterAddress
 from keyctl.limits.windows import MemoryWindows, Window
-from keyctl.profiles.model import Limit
+from keyctl.profiles.limits import Limit
 
 if TYPE_CHECKING:
     from keyctl.limits.server import LimitServer

@@ -14,7 +14,8 @@ from typing import Any
 from keyctl.errors import Refused, UsageError, suggestion
 from keyctl.models import Key, Owner
 from keyctl.origins import parse_origin
-from keyctl.profiles.model import ATTRIBUTE_TYPES, HANDLE, Attribute, OwnerKind, Profile, parse_limits
+from keyctl.profiles.limits import parse_limits
+from keyctl.profiles.model import ATTRIBUTE_TYPES, HANDLE, Attribute, OwnerKind, Profile
 from keyctl.text import brief, checked_text
 from keyctl.times import format_duration, parse_when
 

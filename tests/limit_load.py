@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from keyctl.limiter import Limiter
-from keyctl.profiles.model import Limit
+from keyctl.profiles.limits import Limit
 
 
 def main(given: dict[str, Any]) -> list[tuple[float, float]]:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from keyctl.errors import ConfigurationInvalid, LimiterUnavailable, StoreUnavailable, UsageError
 from keyctl.limiter import Limiter
-from keyctl.profiles.model import Limit
+from keyctl.profiles.limits import Limit
 from tests import limit_load
 from tests.redis_server import RedisServer, free_port, running
 
@@ -550,7 +550,7 @@ FORKING = """
 import os, sys, threading
 from datetime import timedelta
 from keyctl.limiter import Limiter
-from keyctl.profiles.model import Limit
+from keyctl.profiles.limits import Limit
 
 limiter, limits = Limiter(sys.argv[1], wait=20), [Limit(100_000, timedelta(hours=1))]
 limiter.count(sys.argv[2], limits)

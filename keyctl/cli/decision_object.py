@@ -10,7 +10,8 @@ from keyctl.decision import Decision, LimitState, limits_in_force
 from keyctl.http.application_headers import drop_pattern, headers_to_drop
 from keyctl.http.responses import answer_decision, identity_headers
 from keyctl.profiles.http import rules_of
-from keyctl.profiles.model import Limit, Profile
+from keyctl.profiles.limits import Limit
+from keyctl.profiles.model import Profile
 
 
 def decision_object(decision: Decision, profile: Profile, *, now: datetime) -> dict[str, Any]:

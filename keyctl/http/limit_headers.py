@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from keyctl.codes import Code
 from keyctl.decision import Decision, LimitState, limits_in_force
-from keyctl.profiles.model import Limit, Profile
+from keyctl.profiles.limits import Limit
+from keyctl.profiles.model import Profile
 from keyctl.times import format_duration
 
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from keyctl.codes import Code
 from keyctl.errors import ProfileInvalid
-from keyctl.profiles.model import LIMIT_HEADERS, Profile
+from keyctl.profiles.limits import LIMIT_HEADERS
+from keyctl.profiles.model import Profile
 from keyctl.profiles.placeholders import PlaceholderError, check_names, fill_json
 from keyctl.profiles.reader import Table
 

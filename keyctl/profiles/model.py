@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from keyctl.errors import ProfileInvalid, UsageError
 from keyctl.keyformat import ALPHABETS, Field, FormatError, KeyFormat
 from keyctl.origins import parse_origin
+from keyctl.profiles.limits import (
+    Limit,
+    LimitRules,
+    check_limit_rules,
+    check_owners_limits,
+    parse_limits,
+    read_limit_rules,
+    read_limits,
+)
 from keyctl.profiles.reader import Table
-from keyctl.text import brief
-from keyctl.times import NEVER, format_duration, parse_duration
+from keyctl.times import NEVER
 
 _SCOPE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._/-]{0,99}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -29,13 +36,7 @@ _MOST_SCOPES = 1000  # each glob of `implies` is compared with all of them
 _LONGEST_GLOB = 100  # as scopes' names are
 _LONGEST_KEPT = 100_000  # hours of which the use is counted one by one
 _LONGEST_REFRESH = 86400  # seconds that a verifier may not notice a change
-_LIMIT = re.compile(r"([1-9][0-9]{0,11})/(.+)", re.ASCII)
-_MOST_REQUESTS = 999_999_999_999  # as many as _LIMIT reads; a limiter's server writes 10**14 as 1e+14
 # `limits` is a list of rate limits as people write them: 5000/1h
-LIMIT_HEADERS: Mapping[str, tuple[str, ...]] = {
-    "x-ratelimit": ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
-    "ratelimit": ("RateLimit-Policy", "RateLimit"),
-}
 ATTRIBUTE_TYPES: Mapping[str, type] = {"text": str, "integer": int, "boolean": bool, "list": list, "limits": list}
 
 
@@ -91,62 +92,6 @@ class OwnerRules(NamedTuple):
     default_kind: str
     required: bool = False
     isolation: str = "exact"
-
-
-class Limit(NamedTuple):
-    """A rate limit: a maximum of requests in any span of time of a length, which is whole seconds.
-
-    Attributes:
-        requests: How many requests are allowed, 1 or more.
-        per: In which time.
-    """
-
-    requests: int
-    per: timedelta
-
-
-@lru_cache(maxsize=1024)  # read again for each request of an owner with limits of its own
-def parse_limit(text: str) -> Limit:
-    """Read a rate limit as people write it: `5000/1h`. Raises UsageError."""
-    match = _LIMIT.fullmatch(text)
-    per = parse_duration(match[2]) if match else None
-    if not match or not per:
-        raise UsageError(f'"{brief(text)}" is not a rate limit', hint="give requests and a duration: 5000/1h")
-    return Limit(int(match[1]), per)
-
-
-def parse_limits(texts: Iterable[str]) -> tuple[Limit, ...]:
-    """Read rate limits. Raises UsageError, also for two limits for the same time: one of them would have no effect."""
-    limits = tuple(map(parse_limit, texts))
-    if (twice := _time_of_two(limits)) is not None:
-        raise UsageError(
-            f"two rate limits are for the same time, {format_duration(twice)}", hint="give the smaller one"
-        )
-    return limits
-
-
-def _time_of_two(limits: Iterable[Limit]) -> timedelta | None:
-    """Return the time that two of the limits are for; None if there are no such two."""
-    seen: set[timedelta] = set()
-    for limit in limits:
-        if limit.per in seen:
-            return limit.per
-        seen.add(limit.per)
-    return None
-
-
-class LimitRules(NamedTuple):
-    """How rate limits are enforced, where there is a limiter.
-
-    `subject` is `key` or `owner`: whose requests are counted together. `on_failure` is `refuse` or `allow`: what
-    happens when they cannot be counted. `headers` are keys of LIMIT_HEADERS. `required`: a key without limits is
-    refused.
-    """
-
-    subject: str = "owner"
-    on_failure: str = "refuse"
-    headers: tuple[str, ...] = ()
-    required: bool = False
 
 
 class Plan(NamedTuple):
@@ -241,15 +186,15 @@ def read_profile(
         owners=owners,
         plans=plans,
         lifetime=_read_lifetime(root),
-        limits=_read_limits(root),
+        limits=read_limit_rules(root),
         refresh_seconds=verification.integer("refresh_seconds", 1, maximum=_LONGEST_REFRESH),
         usage_keep_hours=usage.integer("keep_hours", 720, minimum=1, maximum=_LONGEST_KEPT),
         services=_read_services(root),
         document=dict(document),
     )
     _check_defaults(profile, defaults)
-    _check_owners_limits(root, profile)
-    _check_limit_rules(root, profile)
+    check_owners_limits(root, profile)
+    check_limit_rules(root, profile)
     root.raw("http")
     if also:
         also(root, profile)
@@ -314,21 +259,11 @@ def _read_field(fields: Table, name: str) -> Field:
 def _read_plans(root: Table) -> dict[str, Plan]:
     plans = {}
     for name, table in root.tables("plans"):
-        limits = []
-        for limit in table.array("limits"):
-            per = limit.duration("per", "1h")
-            if not per:
-                limit.fault("per", "must be greater than zero")
-            limits.append(
-                Limit(limit.integer("requests", minimum=1, maximum=_MOST_REQUESTS), per or timedelta(hours=1))
-            )
-            limit.finish()
-        if (twice := _time_of_two(limits)) is not None:
-            table.fault("limits", f"has two for the same time, {format_duration(twice)}")
+        limits = read_limits(table)
         limits_from = table.text("limits_from", "plan", choices=("plan", "owner"))
         if limits and limits_from == "owner":
             table.fault("limits", 'and limits_from = "owner" contradict each other')
-        plans[name] = Plan(name, table.text("description", ""), tuple(limits), limits_from)
+        plans[name] = Plan(name, table.text("description", ""), limits, limits_from)
         table.finish()
     return plans
 
@@ -492,22 +427,6 @@ def _read_lifetime(root: Table) -> Lifetime:
     return lifetime
 
 
-def _read_limits(root: Table) -> LimitRules:
-    table = root.table("limits")
-    rules = LimitRules(
-        subject=table.text("count", "owner", choices=("owner", "key")),
-        on_failure=table.text("on_failure", "refuse", choices=("refuse", "allow")),
-        headers=table.texts("headers"),
-        required=table.boolean("required", default=False),
-    )
-    for name in rules.headers:
-        if name not in LIMIT_HEADERS:
-            known = ", ".join(LIMIT_HEADERS)
-            table.fault("headers", f'"{name[:40]}" is not one of {known}{table.suggest(name, LIMIT_HEADERS)}')
-    table.finish()
-    return rules
-
-
 def _read_services(root: Table) -> tuple[Service, ...]:
     services = []
     for table in root.array("services"):
@@ -531,36 +450,6 @@ def _check_defaults(profile: Profile, defaults: Table) -> None:
         kind = profile.owners.kinds.get(profile.owners.default_kind)
         if kind and kind.parent not in (None, kind.name):
             defaults.fault("owner", f"is added as a {kind.name}, which requires a {kind.parent} as its parent")
-
-
-def _check_owners_limits(root: Table, profile: Profile) -> None:
-    kinds = profile.owners.kinds.values()
-    if not any("limits" in kind.attributes for kind in kinds):
-        for plan in profile.plans.values():
-            if plan.limits_from == "owner":
-                root.fault(("plans", plan.name, "limits_from"), "needs owners with an attribute named limits")
-    for kind in kinds:
-        if "limits" in kind.attributes and kind.attributes["limits"].type != "limits":
-            root.fault(("owners", "kinds", kind.name, "attributes", "limits"), "is not of type limits")
-
-
-def _check_limit_rules(root: Table, profile: Profile) -> None:
-    """Report rules for limits that a key can escape, or that no key would ever meet."""
-    plans = profile.plans.values()
-    without = [plan.name for plan in plans if not plan.limits and plan.limits_from == "plan"]
-    if "limits" in root and len(without) == len(plans):
-        root.fault("limits", "is there, and no plan has limits")
-    if not profile.limits.required:
-        return
-    for name in without:
-        root.fault(("plans", name), "has no limits, and limits.required is true")
-    if not profile.owners.required:
-        root.fault(("limits", "required"), "needs owners.required: a key without an owner has no limits")
-    if any(plan.limits_from == "owner" for plan in plans):
-        for kind in profile.owners.kinds.values():
-            if "limits" in kind.attributes and not kind.attributes["limits"].bundle:
-                path = ("owners", "kinds", kind.name, "attributes", "limits", "bundle")
-                root.fault(path, "must be true, since limits.required is: a bundle would be without them")
 
 
 def _check_known(table: Table, key: str, names: tuple[str, ...], known: Mapping[str, object]) -> None:

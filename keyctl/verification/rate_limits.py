@@ -9,7 +9,8 @@ from keyctl.codes import Code
 from keyctl.decision import Decision, LimitState, limits_in_force
 from keyctl.errors import LimiterUnavailable
 from keyctl.models import KeyRecord
-from keyctl.profiles.model import Limit, Profile
+from keyctl.profiles.limits import Limit
+from keyctl.profiles.model import Profile
 from keyctl.times import format_duration
 
 if TYPE_CHECKING:

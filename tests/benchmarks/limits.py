@@ -13,7 +13,7 @@ from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
 from keyctl.limiter import Limiter
-from keyctl.profiles.model import Limit
+from keyctl.profiles.limits import Limit
 from tests import redis_server
 from tests.benchmarks.measure import Row, calls
 

@@ -21,7 +21,8 @@ from keyctl.http.responses import (
 )
 from keyctl.models import KeyRecord
 from keyctl.profiles.http import rules_of
-from keyctl.profiles.model import Limit, Profile
+from keyctl.profiles.limits import Limit
+from keyctl.profiles.model import Profile
 from tests.samples import owner, profile, record
 
 ORIGIN = "https://a.example"

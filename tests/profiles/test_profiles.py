@@ -18,7 +18,8 @@ from keyctl.keyformat import Field, known_formats
 from keyctl.profiles.builtin import PRESETS, preset_names
 from keyctl.profiles.files import load_profile, preset_document
 from keyctl.profiles.http import read_http, rules_of
-from keyctl.profiles.model import Attribute, Limit, Plan, Profile, Scope, read_profile
+from keyctl.profiles.limits import Limit
+from keyctl.profiles.model import Attribute, Plan, Profile, Scope, read_profile
 from tests.fuzzing import JSON, examples, mutated, mutated_document
 from tests.samples import document, profile
 
