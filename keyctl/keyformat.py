@@ -17,9 +17,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from itertools import combinations, product
+from itertools import product
 from typing import Any, NamedTuple
 from zlib import crc32
+
+from keyctl import key_layouts
+from keyctl.key_layouts import Layout
 
 ALPHABETS: Mapping[str, str] = {
     "hex": "0123456789abcdef",
@@ -34,15 +37,9 @@ MINIMUM_SECRET_BITS = 128
 _ALPHABET = re.compile(r"[!-~]{2,}")
 _FIXED = re.compile(r"[0-9A-Za-z_.:~-]+", re.ASCII)
 _MOST_LAYOUTS = 5000
-_ENOUGH = 8  # characters of a secret: fewer are of no use to anyone
-_LONGEST_WORD = 15
-_WORD = re.compile(r"[A-Za-z]?([a-z]*|[A-Z]*)[0-9]*", re.ASCII)  # or a date
 _PLACEHOLDER = re.compile(r"\{([a-z]*)\}")
 _RANDOM = ("prefix", "secret", "checksum")
 _TAGGED = ("env", "scope")
-
-
-_Layout = list[str]  # the possible characters at each position
 
 
 class FormatError(ValueError):
@@ -163,45 +160,6 @@ class KeyFormat:
         """The number of possible prefixes for one combination of tags."""
         return math.prod([len(self.prefix.characters)] * self.prefix.length)
 
-    @cached_property
-    def exposed_pattern(self) -> re.Pattern[str]:
-        """Finds a prefix followed by the start of a secret: a key, whole or truncated, in upper or lower case."""
-        head, rest = self._expression(prefix_only=True), self._after_prefix()
-        more = re.escape(rest[0]) if rest else _character_class(self.secret.characters)
-        return re.compile(f"{re.sub(r'[?]P<[a-z]+>', '?:', head)}{more}.*", re.ASCII | re.IGNORECASE | re.DOTALL)
-
-    def length_exposed_in(self, text: str) -> int:
-        """Return the length of `text` from the first key on, whole or truncated, in any case; 0 if it has none.
-
-        A prefix followed by a word or a date, as in `PREFIX_old`, is not a key.
-        """
-        for match in self._exposed_key.finditer(text):
-            if not all(map(_is_word, re.split("[._~:-]", match["secret"]))):
-                return len(text) - match.start()
-        return 0
-
-    def length_of_secret_in(self, text: str) -> int:
-        """Return the length of a whole secret that is in `text` without its prefix; 0 if there is none.
-
-        Only secrets with digits and letters of both cases are recognised: others look like digests and ids.
-        """
-        for match in self._bare_secret.finditer(text):
-            if all(any(map(kind, match[0])) for kind in (str.isdigit, str.isupper, str.islower)):
-                return len(match[0])
-        return 0
-
-    @cached_property
-    def _exposed_key(self) -> re.Pattern[str]:
-        head = re.sub(r"[?]P<[a-z]+>", "?:", self._expression(prefix_only=True)) + re.escape(self._after_prefix())
-        secret = f"(?P<secret>{_character_class(self.secret.characters)}{{{_ENOUGH},}})"
-        return re.compile(head + secret, re.ASCII | re.IGNORECASE)
-
-    @cached_property
-    def _bare_secret(self) -> re.Pattern[str]:
-        secret = _character_class(self.secret.characters)
-        after = self._expression().partition(f"(?P<secret>{secret}{{{self.secret.length}}})")[2]
-        return re.compile(f"(?<!{secret}){secret}{{{self.secret.length}}}{after}(?!{secret})", re.ASCII)
-
     def to_dict(self) -> dict[str, Any]:
         """Return the format as JSON values. The store keeps it when its profile changes to another."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -258,25 +216,15 @@ class KeyFormat:
             raise FormatError(f"has a {{secret}} of {self.secret.bits:.0f} bits: at least {MINIMUM_SECRET_BITS}")
         if math.prod(len(self.choices(name)) for name in _TAGGED) > _MOST_LAYOUTS:
             raise FormatError(f"has more than {_MOST_LAYOUTS:,} combinations of its tags")
-        if max(map(len, self._layouts())) > MAX_KEY_LENGTH:
+        if max(map(len, self.layouts())) > MAX_KEY_LENGTH:
             raise FormatError(f"makes keys longer than {MAX_KEY_LENGTH} characters")
-        self._check_unique_decoding()
-
-    def _check_unique_decoding(self) -> None:
-        # There may be thousands of layouts: they are grouped by the places of their fields, and looked up by the
-        # characters that are fixed in both, not compared one by one.
-        groups: dict[tuple[bool, ...], list[_Layout]] = {}
-        for layout in self._layouts():
-            groups.setdefault(tuple(len(one) > 1 for one in layout), []).append(layout)
-        repeated = any(len(set(map(tuple, layouts))) < len(layouts) for layouts in groups.values())
-        pairs = combinations(groups.values(), 2)
-        if repeated or any(len(one[0]) == len(other[0]) and _overlap(one, other) for one, other in pairs):
+        if key_layouts.ambiguous(self.layouts()):
             raise FormatError("cannot be parsed by position: two of its tags can match the same key")
 
-    def _layouts(self) -> Iterator[_Layout]:
+    def layouts(self) -> Iterator[Layout]:
         """Yield, for each combination of tags, the possible characters at each position."""
         for env, scope in product(self.choices("env"), self.choices("scope")):
-            layout: _Layout = []
+            layout: Layout = []
             for kind, value in self.parts:
                 if kind == "text" or value in _TAGGED:
                     layout += value if kind == "text" else env if value == "env" else scope
@@ -324,9 +272,10 @@ class KeyFormat:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        return re.compile(self._expression(), re.ASCII)
+        return re.compile(self.expression(), re.ASCII)
 
-    def _expression(self, *, prefix_only: bool = False) -> str:
+    def expression(self, *, prefix_only: bool = False) -> str:
+        """Return a regular expression with the groups `env`, `scope`, `prefix`, `secret` and `checksum`."""
         expression = ""
         for kind, value in self.parts:
             if kind == "text":
@@ -335,12 +284,13 @@ class KeyFormat:
                 expression += f"(?P<{value}>{'|'.join(map(re.escape, self.choices(value)))})"
             else:
                 random = self.random_field(value)
-                expression += f"(?P<{value}>{_character_class(random.characters)}{{{random.length}}})"
+                expression += f"(?P<{value}>{character_class(random.characters)}{{{random.length}}})"
             if prefix_only and (kind, value) == ("field", "prefix"):
                 break
         return expression
 
-    def _after_prefix(self) -> str:
+    def after_prefix(self) -> str:
+        """Return the fixed text between prefix and secret."""
         following = self.parts[self.parts.index(("field", "prefix")) + 1]
         return following[1] if following[0] == "text" else ""
 
@@ -383,27 +333,6 @@ def possible_prefixes(formats: Iterable[KeyFormat], text: str) -> list[str]:
     return list(prefixes)
 
 
-def _overlap(one: list[_Layout], other: list[_Layout]) -> bool:
-    """Return whether a text can match a layout of each group; within a group the fields have the same places."""
-
-    def fixed(layouts: list[_Layout], opposite: _Layout) -> set[tuple[str, ...]]:
-        # What is fixed here must be possible where the other group has a field.
-        return {
-            tuple(layout[i] for i in positions)
-            for layout in layouts
-            if all(layout[i] in opposite[i] for i in range(len(layout)) if len(layout[i]) == 1 < len(opposite[i]))
-        }
-
-    positions = [i for i, (a, b) in enumerate(zip(one[0], other[0], strict=True)) if len(a) == len(b) == 1]
-    if any(len(a) > 1 and len(b) > 1 and not set(a) & set(b) for a, b in zip(one[0], other[0], strict=True)):
-        return False
-    return bool(fixed(one, other[0]) & fixed(other, one[0]))
-
-
-def _is_word(text: str) -> bool:
-    return len(text) <= _LONGEST_WORD and bool(_WORD.fullmatch(text))
-
-
 def _checksum(body: str, checksum: Field) -> str:
     """Return zlib's CRC-32 of `body` in the field's alphabet, most significant digit first, padded with its zero."""
     characters, value = checksum.characters, crc32(body.encode())
@@ -416,7 +345,7 @@ def _powers(base: int, length: int) -> tuple[int, ...]:
     return tuple(base**i for i in reversed(range(length)))
 
 
-def _character_class(characters: str) -> str:
+def character_class(characters: str) -> str:
     """Return a regular expression for one of `characters`, in ranges, which are short: every command compiles it."""
     ranges: list[list[str]] = []
     for character in sorted(characters):

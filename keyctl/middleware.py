@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from keyctl.answer import Answer
 from keyctl.decision import Decision, Request
 from keyctl.errors import StoreUnavailable, VerifierBusy
+from keyctl.exposed_keys import length_exposed_in
 from keyctl.networks import parse_networks
 from keyctl.profiles.http import HttpRules
 from keyctl.verification.platform_rules import PlatformRules, RulesInForce
@@ -49,7 +50,7 @@ class Guard:
 
     def exposes_key(self, target: str) -> bool:
         """Return whether a path, or a query, has a key in it. Servers write both to their logs."""
-        return any(key_format.length_exposed_in(unquote(target)) for key_format in self.verifier.formats)
+        return any(length_exposed_in(key_format, unquote(target)) for key_format in self.verifier.formats)
 
     def unavailable(self, error: Exception) -> Answer:
         """Log one of `NO_ANSWER`, and return the response."""

@@ -75,8 +75,10 @@ def everything_given(arguments: Sequence[str]) -> list[Given]:
 def refuse_keys_of(formats: Iterable[KeyFormat], given: Sequence[Given]) -> None:
     """Raise UsageError if an argument or a variable contains a key of one of these formats, or part of one."""
     for key_format in formats:
+        from keyctl.exposed_keys import length_exposed_in, length_of_secret_in
+
         for text, name, random in given:
-            length = key_format.length_exposed_in(text) or (0 if random else key_format.length_of_secret_in(text))
+            length = length_exposed_in(key_format, text) or (0 if random else length_of_secret_in(key_format, text))
             if length and name is None:
                 raise UsageError(
                     f"an argument contains a key or part of one ({length} characters), "

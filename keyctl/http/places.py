@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from keyctl.exposed_keys import exposed_pattern
 from keyctl.http.request import PathRefused, check_path
 from keyctl.http.route_table import RouteTable
 from keyctl.keyformat import KeyFormat
@@ -79,6 +80,6 @@ def holds_key(formats: Sequence[KeyFormat], text: str) -> bool:
     """Return whether there is a key in a path or a query, as it is or percent-encoded."""
     decoded = unquote(text) if "%" in text else text
     for key_format in formats:  # noqa: SIM110 - every new path comes here, and every query
-        if key_format.exposed_pattern.search(decoded):
+        if exposed_pattern(key_format).search(decoded):
             return True
     return False
