@@ -7,6 +7,7 @@ KeyctlError                 1
 ├── StoreUnavailable        5   there is no store, or it cannot be reached, read or written
 │   ├── StoreBusy           5   another process is writing to it
 │   ├── PepperMissing       5   a hash needs a pepper that was not given
+│   ├── LibraryMissing      5   a hash needs a library that is not installed
 │   └── LimiterUnavailable  5   rate limits cannot be counted
 ├── VerifierBusy            5   no core was free to hash a key
 ├── ConfigurationInvalid    6   configuration file or schema
@@ -17,7 +18,8 @@ KeyctlError                 1
 ├── BundleUntrusted        20   a bundle that cannot be trusted
 └── NotDelivered           21   the answer could not be written; a new key is then revoked
 
-A `Verifier` raises StoreUnavailable (StoreBusy, PepperMissing, LimiterUnavailable), VerifierBusy and, when it is made,
+A `Verifier` raises StoreUnavailable (StoreBusy, PepperMissing, LibraryMissing,
+LimiterUnavailable), VerifierBusy and, when it is made,
 BundleUntrusted, ConfigurationInvalid and UsageError. A key that is refused is not an error: it is a `Decision`.
 """
 
@@ -32,6 +34,7 @@ __all__ = [
     "CheckFailed",
     "ConfigurationInvalid",
     "KeyctlError",
+    "LibraryMissing",
     "LimiterUnavailable",
     "NotAuthorised",
     "NotDelivered",
@@ -103,6 +106,12 @@ class PepperMissing(StoreUnavailable):
     """A hash needs a pepper that was not given, or has none where one is required. Over HTTP: 503."""
 
     code = "PEPPER_MISSING"
+
+
+class LibraryMissing(StoreUnavailable):
+    """A hash that another program made needs a library that is not installed. Over HTTP: 503."""
+
+    code = "LIBRARY_MISSING"
 
 
 class LimiterUnavailable(StoreUnavailable):

@@ -1,6 +1,7 @@
 """Hashes of keys, as PHC strings.
 
-A hash is over the whole key text, prefix included, so that it matches only in its own row.
+A hash is over the whole key text, prefix included, so that it matches only in its own row; imported ones, from other
+programs, are what these made of it (keyctl.foreign_hashes).
 Format: https://github.com/P-H-C/phc-string-format. Argon2id's parameters follow OWASP's Password Storage Cheat Sheet
 (19 MiB, 2 passes, 1 lane). SHA-256, salted, is only for generated keys, whose secrets cannot be guessed, where
 verification rates are high. With a pepper, what is hashed is the key's HMAC under it, and the string has its id:
@@ -13,6 +14,8 @@ import base64
 import hmac
 import os
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -20,13 +23,14 @@ from typing import TYPE_CHECKING, Any
 from argon2.exceptions import Argon2Error, VerifyMismatchError
 from argon2.low_level import Type, hash_secret, verify_secret
 
-from keyctl.errors import PepperMissing, StoreUnavailable
+from keyctl.errors import LibraryMissing, PepperMissing, StoreUnavailable
 
 if TYPE_CHECKING:
     from keyctl.pepper import Peppers
 
 _SALT_BYTES = 16
 _HASH_BYTES = 32
+_FOREIGN = "$foreign$"
 _PEPPER_ID = "[a-z0-9-]{1,24}"
 _PHC = re.compile(
     rf"\$argon2id\$v=19\$m=(\d{{1,8}}),t=(\d{{1,4}}),p=(\d{{1,3}})(?:,keyid=({_PEPPER_ID}))?"
@@ -121,6 +125,17 @@ class Sha256:
         return f"sha256{_keyid(' ', self.pepper)}"
 
 
+@dataclass(frozen=True)
+class ForeignScheme:
+    """The scheme of a hash that another program made, with what it costs: `bcrypt 12`. No new hash is made in it."""
+
+    name: str
+    pepper: str | None = None
+
+    def __str__(self) -> str:
+        return f"foreign {self.name}{_keyid(' ', self.pepper)}"
+
+
 Scheme = Argon2id | Sha256
 SCHEMES = ("argon2id", "sha256")
 DEFAULT = Argon2id()
@@ -151,8 +166,16 @@ def verify(key: str, phc: str, *, own: Scheme | None = None, peppers: Peppers | 
 
     `own` are the store's parameters. Raises HashInvalid if `phc` is not a PHC string that keyctl writes, or names a
     cost beyond them and beyond what any store may use: 256 MiB, and memory times passes of 512 MiB. Raises
-    PepperMissing if `phc` names a pepper that is not in `peppers`, or none where `peppers` requires one.
+    PepperMissing if `phc` names a pepper that is not in `peppers`, or none where `peppers` requires one, and
+    LibraryMissing for a foreign hash.
     """
+    if phc.startswith(_FOREIGN):
+        from keyctl import foreign_hashes  # noqa: PLC0415 - most stores have none
+
+        try:
+            return foreign_hashes.verify(key, phc, peppers=peppers)
+        except ValueError as error:
+            raise HashInvalid(f"the stored hash cannot be checked: {error}") from None
     if match := _SHA256.fullmatch(phc):
         salt, digest = (base64.b64decode(part + "=" * (-len(part) % 4)) for part in match.groups()[1:])
         return hmac.compare_digest(sha256(salt + mix(key, match[1], peppers)).digest(), digest)
@@ -167,6 +190,31 @@ def verify(key: str, phc: str, *, own: Scheme | None = None, peppers: Peppers | 
         return False
     except Argon2Error as error:
         raise HashInvalid(f"the stored hash cannot be checked: {error}") from None
+
+
+def verify_evenly(
+    key: str, phc: str | None, *, own: Scheme, foreign: Sequence[str] = (), peppers: Peppers | None = None
+) -> bool:
+    """Return whether `phc` is a hash of `key`. None, for an unknown prefix, costs what a wrong secret does.
+
+    `foreign` are the schemes of foreign hashes in the store: then a refusal is one check in each of them and one in
+    the store's own, whatever `phc` is. Raises as `verify` does.
+    """
+    if phc is not None and verify(key, phc, own=own, peppers=peppers):
+        return True
+    present = None
+    if phc is None or (foreign and phc.startswith(_FOREIGN)):
+        verify(key, own.decoy(), own=own, peppers=peppers)
+    if foreign:
+        from keyctl import foreign_hashes  # noqa: PLC0415 - most stores have none
+
+        if phc is not None and phc.startswith(_FOREIGN):
+            present = foreign_hashes.parse(phc).scheme
+        for scheme in foreign:
+            if scheme != present:
+                with suppress(LibraryMissing):  # without it no key of this scheme is accepted either
+                    foreign_hashes.verify(key, foreign_hashes.decoy(scheme))
+    return False
 
 
 def mix(key: str, pepper_id: str | None, peppers: Peppers | None) -> bytes:
@@ -184,10 +232,12 @@ def mix(key: str, pepper_id: str | None, peppers: Peppers | None) -> bytes:
 def needs_rehash(phc: str, wanted: Scheme) -> bool:
     """Return whether `phc` is weaker than `wanted`: of the cheaper scheme, or with less memory or fewer passes.
 
-    So is one without a pepper, or with another one. A hash with a pepper is not replaced by one without. Raises
-    HashInvalid.
+    So is one without a pepper, or with another one. A hash with a pepper is not replaced by one without. A foreign hash
+    always is. Raises HashInvalid.
     """
     present = scheme_of(phc)
+    if isinstance(present, ForeignScheme):
+        return True
     if present.pepper != wanted.pepper:
         return wanted.pepper is not None
     if isinstance(wanted, Sha256):
@@ -201,8 +251,16 @@ def pepper_of(phc: str) -> str | None:
     return match[1] if match else None
 
 
-def scheme_of(phc: str) -> Scheme:
+def scheme_of(phc: str) -> Scheme | ForeignScheme:
     """Return the scheme of a PHC string, with its parameters. Raises HashInvalid."""
+    if phc.startswith(_FOREIGN):
+        from keyctl import foreign_hashes  # noqa: PLC0415 - most stores have none
+
+        try:
+            found = foreign_hashes.parse(phc)
+        except ValueError as error:
+            raise HashInvalid(f"a foreign hash cannot be used: {error}") from None
+        return ForeignScheme(found.scheme, pepper=found.pepper)
     if match := _SHA256.fullmatch(phc):
         return Sha256(pepper=match[1])
     match = _PHC.fullmatch(phc)

@@ -48,7 +48,8 @@ def _of_part(key_format: KeyFormat, kind: str, value: str) -> str:
     if value in ("env", "scope"):
         return _one_of(key_format.choices(value))
     random = key_format.random_field(value)
-    return f"{character_class(random.characters)}{{{random.length}}}"
+    lengths = f"{random.length}" if random.least == random.length else f"{random.least},{random.length}"
+    return f"{character_class(random.characters)}{{{lengths}}}"
 
 
 def _one_of(tags: tuple[str, ...]) -> str:

@@ -6,7 +6,7 @@ A layout is one shape: the possible characters at each position.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import combinations
+from itertools import combinations, product
 
 Layout = list[str]
 Places = tuple[bool, ...]  # whether there is a field at each position
@@ -21,7 +21,7 @@ def ambiguous(layouts: Iterable[Layout]) -> bool:
 
 def overlap(some: Iterable[Layout], others: Iterable[Layout]) -> bool:
     """Return whether a text can match a layout of each."""
-    return any(_overlap(one, other) for one in _by_places(some).values() for other in _by_places(others).values())
+    return any(_overlap(*pair) for pair in product(_by_places(some).values(), _by_places(others).values()))
 
 
 def _by_places(layouts: Iterable[Layout]) -> dict[Places, list[Layout]]:

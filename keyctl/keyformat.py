@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from zlib import crc32
 
 from keyctl import key_layouts
 from keyctl.key_layouts import Layout
+from keyctl.random_text import draw
 
 ALPHABETS: Mapping[str, str] = {
     "hex": "0123456789abcdef",
@@ -34,6 +34,7 @@ ALPHABETS: Mapping[str, str] = {
 }
 MAX_KEY_LENGTH = 512
 MINIMUM_SECRET_BITS = 128
+MINIMUM_FOREIGN_SECRET_BITS = 80  # other programs have their own minimum: no one can guess so many either
 _ALPHABET = re.compile(r"[!-~]{2,}")
 _FIXED = re.compile(r"[0-9A-Za-z_.:~-]+", re.ASCII)
 _MOST_LAYOUTS = 5000
@@ -55,10 +56,18 @@ class MalformedKey(ValueError):
 
 
 class Field(NamedTuple):
-    """A random field, or the checksum: `length` characters of `alphabet` (a name in ALPHABETS, or the characters)."""
+    """A random field, or the checksum: `length` characters of `alphabet` (a name in ALPHABETS, or the characters).
+
+    With `shortest`, as only a foreign secret has, it has so many characters at least and `length` at most.
+    """
 
     alphabet: str
     length: int
+    shortest: int | None = None
+
+    @property
+    def least(self) -> int:
+        return self.length if self.shortest is None else self.shortest
 
     @property
     def characters(self) -> str:
@@ -66,12 +75,18 @@ class Field(NamedTuple):
 
     @property
     def possible(self) -> bool:
-        distinct = len(set(self.characters)) == len(self.characters)
-        return distinct and bool(_ALPHABET.fullmatch(self.characters)) and 1 <= self.length <= MAX_KEY_LENGTH
+        distinct = len(set(self.characters)) == len(self.characters) and bool(_ALPHABET.fullmatch(self.characters))
+        return distinct and 1 <= self.least <= self.length <= MAX_KEY_LENGTH
 
     @property
     def bits(self) -> float:
-        return self.length * math.log2(len(self.characters))
+        return self.least * math.log2(len(self.characters))
+
+    @property
+    def expression(self) -> str:
+        """A regular expression for its text."""
+        lengths = f"{self.length}" if self.least == self.length else f"{self.least},{self.length}"
+        return f"{character_class(self.characters)}{{{lengths}}}"
 
 
 @dataclass(frozen=True)
@@ -96,7 +111,10 @@ class GeneratedKey(NamedTuple):
 
 @dataclass(frozen=True)
 class KeyFormat:
-    """One template with its tags and fields. `envs` and `scopes` are tags, not names of environments and scopes."""
+    """One template with its tags and fields. `envs` and `scopes` are tags, not names of environments and scopes.
+
+    `foreign` is the name of a format whose keys another program made: they are parsed, and none are generated.
+    """
 
     template: str
     prefix: Field
@@ -105,6 +123,7 @@ class KeyFormat:
     brand: str = ""
     envs: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
+    foreign: str | None = None
 
     # ── text → parts, parts → text ───────────────────────────────────────────────────────────────────────────────
 
@@ -143,8 +162,8 @@ class KeyFormat:
 
     def generate(self, count: int = 1, *, env: str | None = None, scope: str | None = None) -> list[GeneratedKey]:
         """Draw `count` keys from the operating system's random source. Prefixes may repeat: the caller redraws."""
-        prefixes = _draw(self.prefix, count)
-        secrets = _draw(self.secret, count)
+        prefixes = draw(self.prefix.characters, self.prefix.length, count)
+        secrets = draw(self.secret.characters, self.secret.length, count)
         head, between, tail = self._pieces(env, scope)
         keys = []
         for random, secret in zip(prefixes, secrets, strict=True):
@@ -176,6 +195,7 @@ class KeyFormat:
             brand=data["brand"],
             envs=tuple(data["envs"]),
             scopes=tuple(data["scopes"]),
+            foreign=data.get("foreign"),
         )
         key_format.check()
         return key_format
@@ -209,11 +229,15 @@ class KeyFormat:
         for name in _TAGGED:
             if not all(_FIXED.fullmatch(tag) for tag in self.choices(name) if tag != ""):
                 raise FormatError(f"may hold only letters, digits and _ - . : ~ in the tags of {{{name}}}")
-        kind, literal = self.parts[0]
-        if kind != "text" or len(literal) < 2:
+        if not self.recognizable and self.foreign is None:
             raise FormatError("must begin with two or more fixed characters, so that a leaked key can be recognized")
-        if self.secret.bits < MINIMUM_SECRET_BITS:
-            raise FormatError(f"has a {{secret}} of {self.secret.bits:.0f} bits: at least {MINIMUM_SECRET_BITS}")
+        least = MINIMUM_SECRET_BITS if self.foreign is None else MINIMUM_FOREIGN_SECRET_BITS
+        if self.secret.bits < least:
+            raise FormatError(f"has a {{secret}} of {self.secret.bits:.0f} bits: at least {least}")
+        if self.foreign is not None:
+            self._check_foreign()
+        elif any(random and random.shortest is not None for random in (self.prefix, self.secret, self.checksum)):
+            raise FormatError("has a field without a fixed length")
         if math.prod(len(self.choices(name)) for name in _TAGGED) > _MOST_LAYOUTS:
             raise FormatError(f"has more than {_MOST_LAYOUTS:,} combinations of its tags")
         if max(map(len, self.layouts())) > MAX_KEY_LENGTH:
@@ -221,16 +245,29 @@ class KeyFormat:
         if key_layouts.ambiguous(self.layouts()):
             raise FormatError("cannot be parsed by position: two of its tags can match the same key")
 
+    def _check_foreign(self) -> None:
+        if any(self.has(name) for name in (*_TAGGED, "checksum")) or self.prefix.shortest is not None:
+            raise FormatError("may have only {prefix}, of a fixed length, and {secret} if its keys are foreign")
+        if self.parts[-1] != ("field", "secret"):
+            raise FormatError("must end with {secret} if its keys are foreign")
+
+    @property
+    def recognizable(self) -> bool:
+        """Whether keys begin with two or more fixed characters. Those of other programs may not."""
+        kind, literal = self.parts[0]
+        return kind == "text" and len(literal) >= 2
+
     def layouts(self) -> Iterator[Layout]:
-        """Yield, for each combination of tags, the possible characters at each position."""
-        for env, scope in product(self.choices("env"), self.choices("scope")):
+        """Yield, for each combination of tags and each length, the possible characters at each position."""
+        lengths = range(self.secret.least, self.secret.length + 1)
+        for env, scope, length in product(self.choices("env"), self.choices("scope"), lengths):
             layout: Layout = []
             for kind, value in self.parts:
                 if kind == "text" or value in _TAGGED:
                     layout += value if kind == "text" else env if value == "env" else scope
                 else:
                     random = self.random_field(value)
-                    layout += [random.characters] * random.length
+                    layout += [random.characters] * (length if value == "secret" else random.length)
             yield layout
 
     # ── the template ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -284,7 +321,7 @@ class KeyFormat:
                 expression += f"(?P<{value}>{'|'.join(map(re.escape, self.choices(value)))})"
             else:
                 random = self.random_field(value)
-                expression += f"(?P<{value}>{character_class(random.characters)}{{{random.length}}})"
+                expression += f"(?P<{value}>{random.expression})"
             if prefix_only and (kind, value) == ("field", "prefix"):
                 break
         return expression
@@ -311,9 +348,9 @@ class KeyFormat:
         return pieces[0], pieces[1], pieces[2]
 
 
-def known_formats(current: KeyFormat, earlier: str | None) -> tuple[KeyFormat, ...]:
-    """Return the profile's format and those used before; `earlier` is the store's setting, JSON."""
-    return (current, *(KeyFormat.from_dict(data) for data in json.loads(earlier or "[]")))
+def known_formats(current: Iterable[KeyFormat], earlier: str | None) -> tuple[KeyFormat, ...]:
+    """Return the profile's formats and those used before; `earlier` is the store's setting, JSON."""
+    return (*current, *(KeyFormat.from_dict(data) for data in json.loads(earlier or "[]")))
 
 
 def possible_prefixes(formats: Iterable[KeyFormat], text: str) -> list[str]:
@@ -354,18 +391,3 @@ def character_class(characters: str) -> str:
         else:
             ranges.append([character, character])
     return "[" + "".join(re.escape(a) if a == b else f"{re.escape(a)}-{re.escape(b)}" for a, b in ranges) + "]"
-
-
-def _draw(random: Field, count: int) -> list[str]:
-    """Return `count` uniformly random texts. Bytes that would favour some characters are discarded."""
-    characters = random.characters.encode()
-    usable = 256 // len(characters) * len(characters)
-    table = bytes(characters[byte % len(characters)] for byte in range(256))
-    biased = bytes(range(usable, 256))
-    wanted = count * random.length
-    drawn = b""
-    while len(drawn) < wanted:
-        missing = wanted - len(drawn)
-        drawn += os.urandom(missing * 256 // usable + 16).translate(table, biased)
-    text = drawn[:wanted].decode()
-    return [text[i : i + random.length] for i in range(0, wanted, random.length)]

@@ -2,6 +2,9 @@
 
 A pepper file has one pepper a line, the newest first: `ID SECRET`, where SECRET is base64url of 32 random bytes. A last
 line `none` means that hashes without a pepper are accepted too. No secret is in a message, an event or a `repr`.
+
+A foreign pepper is one of another program, whose hashes were imported: `ID foreign:SECRET`, where SECRET is base64url
+of its bytes, 1 to 256. No new hash uses it.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from contextlib import suppress
 from datetime import date
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 from keyctl import private_files
 from keyctl.errors import ConfigurationInvalid, PepperMissing, Refused, UsageError
@@ -24,8 +28,18 @@ from keyctl.text import brief
 _NONE = "none"
 _ID = re.compile(r"(?!none\Z)[a-z0-9][a-z0-9-]{0,23}", re.ASCII)
 _BYTES = 32
+_FOREIGN = "foreign:"
+_LONGEST_FOREIGN = 256  # bytes
 _LONGEST_FILE = 64 * 1024
 _TOO_OPEN = 0o037  # to write for the group, anything for others; a mounted secret is often readable for a group
+
+
+class _Secret(NamedTuple):
+    raw: bytes
+    foreign: bool
+
+    def __repr__(self) -> str:
+        return "_Secret()"
 
 
 class Peppers:
@@ -47,12 +61,17 @@ class Peppers:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The ids in the order of the file, without `none`."""
-        return tuple(name for name in self._secrets if name is not None)
+        """The ids in the order of the file, without `none` and foreign ones."""
+        return tuple(name for name, secret in self._secrets.items() if name is not None and not secret.foreign)
 
     @property
     def newest(self) -> str:
-        """The first pepper of the file, which a new store uses."""
+        """The first pepper of the file, which a new store uses. Raises ConfigurationInvalid if all are foreign."""
+        if not self.ids:
+            raise ConfigurationInvalid(
+                f"{self.path} has only foreign peppers, which new keys do not use",
+                hint=f"add one: keyctl db pepper {self.path}",
+            )
         return self.ids[0]
 
     def accepts(self, pepper_id: str | None) -> bool:
@@ -65,11 +84,21 @@ class Peppers:
         Raises PepperMissing.
         """
         secret = self._secret(pepper_id)
-        if secret is None:
+        if secret is None or secret.foreign:
             raise self._missing(pepper_id)
-        return key.encode() if pepper_id is None else hmac.digest(secret, key.encode(), "sha256")
+        return key.encode() if pepper_id is None else hmac.digest(secret.raw, key.encode(), "sha256")
 
-    def _secret(self, pepper_id: str | None) -> bytes | None:
+    def foreign(self, pepper_id: str) -> bytes:
+        """Return a foreign pepper. Raises PepperMissing."""
+        secret = self._secret(pepper_id)
+        if secret is None or not secret.foreign:
+            raise PepperMissing(
+                f'the foreign pepper "{pepper_id}" is required, and is not in {self.path}',
+                hint=f'add a line "{pepper_id} foreign:SECRET"; see: keyctl help import',
+            )
+        return secret.raw
+
+    def _secret(self, pepper_id: str | None) -> _Secret | None:
         if pepper_id not in self._secrets:
             self._refresh()
         return self._secrets.get(pepper_id)
@@ -92,7 +121,7 @@ class Peppers:
             )
         return PepperMissing(
             f'the pepper "{pepper_id}" is required, and is not in {self.path}',
-            hint=f'copy the line of "{pepper_id}" into {self.path}; it has: {", ".join(self.ids)}',
+            hint=f'copy the line of "{pepper_id}" into {self.path}; it has: {", ".join(self.ids) or "none"}',
         )
 
 
@@ -141,7 +170,7 @@ def _replace(path: Path, line: bytes) -> None:
         raise
 
 
-def _read(path: Path) -> Mapping[str | None, bytes]:
+def _read(path: Path) -> Mapping[str | None, _Secret]:
     """Return the secrets by id, in the order of the file; None is there if hashes without a pepper are accepted."""
     try:
         with open_regular(path) as file:
@@ -154,15 +183,16 @@ def _read(path: Path) -> Mapping[str | None, bytes]:
         raise ConfigurationInvalid(f"cannot read the pepper file {path}: {error.strerror}") from None
     if mode & _TOO_OPEN:
         raise ConfigurationInvalid(f"other users may read or change the pepper file {path}", hint=f"chmod 600 {path}")
-    secrets: dict[str | None, bytes] = {}
+    secrets: dict[str | None, _Secret] = {}
     lines = text.removesuffix("\n").split("\n")
     for number, line in enumerate(lines, 1):
         where = f"the pepper file {path}, line {number}"
         if line == _NONE and 1 < number == len(lines):
-            secrets[None] = b""
+            secrets[None] = _Secret(b"", foreign=False)
             continue
         pepper_id, _, secret = line.partition(" ")
-        raw = _from_base64url(secret)
+        foreign = secret.startswith(_FOREIGN)
+        raw = _from_base64url(secret.removeprefix(_FOREIGN), *((1, _LONGEST_FOREIGN) if foreign else (_BYTES, _BYTES)))
         # Nothing of a malformed line is quoted: it may be a secret.
         if not _ID.fullmatch(pepper_id) or raw is None:
             raise ConfigurationInvalid(
@@ -172,7 +202,7 @@ def _read(path: Path) -> Mapping[str | None, bytes]:
             )
         if pepper_id in secrets:
             raise ConfigurationInvalid(f'{where}: the id "{pepper_id}" occurs twice')
-        secrets[pepper_id] = raw
+        secrets[pepper_id] = _Secret(raw, foreign)
     return secrets
 
 
@@ -188,10 +218,10 @@ def _base64url(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-def _from_base64url(text: str) -> bytes | None:
-    """Read exactly what `_base64url` writes for a secret; return None for anything else."""
+def _from_base64url(text: str, least: int, most: int) -> bytes | None:
+    """Read exactly what `_base64url` writes for a secret of so many bytes; return None for anything else."""
     try:
-        raw = base64.urlsafe_b64decode(f"{text}=")
+        raw = base64.urlsafe_b64decode(f"{text}{'=' * (-len(text) % 4)}")
     except ValueError:
         return None
-    return raw if len(raw) == _BYTES and _base64url(raw) == text else None
+    return raw if least <= len(raw) <= most and _base64url(raw) == text else None

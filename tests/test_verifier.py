@@ -50,6 +50,7 @@ class Memory:
         self.profile = PROFILE
         self.formats: Sequence[KeyFormat] = (FORMAT,)
         self.hash_parameters = hash_parameters
+        self.foreign_hashes: tuple[str, ...] = ()
         self.asked: list[str] = []
         self.broken = False
         self.after_look_up: list[Callable[[], object]] = []

@@ -142,11 +142,12 @@ class BundleExporter:
         return header
 
     def _rules(self) -> dict[str, Any]:
-        earlier = [key_format.to_dict() for key_format in self._store.formats[1:]]
+        earlier = [key_format.to_dict() for key_format in self._store.formats[len(self._store.profile.formats) :]]
         return {
             "profile": self._store.profile.document,
             "hash": self._store.hash_parameters.to_dict(),
             "earlier_formats": earlier,
+            **({"foreign_hashes": list(self._store.foreign_hashes)} if self._store.foreign_hashes else {}),
         }
 
     def _key_rows(

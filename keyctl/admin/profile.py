@@ -68,7 +68,8 @@ class ProfileAdmin:
 
     def _earlier_formats(self, new: Profile) -> list[dict[str, Any]]:
         earlier = dict.fromkeys(self._store.formats)
-        earlier.pop(new.key_format, None)
+        for current in new.formats:
+            earlier.pop(current, None)
         return [key_format.to_dict() for key_format in earlier]
 
     def _refuse_removals(self, connection: Connection, old: Profile, new: Profile, now: datetime) -> None:

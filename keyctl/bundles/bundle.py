@@ -125,7 +125,8 @@ class Bundle:
             self.signer = line.signer
             self.header = _read_header(line, trusted)
             _check_length(self._file, line.length, self.header)
-            self.profile, self.hash_parameters, self.formats = _read_rules(self._file, line.length, self.header)
+            rules = _read_rules(self._file, line.length, self.header)
+            self.profile, self.hash_parameters, self.formats, self.foreign_hashes = rules
         except BundleDamaged as error:
             self._file.close()
             raise _damaged(path, error) from None
@@ -322,12 +323,15 @@ def _check_length(file: IO[bytes], start: int, header: Header) -> None:
         raise BundleDamaged("it is truncated" if length < expected else "bytes were appended to it")
 
 
-def _read_rules(file: IO[bytes], start: int, header: Header) -> tuple[Profile, Scheme, tuple[KeyFormat, ...]]:
+def _read_rules(
+    file: IO[bytes], start: int, header: Header
+) -> tuple[Profile, Scheme, tuple[KeyFormat, ...], tuple[str, ...]]:
     rules = read_json(read_block(file, start, header.rules))
     try:
         profile = read_profile(rules["profile"], source="the profile in the bundle")
         earlier = [KeyFormat.from_dict(data) for data in rules["earlier_formats"]]
-        return profile, parameters_from_dict(rules["hash"]), (profile.key_format, *earlier)
+        foreign = tuple(map(str, rules.get("foreign_hashes", ())))
+        return profile, parameters_from_dict(rules["hash"]), (*profile.formats, *earlier), foreign
     except (AttributeError, KeyError, TypeError, ValueError, ProfileInvalid):
         raise BundleDamaged("its rules cannot be read") from None
 

@@ -66,6 +66,10 @@ class FollowedBundle:
     def hash_parameters(self) -> Scheme:
         return self._bundle.hash_parameters
 
+    @property
+    def foreign_hashes(self) -> tuple[str, ...]:
+        return self._bundle.foreign_hashes
+
     def find(self, prefix: str, *, deadline: float | None = None) -> KeyRecord | None:  # noqa: ARG002 - a file needs none
         return self._bundle.find(prefix)
 

@@ -125,14 +125,14 @@ def _known_formats(arguments: Sequence[str], suspicious: Sequence[Given]) -> Ite
     with suppress(AttributeError, KeyError, TypeError, ValueError, KeyctlError):
         document = json.loads(settings[SettingName.PROFILE])
         earlier = json.loads(settings.get(SettingName.EARLIER_FORMATS, "[]"))
-        shapes = [document["key"], *earlier]
+        shapes = [document["key"], *document.get("foreign", []), *earlier]
         if may_be_secret or any(
             may_hold_key(texts, template=shape["template"], brand=shape.get("brand", "")) for shape in shapes
         ):
             from keyctl.keyformat import KeyFormat
             from keyctl.profiles.model import read_profile
 
-            yield read_profile(document, source="the store's profile").key_format
+            yield from read_profile(document, source="the store's profile").formats
             yield from map(KeyFormat.from_dict, earlier)
 
 

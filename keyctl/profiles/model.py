@@ -9,14 +9,16 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from keyctl.errors import ProfileInvalid, UsageError
-from keyctl.keyformat import ALPHABETS, Field, FormatError, KeyFormat
+from keyctl.keyformat import KeyFormat
 from keyctl.origins import parse_origin
+from keyctl.profiles.foreign import Foreign, read_foreign
+from keyctl.profiles.key_formats import NAME, read_environments, read_key_format
+from keyctl.profiles.lifetime import Lifetime, read_lifetime
 from keyctl.profiles.limits import (
     Limit,
     LimitRules,
@@ -27,10 +29,8 @@ from keyctl.profiles.limits import (
     read_limits,
 )
 from keyctl.profiles.reader import Table
-from keyctl.times import NEVER
 
 _SCOPE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._/-]{0,99}", re.ASCII)
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:-]{0,199}", re.ASCII)  # of an owner
 _MOST_SCOPES = 1000  # each glob of `implies` is compared with all of them
 _LONGEST_GLOB = 100  # as scopes' names are
@@ -103,15 +103,6 @@ class Plan(NamedTuple):
     limits_from: str = "plan"
 
 
-class Lifetime(NamedTuple):
-    """Durations; None is never. `grace` is how long a rotated key stays valid along with its successor."""
-
-    default: timedelta | None = None
-    maximum: timedelta | None = None
-    rotate_every: timedelta | None = None
-    grace: timedelta = timedelta(0)
-
-
 class Service(NamedTuple):
     name: str
     url: str
@@ -124,6 +115,7 @@ class Profile:
     name: str
     description: str
     key_format: KeyFormat
+    foreign: tuple[Foreign, ...]
     environments: Mapping[str, str]
     key_ids: str
     owner_ids: str
@@ -145,6 +137,11 @@ class Profile:
         """Return the document as the store keeps it."""
         return json.dumps(self.document, separators=(",", ":"), ensure_ascii=False)
 
+    @property
+    def formats(self) -> tuple[KeyFormat, ...]:
+        """The formats of keys: of those that are minted, then of foreign ones."""
+        return (self.key_format, *(one.key_format for one in self.foreign))
+
     def tag_of_environment(self, environment: str) -> str:
         return next(tag for tag, name in self.environments.items() if name == environment)
 
@@ -159,14 +156,15 @@ def read_profile(
     faults: list[str] = []
     root = Table(document, "", faults)
     name = root.text("name")
-    if not faults and not _NAME.fullmatch(name):
+    if not faults and not NAME.fullmatch(name):
         root.fault("name", f'"{name[:40]}" may hold only letters, digits and . _ -')
     plans = _read_plans(root)
     owners = _read_owners(root)
     scopes = _read_scopes(root, owners, plans)
     key = root.table("key")
-    environments = _read_environments(key)
-    key_format = _read_format(key, environments, scopes)
+    environments = read_environments(key)
+    key_format = read_key_format(key, environments, scopes)
+    foreign = read_foreign(root, key_format)
     ids = root.table("ids")
     defaults = root.table("defaults")
     verification = root.table("verification")
@@ -175,6 +173,7 @@ def read_profile(
         name=name,
         description=root.text("description", ""),
         key_format=key_format,
+        foreign=foreign,
         environments=environments,
         key_ids=ids.text("key", "ulid", choices=("ulid", "serial")),
         owner_ids=ids.text("owner", "ulid", choices=("ulid", "serial")),
@@ -185,7 +184,7 @@ def read_profile(
         scopes=scopes,
         owners=owners,
         plans=plans,
-        lifetime=_read_lifetime(root),
+        lifetime=read_lifetime(root),
         limits=read_limit_rules(root),
         refresh_seconds=verification.integer("refresh_seconds", 1, maximum=_LONGEST_REFRESH),
         usage_keep_hours=usage.integer("keep_hours", 720, minimum=1, maximum=_LONGEST_KEPT),
@@ -206,54 +205,6 @@ def read_profile(
 
 
 # ── the sections, in the document's order ────────────────────────────────────────────────────────────────────────────
-
-
-def _read_environments(key: Table) -> dict[str, str]:
-    table = key.table("environments")
-    tags = {tag: table.text(tag) for tag in table.names()}
-    if not tags:
-        key.fault("environments", 'is missing: at least one is required, such as {live = "live"}')
-    for tag, name in tags.items():
-        if not _NAME.fullmatch(name) and isinstance(table.raw(tag), str):
-            table.fault(tag, f'"{name[:40]}" may hold only letters, digits and . _ -')
-    if len(set(tags.values())) < len(tags):
-        key.fault("environments", "gives two tags to one environment")
-    return tags
-
-
-def _read_format(key: Table, environments: Mapping[str, str], scopes: ScopeRules) -> KeyFormat:
-    fields = key.table("fields")
-    key_format = KeyFormat(
-        template=key.text("template"),
-        brand=key.text("brand", ""),
-        prefix=_read_field(fields, "prefix"),
-        secret=_read_field(fields, "secret"),
-        checksum=_read_field(fields, "checksum") if "checksum" in fields else None,
-        envs=tuple(environments),
-        scopes=tuple(scope.tag for scope in scopes.catalogue.values() if scope.tag),
-    )
-    fields.finish()
-    if key.faultless:
-        try:
-            key_format.check()
-        except FormatError as error:
-            key.fault("template", str(error))
-    return key_format
-
-
-def _read_field(fields: Table, name: str) -> Field:
-    table = fields.table(name)
-    alphabet = table.text("alphabet", "base62")
-    characters = ALPHABETS.get(alphabet, alphabet)
-    if alphabet not in ALPHABETS and not re.fullmatch(r"[!-~]{8,}", characters):
-        table.fault("alphabet", f'"{alphabet[:40]}" is neither one of {", ".join(ALPHABETS)} nor 8 or more characters')
-    elif len(set(characters)) < len(characters):
-        table.fault("alphabet", "has a character twice")
-    length = table.integer("length", minimum=1, maximum=256)
-    if name == "checksum":
-        table.text("algorithm", "crc32", choices=("crc32",))
-    table.finish()
-    return Field(alphabet, length)
 
 
 def _read_plans(root: Table) -> dict[str, Plan]:
@@ -406,25 +357,6 @@ def _read_matrix(matrix: Table, catalogue: Mapping[str, Scope]) -> dict[str, Sco
                 scopes[name] = Scope(name, described.get(resource, ""), plans=plans)
     matrix.finish()
     return scopes
-
-
-def _read_lifetime(root: Table) -> Lifetime:
-    table = root.table("lifetime")
-    lifetime = Lifetime(
-        default=table.duration("default", "never"),
-        maximum=table.duration("maximum", "never"),
-        rotate_every=table.duration("rotate_every", "never"),
-        grace=table.duration("grace", "0") or timedelta(0),
-    )
-    if table.raw("grace") == NEVER:
-        table.fault("grace", "must not be never: a replaced key must expire")
-    for name in ("default", "maximum", "rotate_every"):
-        if getattr(lifetime, name) == timedelta(0):
-            table.fault(name, 'must be greater than zero; for no limit: "never"')
-    if lifetime.maximum and (lifetime.default is None or lifetime.default > lifetime.maximum):
-        table.fault("default", "is longer than lifetime.maximum")
-    table.finish()
-    return lifetime
 
 
 def _read_services(root: Table) -> tuple[Service, ...]:

@@ -242,7 +242,8 @@ class Store(Database):
             raise ConfigurationInvalid(
                 f"the store at {self.location} has tables but is not initialised", hint="keyctl init"
             )
-        self.profile, self.formats, self.hash_parameters = read_rules(str(self.location), found)
+        rules = read_rules(str(self.location), found)
+        self.profile, self.formats, self.hash_parameters, self.foreign_hashes = rules
         self.settings = found  # last: if the rules cannot be read, the next refresh tries again
 
     @property

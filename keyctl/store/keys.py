@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from keyctl.errors import NotFound, UsageError, suggestion
-from keyctl.hashing import HashInvalid, Scheme, scheme_of
+from keyctl.hashing import ForeignScheme, HashInvalid, Scheme, scheme_of
 from keyctl.keyformat import MAX_KEY_LENGTH
 from keyctl.models import Key, KeyRecord, Status
 from keyctl.rows import AsWritten, RowDamaged, as_written, decode_key, encode, encode_key
@@ -285,15 +285,17 @@ def count_live(connection: Connection, filters: Filters, *, now: datetime) -> in
     return connection.execute(query).scalar_one()
 
 
-def count_by_scheme(connection: Connection, *, now: datetime) -> dict[Scheme | None, int]:
+def count_by_scheme(connection: Connection, *, now: datetime) -> dict[Scheme | ForeignScheme | None, int]:
     """Count the keys that are neither revoked nor expired by the scheme of their hash, which names the pepper.
 
     None is a hash that keyctl cannot check.
     """
-    length = func.length(keys.c.phc) - _SALT_AND_DIGEST
+    length = func.length(keys.c.phc) - case(
+        (keys.c.phc.startswith("$foreign$"), _foreign_digest()), else_=_SALT_AND_DIGEST
+    )
     parameters = case((length > 0, func.substr(keys.c.phc, 1, length)), else_=keys.c.phc)
     query = select(func.min(keys.c.phc), func.count()).where(*_live(now)).group_by(parameters)
-    counts: dict[Scheme | None, int] = {}
+    counts: dict[Scheme | ForeignScheme | None, int] = {}
     for example, number in connection.execute(query):
         scheme = _scheme_or_none(example)
         counts[scheme] = counts.get(scheme, 0) + number
@@ -312,7 +314,13 @@ def _live(now: datetime) -> list[ColumnElement[bool]]:
     return [not_(has_status(status, now)) for status in (Status.REVOKED, Status.EXPIRED)]
 
 
-def _scheme_or_none(phc: str) -> Scheme | None:
+def _foreign_digest() -> ColumnElement[int]:
+    """Return the number of characters at the end of a foreign hash that differ from key to key."""
+    lengths = {"$sha256$": 43, "$sha512$": 86, "$2_$__$": 53}
+    return case(*((keys.c.phc.like(f"%{mark}%"), length) for mark, length in lengths.items()), else_=_SALT_AND_DIGEST)
+
+
+def _scheme_or_none(phc: str) -> Scheme | ForeignScheme | None:
     try:
         return scheme_of(phc)
     except (HashInvalid, TypeError):  # SQLite keeps a value of any type in a column

@@ -17,20 +17,30 @@ SCHEMA_REVISION = "0002"
 
 
 class Rules(NamedTuple):
-    """The rules in a store's settings: the profile, its key format and earlier ones, and how new keys are hashed."""
+    """The rules in a store's settings: the profile, its formats and earlier ones, and how keys are and were hashed."""
 
     profile: Profile
     formats: tuple[KeyFormat, ...]
     hash_parameters: Scheme
+    foreign_hashes: tuple[str, ...]
 
 
 def read_rules(store: str, settings: Mapping[str, str]) -> Rules:
     try:
         profile = read_profile(json.loads(settings[SettingName.PROFILE]), source=f"the profile in {store}")
-        formats = known_formats(profile.key_format, settings.get(SettingName.EARLIER_FORMATS))
-        return Rules(profile, formats, parameters_from_dict(json.loads(settings[SettingName.HASH])))
+        formats = known_formats(profile.formats, settings.get(SettingName.EARLIER_FORMATS))
+        parameters = parameters_from_dict(json.loads(settings[SettingName.HASH]))
+        return Rules(profile, formats, parameters, read_foreign_hashes(settings))
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         raise damaged(store, "its profile or hash parameters cannot be read") from None
+
+
+def read_foreign_hashes(settings: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the schemes of imported hashes. Raises TypeError or ValueError."""
+    found = json.loads(settings.get(SettingName.FOREIGN_HASHES, "[]"))
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise TypeError
+    return tuple(found)
 
 
 def check_revision(store: str, revision: str | None) -> None:

@@ -13,6 +13,7 @@ class SettingName(StrEnum):
     PROFILE = "profile"  # JSON, as in a profile's file
     HASH = "hash"  # JSON: the parameters of new hashes
     EARLIER_FORMATS = "earlier_formats"  # JSON: formats of keys that earlier profiles minted
+    FOREIGN_HASHES = "foreign_hashes"  # JSON: the schemes of imported hashes
     ADMIN_TOKEN = "admin_token"  # noqa: S105 - the setting's name; its value is a PHC string
     ADMIN_TOKEN_REFUSALS = "admin_token_refusals"  # JSON: by user, how many in a row, and when  # noqa: S105
     READER_GROUP = "reader_group"  # of the operating system: it may read the SQLite file

@@ -136,7 +136,8 @@ class SqliteReader:
 
     def _use(self, settings: dict[str, str]) -> None:
         if settings != self._settings:
-            self.profile, self.formats, self.hash_parameters = read_rules(str(self._path), settings)
+            rules = read_rules(str(self._path), settings)
+            self.profile, self.formats, self.hash_parameters, self.foreign_hashes = rules
             self.store_id = settings.get(SettingName.STORE_ID, "")
             self._settings = settings  # last: if the rules cannot be read, the next refresh tries again
 

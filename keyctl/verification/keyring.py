@@ -27,10 +27,14 @@ class Keyring(Protocol):
 
     @property
     def formats(self) -> tuple[KeyFormat, ...]:
-        """The profile's format, and those used before it."""
+        """The profile's formats, and those used before them."""
 
     @property
     def hash_parameters(self) -> Scheme: ...
+
+    @property
+    def foreign_hashes(self) -> tuple[str, ...]:
+        """The schemes of hashes that were imported, each with what it costs."""
 
     def find(self, prefix: str, *, deadline: float | None = None) -> KeyRecord | None:
         """Return the key with this whole prefix and its owners; None if there is none."""

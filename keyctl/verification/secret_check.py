@@ -119,8 +119,7 @@ class SecretCheck:
         generation, looked_up = self._freshness.generation, self._timer()
         looked = (self._keyring.find(prefix, deadline=deadline) for prefix in prefixes)
         record = next(filter(None, looked), None)
-        phc = record.key.phc if record else self._keyring.hash_parameters.decoy()
-        fits = self._hash(key, phc)
+        fits = self._hash(key, record.key.phc if record else None)
         if record is None:
             return refuse(Code.INVALID_API_KEY, "unknown prefix")
         if not fits:
@@ -128,13 +127,14 @@ class SecretCheck:
             return refuse(Code.INVALID_API_KEY, "wrong secret")
         return self._remember(self._digest(key), record, generation, looked_up)
 
-    def _hash(self, key: str, phc: str) -> bool:
+    def _hash(self, key: str, phc: str | None) -> bool:
         if not self._cores.acquire(timeout=self._max_wait):
             raise VerifierBusy(
                 f"no core was free to check a key for {self._max_wait:g} s", hint="answer 503, try again"
             )
         try:
-            return hashing.verify(key, phc, own=self._keyring.hash_parameters, peppers=self._peppers)
+            own, foreign = self._keyring.hash_parameters, self._keyring.foreign_hashes
+            return hashing.verify_evenly(key, phc, own=own, foreign=foreign, peppers=self._peppers)
         finally:
             self._cores.release()
 

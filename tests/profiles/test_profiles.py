@@ -468,7 +468,7 @@ def test_a_profile_that_was_edited_is_refused_or_reads_as_it_is_stored(data: dic
     assert stored == read
     assert stored.to_json() == read.to_json()
     assert rules_of(stored) == rules_of(read)
-    known_formats(stored.key_format, json.dumps([stored.key_format.to_dict()]))
+    known_formats(stored.formats, json.dumps([stored.key_format.to_dict()]))
 
 
 @examples(100, 10_000)

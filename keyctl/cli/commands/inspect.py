@@ -1,5 +1,6 @@
 """`keyctl inspect`."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ from keyctl.cli.context import context_of
 from keyctl.cli.help_layout import Command
 from keyctl.cli.secret_input import read_presented_key
 from keyctl.errors import CheckFailed
-from keyctl.keyformat import MalformedKey
+from keyctl.keyformat import KeyFormat, MalformedKey, ParsedKey
 from keyctl.profiles.builtin import preset_names
 from keyctl.profiles.files import load_profile
 from keyctl.profiles.model import Profile
@@ -57,11 +58,13 @@ def inspect(
 
 
 def _inspect(profile: Profile, text: str) -> dict[str, Any] | None:
-    key_format = profile.key_format
-    try:
-        parsed = key_format.parse_unchecked(text)
-    except MalformedKey:
-        return None
+    for key_format in profile.formats:
+        with suppress(MalformedKey):
+            return _facts(profile, key_format, key_format.parse_unchecked(text), text)
+    return None
+
+
+def _facts(profile: Profile, key_format: KeyFormat, parsed: ParsedKey, text: str) -> dict[str, Any]:
     checksum = None
     if key_format.checksum:
         checksum = "right" if key_format.format(parsed) == text else "wrong"
@@ -72,4 +75,5 @@ def _inspect(profile: Profile, text: str) -> dict[str, Any] | None:
         "scope": scope,
         "prefix": parsed.prefix,
         "checksum": checksum,
+        **({"foreign": key_format.foreign} if key_format.foreign else {}),
     }

@@ -45,6 +45,7 @@ def _facts(profile: Profile) -> list[tuple[str, str]]:
         ("profile", profile.name),
         ("description", profile.description),
         ("keys look like", example_prefix(profile)),
+        *((f"foreign keys {one.key_format.foreign}", one.key_format.template) for one in profile.foreign),
         ("environments", ", ".join(profile.environments.values())),
         *((f"scope {one.name}", one.description) for one in profile.scopes.catalogue.values()),
         *((f"owner kind {one.name}", one.description) for one in profile.owners.kinds.values()),
