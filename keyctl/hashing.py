@@ -180,7 +180,7 @@ def verify(key: str, phc: str, *, own: Scheme | None = None, peppers: Peppers | 
         salt, digest = (base64.b64decode(part + "=" * (-len(part) % 4)) for part in match.groups()[1:])
         return hmac.compare_digest(sha256(salt + mix(key, match[1], peppers)).digest(), digest)
     present = scheme_of(phc)
-    if own is not None and isinstance(present, Argon2id) and _costs_too_much(present, own):
+    if own is not None and isinstance(present, Argon2id) and costs_too_much(present, own):
         raise HashInvalid("the stored hash costs more than the store's parameters")
     secret = mix(key, present.pepper, peppers)
     try:
@@ -272,7 +272,8 @@ def scheme_of(phc: str) -> Scheme | ForeignScheme:
         raise HashInvalid(f"the stored hash costs too much: {error}") from None
 
 
-def _costs_too_much(present: Argon2id, own: Scheme) -> bool:
+def costs_too_much(present: Argon2id, own: Scheme) -> bool:
+    """Return whether a row may not cost this much, in a store with the scheme `own`."""
     memory, work = (own.memory_kib, own.memory_kib * own.passes) if isinstance(own, Argon2id) else (0, 0)
     return present.memory_kib > max(memory, _FREE_MEMORY_KIB) or (
         present.memory_kib * present.passes > max(work, _FREE_WORK)

@@ -138,6 +138,16 @@ def parse_when(text: str, *, now: datetime) -> datetime | None:
     return now + duration
 
 
+def parse_moment(text: str) -> datetime | None:
+    """Read an RFC 3339 time with a zone, past or future; None for anything else, and for no date in the calendar."""
+    if not _RFC3339.fullmatch(text):
+        return None
+    try:
+        return truncate(datetime.fromisoformat(text.upper()))
+    except (ValueError, OverflowError):
+        return None
+
+
 def parse_since(text: str, *, now: datetime) -> datetime:
     """Read the beginning of a period: how long before `now`, a date, or an RFC 3339 time with a zone.
 
