@@ -53,9 +53,14 @@ class SelectionOptions(FilterOptions):
     ] = False
 
     @property
+    def only_named(self) -> bool:
+        """Whether nothing but selectors in the arguments selects keys."""
+        return self.from_file is None and not self.given()
+
+    @property
     def one(self) -> str | None:
         """The only selector, if nothing else selects keys."""
-        alone = len(set(self.selectors or ())) == 1 and self.from_file is None and not self.given()
+        alone = self.only_named and len(set(self.selectors or ())) == 1
         return self.selectors[0] if self.selectors and alone else None
 
     def choose(self, context: CommandContext, default: tuple[Status, ...]) -> Selection:
@@ -63,12 +68,12 @@ class SelectionOptions(FilterOptions):
 
         Raises UsageError if nothing is selected, and NotFound, naming all unknown keys.
         """
-        from keyctl.store.selection import Selection
-
         if not (self.selectors or self.from_file is not None or self.given()):
             raise UsageError(
-                "no key is selected", hint="give a SELECTOR, --from FILE, or a filter such as --owner HANDLE"
+                "no key is selected", hint="give SELECTOR..., --from FILE, or a filter such as --owner HANDLE"
             )
+        from keyctl.store.selection import Selection
+
         filters = self.read(context)
         if not self.selectors and self.from_file is None:
             return Selection(None, filters if self.status else replace(filters, statuses=default))
@@ -93,10 +98,9 @@ class SelectionOptions(FilterOptions):
                 hint="correct them, or add --ignore-unknown to continue without them",
             )
         if unknown:
-            context.output.note(
-                f"{len(unknown):,} unknown keys are ignored: {', '.join(unknown[:_EXAMPLES])}"
-                + (", …" if len(unknown) > _EXAMPLES else "")
-            )
+            listed = ", ".join(unknown[:_EXAMPLES]) + (", …" if len(unknown) > _EXAMPLES else "")
+            are = "unknown key is" if len(unknown) == 1 else "unknown keys are"
+            context.output.note(f"{len(unknown):,} {are} ignored: {listed}")
         return tuple(one for one in every if one in known)
 
 
@@ -136,12 +140,19 @@ def confirm(
 
     Raises NotFound, Aborted, and Refused without a terminal.
     """
-    if yes or (options.one is not None and not dry_run):
+    if yes or options.one is not None:
         return selection
-    return ask(context, selection, verb, dry_run=dry_run)
+    return ask(context, selection, verb, dry_run=dry_run, one_is_no_question=options.only_named)
 
 
-def ask(context: CommandContext, selection: Selection, verb: str, *, dry_run: bool = False) -> Selection:
+def ask(
+    context: CommandContext,
+    selection: Selection,
+    verb: str,
+    *,
+    dry_run: bool = False,
+    one_is_no_question: bool = False,
+) -> Selection:
     """Show what is selected and ask for confirmation; return the keys that were shown. Raises Aborted and Refused."""
     from keyctl.store import keys
     from keyctl.store.selection import Selection as Chosen
@@ -150,7 +161,7 @@ def ask(context: CommandContext, selection: Selection, verb: str, *, dry_run: bo
     with context.store.read() as connection:
         shown = Chosen(tuple(keys.ids(connection, selection, now=now)), selection.filters)
         found = keys.summary(connection, shown, now=now, examples=_EXAMPLES)
-    if not found.keys:
+    if not found.keys or (found.keys == 1 and one_is_no_question):
         return shown
     what = f"{found.keys:,} keys" if found.keys != 1 else found.examples[0].key.prefix
     owner = found.examples[0].owner

@@ -26,7 +26,9 @@ WITH_PEPPER = {"keyshield-argon2": "append", "keyshield-bcrypt": "hmac"}
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{64}|[0-9A-Fa-f]{128})", re.ASCII)
 _BASE64 = re.compile(r"[0-9A-Za-z+/]{43}=", re.ASCII)
 _BCRYPT = re.compile(r"\$2[aby]\$.+", re.ASCII)
-_DJANGO = re.compile(r"(sha512\$\$|pbkdf2_sha256\$|pbkdf2_sha1\$|argon2\$|bcrypt_sha256\$|bcrypt\$|scrypt\$)(.+)", re.ASCII)
+_DJANGO = re.compile(
+    r"(sha512\$\$|pbkdf2_sha256\$|pbkdf2_sha1\$|argon2\$|bcrypt_sha256\$|bcrypt\$|scrypt\$)(.+)", re.ASCII
+)
 _DJANGO_PBKDF2 = re.compile(r"(\d{1,9})\$([^$]{1,100})\$([0-9A-Za-z+/]+={0,2})", re.ASCII)
 _DJANGO_SCRYPT = re.compile(r"(\d{1,9})\$([^$]{1,100})\$(\d{1,4})\$(\d{1,4})\$([0-9A-Za-z+/]+={0,2})", re.ASCII)
 
@@ -49,7 +51,7 @@ def form_of(text: str) -> str:
     if _DJANGO.fullmatch(text):
         return "django"
     if _HEX.fullmatch(text):
-        return "sha256" if len(text) == 64 else "sha512"  # noqa: PLR2004 - characters
+        return "sha256" if len(text) == 64 else "sha512"
     if _BASE64.fullmatch(text):
         return "sha256"
     raise ValueError("its hash is of no known form")

@@ -130,7 +130,7 @@ def test_export_is_an_event_and_the_audit_stays_whole(store: Cli, signer: str):
     store("audit", "verify", check=0)
     assert (event["action"], event["reason"]) == ("bundle.exported", "for the gateway")
     assert event["detail"]["bundle"]["sequence"] == answer["sequence"]
-    assert event["detail"]["bundle"]["filter"] == {"environment": "live"}
+    assert event["detail"]["bundle"]["filter"] == {"environment": ["live"]}
 
 
 def test_show_counts_what_is_in_it(store: Cli, signer: str):
@@ -141,7 +141,7 @@ def test_show_counts_what_is_in_it(store: Cli, signer: str):
 
     facts = store("bundle", "show", "keys.bundle", "--json", check=0).json
 
-    assert facts["keys"] == {"active": 1, "retiring": 0, "locked": 1, "expired": 0, "revoked": 1}
+    assert facts["keys"] == {"active": 1, "retiring": 0, "disabled": 0, "locked": 1, "expired": 0, "revoked": 1}
     assert (facts["owners"], facts["signer"], facts["verifies"]) == (1, signer, True)
     lines = dict(line.split("\t") for line in store("bundle", "show", "keys.bundle", check=0).out.splitlines())
     assert lines["signed by"] == signer

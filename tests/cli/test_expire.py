@@ -26,7 +26,7 @@ def test_an_end_is_set_moved_and_cleared(store: Cli):
     prefix = mint(store)["prefix"]
 
     for to, seconds in [("30d", 30 * DAY), ("1h", 3600)]:
-        ends = store("expire", prefix, "--to", to, "--json", check=0).json["expires_at"]
+        ends = store("expire", prefix, "--to", to, "--json", check=0).json["keys"][0]["expires_at"]
         assert abs(seconds_from_now(ends) - seconds) < 30
     assert store("expire", prefix, "--to", "2100-01-01T02:00:00+02:00", check=0).out == f"changed {prefix}\n"
     assert show(store, prefix)["expires_at"] == "2100-01-01T00:00:00Z"

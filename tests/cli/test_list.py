@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.cli.helpers import CHEAP, KEY_FIELDS, Filled, ago, mint, mint_many, refused, set_key
+from tests.cli.helpers import CHEAP, KEY_FIELDS, Filled, ago, mint, mint_many, refused, set_key, show
 from tests.runner import Cli
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -63,9 +63,18 @@ FILTERS = [
     (["--scope", "admin"], []),
     (["--name", "*e*d*"], ["revoked_100%", "locked", "expired"]),
     (["--name", "?ctive"], ["active"]),
-    (["--name", "ACTIVE"], []),
+    (["--name", "ACTIVE"], ["active"]),
     (["--name", "active*", "--env", "test"], []),
     (["--name", "revoked?100%"], ["revoked_100%"]),
+    (["--name", "TIVE"], ["active"]),
+    (["--name", "lock", "--name", "exp*"], ["locked", "expired"]),
+    (["--owner", "acme", "--owner", "below"], ["locked", "active"]),
+    (["--status", "locked,expired", "--status", "revoked"], ["revoked_100%", "locked", "expired"]),
+    (["--status", "locked", "--env", "test"], []),
+    (["--created-since", "7h"], ["retiring", "retiring"]),
+    (["--created-before", "8h", "--created-since", "9h30m"], ["expired"]),
+    (["--meta", "team=web"], []),
+    (["--created-by", "@"], ["retiring", "retiring", "revoked_100%", "locked", "expired", "active"]),
     (["--name", "r%"], []),
     (["--name", "revoked_100_"], []),
     (["--expires-within", "3h"], ["retiring"]),
@@ -230,7 +239,6 @@ def test_keys_made_meanwhile_do_not_disturb_the_pages(store: Cli):
     ("options", "code", "says"),
     [
         (["--status", "actve"], 2, ['unknown status "actve"', 'did you mean "active"?']),
-        (["--status", "disabled"], 2, "known: active"),
         (["--sort", "nam"], 2, ['cannot sort by "nam"', 'did you mean "name"?']),
         (["--sort", "phc"], 2, "known: created"),
         (["--owner", "nobody"], 3, 'no owner "nobody"'),
@@ -299,7 +307,11 @@ def test_keys_of_a_disabled_owner_are_marked(variety: Cli):
 
     assert "disabled" in variety.tty("list", "--name", "active", columns=100, check=0).out
     [key] = variety("list", "--name", "active", "--json", check=0).json["keys"]
-    assert (key["status"], key["owner_active"]) == ("active", False)
+    assert (key["status"], key["owner_active"]) == ("disabled", False)
+    assert names(variety, "--status", "disabled") == ["active"]
+    assert names(variety, "--status", "active") == ["retiring"]
+    assert variety("list", "--name", "active").out.split("\t")[5] == "disabled"
+    assert show(variety, key["prefix"])["status"] == "disabled"
 
 
 def test_nothing_to_show_is_said_on_stderr(store: Cli):

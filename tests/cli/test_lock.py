@@ -32,7 +32,7 @@ def test_a_lock_holds_until_it_is_lifted(store: Cli):
 def test_a_lock_for_a_time_ends_by_itself(store: Cli):
     key = mint(store)
 
-    locked = store("lock", key["prefix"], "--for", "1h", "--json", check=0).json
+    locked = store("lock", key["prefix"], "--for", "1h", "--json", check=0).json["keys"][0]
 
     assert abs(seconds_from_now(locked["locked_until"]) - 3600) < 30
     assert verify(store, key["key"]) == "KEY_LOCKED"
@@ -45,9 +45,9 @@ def test_a_lock_can_be_made_longer_shorter_or_open_ended(store: Cli):
     prefix = mint(store)["prefix"]
 
     for length, seconds in [("1h", 3600), ("3h", 10800), ("2h", 7200)]:
-        locked = store("lock", prefix, "--for", length, "--json", check=0).json
+        locked = store("lock", prefix, "--for", length, "--json", check=0).json["keys"][0]
         assert abs(seconds_from_now(locked["locked_until"]) - seconds) < 30
-    assert store("lock", prefix, "--json", check=0).json["locked_until"] is None
+    assert store("lock", prefix, "--json", check=0).json["keys"][0]["locked_until"] is None
 
 
 def test_doing_it_again_is_no_failure(store: Cli):

@@ -36,17 +36,17 @@ def test_name_and_networks_are_cleared(store: Cli):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ([], ["nothing to change", "--name"]),
-        (["--name", "two\nlines"], "U+000A"),
-        (["--name", "\x1b[31m"], "U+001B"),
-        (["--name", "\u202e"], "U+202E"),
-        (["--name", "x" * 10_000], "10,000 characters"),
-        (["--name", "  "], "empty"),
+        ([], ["nothing to change", "--set-name"]),
+        (["--set-name", "two\nlines"], "U+000A"),
+        (["--set-name", "\x1b[31m"], "U+001B"),
+        (["--set-name", "\u202e"], "U+202E"),
+        (["--set-name", "x" * 10_000], "10,000 characters"),
+        (["--set-name", "  "], "empty"),
         (["--allow-ip", "192.0.2.1/24"], "192.0.2.0/24"),
         (["--allow-ip", "everywhere"], "CIDR"),
         (["--allow-ip", "192.0.2.0/24", "--any-ip"], "cannot be used with"),
-        (["--meta", "team"], "NAME=VALUE"),
-        (["--meta", "te am=x"], "NAME=VALUE"),
+        (["--set-meta", "team"], "NAME=VALUE"),
+        (["--set-meta", "te am=x"], "NAME=VALUE"),
     ],
 )
 def test_what_cannot_be_understood_changes_nothing(store: Cli, options: list[str], says: list[str] | str):

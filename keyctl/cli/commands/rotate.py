@@ -87,13 +87,13 @@ def rotate(
         reason=reason,
         dry_run=dry_run,
     )
+    if not rotations:
+        output.note("no keys match: nothing was changed")
     if dry_run:
         for one in rotations:
             old = one.old.key
             output.note(f"would replace {old.prefix}, which then {_end(old, now=utc_now())}: nothing was changed")
         return
-    if not rotations:
-        output.note("no keys match: nothing was changed")
     if out and output.json:
         with written_to(out):
             output.answer(as_json([as_object(one.new, one.old, key=None, out=str(out)) for one in rotations]))
