@@ -72,7 +72,7 @@ FILTERS = [
     (["--status", "locked,expired", "--status", "revoked"], ["revoked_100%", "locked", "expired"]),
     (["--status", "locked", "--env", "test"], []),
     (["--created-since", "7h"], ["retiring", "retiring"]),
-    (["--created-before", "8h", "--created-since", "9h30m"], ["expired"]),
+    (["--created-before", "8h30m", "--created-since", "9h30m"], ["expired"]),
     (["--meta", "team=web"], []),
     (["--created-by", "@"], ["retiring", "retiring", "revoked_100%", "locked", "expired", "active"]),
     (["--name", "r%"], []),
