@@ -143,7 +143,7 @@ def check_owner(crash: Crash) -> None:
     disabled = crash.code(crash.base.owned) == "OWNER_INACTIVE"
     assert len(crash.cli("audit", "list", "--action", "owner.disabled", "--json", check=0).json["events"]) == disabled
 
-    crash.cli("owner", "disable", "acme", check=0)
+    crash.cli("owner", "disable", "acme", "--yes", check=0)
 
     assert crash.code(crash.base.owned) == "OWNER_INACTIVE"
 
@@ -178,7 +178,7 @@ COMMANDS: dict[str, Callable[[Crash], None]] = {
     "rotate {old} --grace 0": check_rotation,
     "rotate {old} --grace 1h --out keys.txt": check_rotation,
     "revoke {first} {second} --yes": check_revocation,
-    "owner disable acme": check_owner,
+    "owner disable acme --yes": check_owner,
     "profile apply ./new.toml": check_profile,
     "bundle export b": check_export,
 }

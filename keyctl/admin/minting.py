@@ -149,8 +149,10 @@ class KeyMinter:
                 )
             return None
         with self._store.read() as connection:
-            find = owners.find if new.create_owner else owners.get
-            owner = find(connection, new.owner.handle)
+            if new.create_owner:
+                owner = owners.find(connection, new.owner.handle)
+            else:
+                owner = owners.get(connection, new.owner.handle, otherwise="to add it: --create-owner")
         if owner is None:
             return self._imagine_owner(new.owner, now)
         if new.owner.kind not in (None, owner.kind):

@@ -14,6 +14,7 @@ from keyctl.models import Actor, EventContent, Owner
 from keyctl.profiles.model import Profile
 from keyctl.store import counters, events, owners
 from keyctl.store.database import Connection, Store
+from keyctl.store.reach import NO_REACH, Reach, of_owner
 from keyctl.text import checked_text
 from keyctl.times import utc_now
 
@@ -32,10 +33,14 @@ class NewOwner:
 
 @dataclass(frozen=True)
 class OwnerChange:
-    """An owner after a change; `changed` is false if it already was as requested."""
+    """An owner after a change; `changed` is false if it already was as requested.
+
+    `reach` is what stops, or works again, when the owner is disabled or enabled.
+    """
 
     owner: Owner
     changed: bool
+    reach: Reach = NO_REACH
 
 
 class OwnerAdmin:
@@ -114,13 +119,21 @@ class OwnerAdmin:
             handle,
             "owner.disabled",
             lambda _, owner: {"disabled_at": self._clock()} if owner.active else {},
+            with_reach=True,
             reason=reason,
             dry_run=dry_run,
         )
 
     def enable(self, handle: str, *, reason: str | None = None, dry_run: bool = False) -> OwnerChange:
         """Enable a disabled owner."""
-        return self._change(handle, "owner.enabled", lambda *_: {"disabled_at": None}, reason=reason, dry_run=dry_run)
+        return self._change(
+            handle,
+            "owner.enabled",
+            lambda *_: {"disabled_at": None},
+            with_reach=True,
+            reason=reason,
+            dry_run=dry_run,
+        )
 
     def _change(
         self,
@@ -128,6 +141,7 @@ class OwnerAdmin:
         action: str,
         changes: Callable[[Connection, Owner], Mapping[str, Any]],
         *,
+        with_reach: bool = False,
         reason: str | None,
         dry_run: bool,
     ) -> OwnerChange:
@@ -137,10 +151,12 @@ class OwnerAdmin:
             changed = {name: value for name, value in wanted.items() if getattr(owner, name) != value}
             if not changed:
                 return OwnerChange(owner, changed=False)
+            now = self._clock()
+            reached = of_owner(connection, owner, now=now) if with_reach else NO_REACH
             owners.set_columns(connection, owner.id, **changed)
             detail = {"owner": owner_entry(owner, changed)}
-            events.append(connection, EventContent(self._clock(), self._actor, action, reason, detail))
-            return OwnerChange(replace(owner, **changed), changed=True)
+            events.append(connection, EventContent(now, self._actor, action, reason, detail))
+            return OwnerChange(replace(owner, **changed), changed=True, reach=reached)
 
         return self._store.write(work, dry_run=dry_run)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from keyctl.cli.confirmation import confirm_change
 from keyctl.cli.filter_options import FilterOptions
 from keyctl.cli.progress import counting
 from keyctl.errors import NotFound, UsageError
@@ -175,7 +176,7 @@ def ask(
     if found.keys > len(found.examples):
         context.output.note(f"  … and {found.keys - len(found.examples):,} more")
     if not dry_run:
-        context.output.confirm(f"{verb} {what}")
+        confirm_change(context, f"{verb} {what}")
     return shown
 
 

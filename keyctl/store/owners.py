@@ -18,12 +18,12 @@ from keyctl.store.transaction import execute
 from keyctl.text import brief
 
 
-def get(connection: Connection, handle: str, *, lock: bool = False) -> Owner:
-    """Return the owner with this handle or id. Raises NotFound."""
+def get(connection: Connection, handle: str, *, lock: bool = False, otherwise: str = "see: keyctl owner list") -> Owner:
+    """Return the owner with this handle or id. Raises NotFound; `otherwise` is its hint, beside a similar handle."""
     owner = find(connection, handle, lock=lock)
     if owner is None:
         query = select(owners.c.handle).where(owners.c.handle.startswith(handle[:2], autoescape=True)).limit(1000)
-        hint = suggestion(handle, connection.execute(query).scalars(), otherwise="see: keyctl owner list")
+        hint = suggestion(handle, connection.execute(query).scalars(), otherwise=otherwise)
         raise NotFound(f'no owner "{brief(handle)}"', hint=hint)
     return owner
 

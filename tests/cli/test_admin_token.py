@@ -44,7 +44,7 @@ CHANGES = [
     ["update", "PREFIX", "--set-name", "x"],
     ["owner", "add", "other"],
     ["owner", "update", "acme", "--name", "x"],
-    ["owner", "disable", "acme"],
+    ["owner", "disable", "acme", "--yes"],
     ["owner", "enable", "acme"],
     ["profile", "apply", "standard"],
     ["limits", "PREFIX", "--reset", "--limiter", "redis://127.0.0.1:1"],

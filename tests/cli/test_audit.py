@@ -183,7 +183,7 @@ def test_an_untouched_store_is_intact(store: Cli, history: dict[str, str]):
     store("unlock", history["one"], check=0)
     store("rotate", history["one"], check=0)
     store("scope", history["one"], "--add", "read", check=0)
-    store("owner", "disable", "acme", check=0)
+    store("owner", "disable", "acme", "--yes", check=0)
 
     assert store("audit", "verify", check=0).out.startswith("intact: 13 events, 3 keys, 1 owner")
     assert store("audit", "verify", "--json", check=0).json == {

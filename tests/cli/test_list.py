@@ -303,7 +303,7 @@ def test_states_are_coloured_on_a_terminal_and_only_there(variety: Cli):
 
 
 def test_keys_of_a_disabled_owner_are_marked(variety: Cli):
-    variety("owner", "disable", "acme", check=0)
+    variety("owner", "disable", "acme", "--yes", check=0)
 
     assert "disabled" in variety.tty("list", "--name", "active", columns=100, check=0).out
     [key] = variety("list", "--name", "active", "--json", check=0).json["keys"]

@@ -137,7 +137,7 @@ def test_the_progress_bar_is_on_the_terminals_stderr_only(store: Cli):
         (["--scope", ""], 2, "an empty value is not allowed"),
         (["--env", "liev"], 2, ['unknown environment "liev"', 'did you mean "live"?']),
         (["--env", "prod"], 2, "known: live, test"),
-        (["--owner", "nobody"], 3, 'no owner "nobody"'),
+        (["--owner", "nobody"], 3, ['no owner "nobody"', "to add it: --create-owner"]),
         (["--owner", "bad handle", "--create-owner"], 2, "is not a valid owner handle"),
         (["--create-owner"], 2, "--owner HANDLE"),
         (["--owner-kind", "account"], 2, "--create-owner"),
@@ -226,7 +226,7 @@ def test_create_owner_adds_it_once(store: Cli):
 def test_an_inactive_owner_gets_no_keys_and_neither_do_those_below(store: Cli):
     store("owner", "add", "top", check=0)
     store("owner", "add", "below", "--parent", "top", check=0)
-    store("owner", "disable", "top", check=0)
+    store("owner", "disable", "top", "--yes", check=0)
 
     for owner in ("top", "below"):
         refused(store, "mint", "--owner", owner, code=4, says=["top is disabled", "keyctl owner enable top"])

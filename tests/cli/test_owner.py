@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 
-from tests.cli.helpers import changes_nothing, is_so_already, mint, refused, verify, with_profile
+from tests.cli.helpers import (
+    CHEAP,
+    ago,
+    changes_nothing,
+    is_so_already,
+    mint,
+    mint_many,
+    refused,
+    set_key,
+    verify,
+    with_profile,
+)
 from tests.runner import Cli
 
 FIELDS = {"id", "handle", "name", "kind", "parent_id", "plan", "attributes", "active", "created_at", "disabled_at"}
@@ -46,7 +57,7 @@ def test_a_disabled_owner_stops_its_own_keys_and_those_below(store: Cli):
         store("owner", "add", handle, *(["--parent", parent] if parent else []), check=0)
     keys = {handle: mint(store, "--owner", handle)["key"] for handle in ("top", "middle", "leaf", "other")}
 
-    store("owner", "disable", "middle", "--reason", "unpaid", check=0)
+    store("owner", "disable", "middle", "--reason", "unpaid", "--yes", check=0)
 
     codes = {handle: verify(store, key) for handle, key in keys.items()}
     assert codes == {"top": "VALID", "middle": "OWNER_INACTIVE", "leaf": "OWNER_INACTIVE", "other": "VALID"}
@@ -55,11 +66,79 @@ def test_a_disabled_owner_stops_its_own_keys_and_those_below(store: Cli):
     assert verify(store, keys["leaf"]) == "VALID"
 
 
+@pytest.fixture
+def tree(store: Cli) -> Cli:
+    """Owners below each other, with two keys each; of those of `leaf`, one cannot be used."""
+    for handle, parent in [("top", ""), ("middle", "top"), ("leaf", "middle"), ("off", "middle"), ("under", "off")]:
+        store("owner", "add", handle, *(["--parent", parent] if parent else []), check=0)
+        mint_many(store, 2, "--owner", handle)
+    leaf = [key["prefix"] for key in store("list", "--owner", "leaf", "--json", check=0).json["keys"]]
+    store("lock", leaf[0], check=0)
+    for ended in ({"expires_at": ago(days=1)}, {"revoked_at": ago(days=1), "revoked_reason": "x"}):
+        set_key(store, mint(store, "--owner", "leaf")["prefix"], **ended)
+    store("owner", "disable", "off", "--yes", check=0)
+    return store
+
+
+def test_a_disabled_owner_is_told_of_with_the_owners_and_keys_that_stop(tree: Cli):
+    disabled = tree("owner", "disable", "middle", "--yes", "--json", check=0)
+
+    assert disabled.json["affected"] == {"owners": 2, "keys": 3}  # without off and under, which are stopped already
+    assert disabled.err == "keyctl: middle: 2 owners and 3 keys stop\n"
+    assert tree("owner", "enable", "off", check=0).err == (
+        "keyctl: off: no keys work again, since an owner above it is disabled\n"
+    )
+    enabled = tree("owner", "enable", "middle", "--json", check=0)
+    assert enabled.json["affected"] == {"owners": 4, "keys": 7}
+    assert enabled.err == "keyctl: middle: 4 owners and 7 keys work again\n"
+    assert tree("owner", "disable", "under", "--dry-run", check=0).err == (
+        "keyctl: under: would be disabled: 2 keys stop\n"
+    )
+
+
+def test_an_owner_is_disabled_only_after_a_yes(tree: Cli):
+    asks = "disable middle: 2 owners and 3 keys stop"
+    refused(tree, "owner", "disable", "middle", code=4, says=[f"confirmation required: {asks}", "add --yes"])
+
+    for answer in ("n\n", "\n"):
+        shown = tree.tty("owner", "disable", "middle", talk=[(asks, answer)], check=8).out
+        assert "aborted: nothing was changed" in shown
+    assert show(tree, "middle")["active"] is True
+    tree.tty("owner", "disable", "middle", talk=[("? [y/N] ", "y\n")], check=0)
+    assert show(tree, "middle")["active"] is False
+    # What is done already is not asked about.
+    is_so_already(tree, "owner", "disable", "middle", says="is already disabled")
+
+
+def test_the_question_names_a_store_that_is_not_the_default_one(cli: Cli):
+    for place, named in (((), ""), (("--store", "./x.db"), f"keyctl: in the store {cli.cwd}/x.db:\n")):
+        cli("init", *place, *CHEAP, check=0)
+        cli("owner", "add", "acme", *place, check=0)
+
+        asked = cli.tty("owner", "disable", "acme", *place, talk=[("[y/N]", "n\n")], check=8, columns=300).out
+
+        assert asked.startswith(f"{named}disable acme: no keys stop? [y/N]")
+
+
+@pytest.mark.parametrize(
+    ("owners", "keys", "says"),
+    [(1, 0, "no keys stop"), (1, 1, "1 key stops"), (1, 2, "2 keys stop"), (2, 0, "2 owners and no keys stop")],
+)
+def test_what_stops_is_counted_in_words(store: Cli, owners: int, keys: int, says: str):
+    store("owner", "add", "top", check=0)
+    for number in range(1, owners):
+        store("owner", "add", f"below{number}", "--parent", "top", check=0)
+    for _ in range(keys):
+        mint(store, "--owner", "top")
+
+    assert f": {says}\n" in store("owner", "disable", "top", check=4).err
+
+
 def test_an_owner_moves_with_its_keys(store: Cli):
     store("owner", "add", "a", check=0)
     store("owner", "add", "b", check=0)
     key = mint(store, "--owner", "b")["key"]
-    store("owner", "disable", "a", check=0)
+    store("owner", "disable", "a", "--yes", check=0)
 
     store("owner", "update", "b", "--parent", "a", check=0)
     assert verify(store, key) == "OWNER_INACTIVE"
@@ -174,7 +253,7 @@ def test_doing_it_again_is_no_failure(store: Cli):
     store("owner", "add", "acme", check=0)
 
     is_so_already(store, "owner", "enable", "acme", says="is already active")
-    store("owner", "disable", "acme", check=0)
+    store("owner", "disable", "acme", "--yes", check=0)
     is_so_already(store, "owner", "disable", "acme", says="is already disabled")
 
 
@@ -183,7 +262,7 @@ def test_a_dry_run_changes_nothing(store: Cli):
 
     for command in (["add", "new"], ["update", "acme", "--name", "x"], ["disable", "acme"]):
         assert changes_nothing(store, "owner", *command, "--dry-run", says="would be").out == ""
-    store("owner", "disable", "acme", check=0)
+    store("owner", "disable", "acme", "--yes", check=0)
     changes_nothing(store, "owner", "enable", "acme", "--dry-run", says="would be enabled")
 
 

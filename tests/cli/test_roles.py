@@ -149,7 +149,7 @@ def test_an_administrator_can_run_every_command_and_not_change_history(owner: Cl
     run("update", prefix, "--set-name", "x")
     successor = run("rotate", prefix, "--grace", "0").strip()
     run("revoke", successor[:20], "--yes")
-    run("owner", "disable", "acme")
+    run("owner", "disable", "acme", "--yes")
     run("owner", "enable", "acme")
     run("db", "hash", "--hash", "sha256")
     run("bundle", "key", "--create")

@@ -181,7 +181,7 @@ def test_a_key_that_is_not_in_force_is_not_rotated(store: Cli, state: str, says:
             "locked": ["lock", prefix],
             "revoked": ["revoke", prefix],
             "replaced": ["rotate", prefix],
-            "inactive": ["owner", "disable", "top"],
+            "inactive": ["owner", "disable", "top", "--yes"],
         }[state]
         store(*change, check=0)
 

@@ -85,7 +85,7 @@ def test_each_state_is_reported_with_its_circumstances(store: Cli):
 
     set_key(store, prefix, last_used_at=ago(hours=3))
     assert "(3h ago)" in shown()
-    store("owner", "disable", "acme", check=0)
+    store("owner", "disable", "acme", "--yes", check=0)
     assert "acme (disabled)" in shown()
     store("lock", prefix, check=0)
     assert "locked until unlocked" in shown()

@@ -34,7 +34,7 @@ def keys_in_every_state(store: Cli) -> dict[str, str]:
     minted = {name: mint(store, *given) for name, given in options.items()}
     store("revoke", minted["revoked"]["prefix"], "--reason", "leaked", check=0)
     store("lock", minted["locked"]["prefix"], check=0)
-    store("owner", "disable", "gone", check=0)
+    store("owner", "disable", "gone", "--yes", check=0)
     set_key(store, minted["expired"]["prefix"], expires_at=ago(seconds=1))
     return {name: key["key"] for name, key in minted.items()}
 

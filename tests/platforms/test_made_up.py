@@ -226,7 +226,7 @@ def test_browsers_are_answered_by_windows(teahouse: Platform):
     asked = {"Origin": "https://bar.example", "Access-Control-Request-Method": "BREW"}
 
     assert teahouse.request("OPTIONS", "/pots/green", asked).headers["Access-Control-Allow-Methods"] == "BREW"
-    teahouse.cli("owner", "disable", "inn", check=0)  # disabling a parent stops an owner too
+    teahouse.cli("owner", "disable", "inn", "--yes", check=0)  # disabling a parent stops an owner too
     assert teahouse.request("OPTIONS", "/pots/green", asked).status == "403 Forbidden"
 
 

@@ -400,7 +400,7 @@ def test_a_key_that_is_temporarily_locked_is_403_key_locked(vantaprism: Platform
 def test_a_key_of_a_disabled_account_is_403_customer_inactive(vantaprism: Platform):
     key = vantaprism.mint("--owner", "acme")
 
-    vantaprism.cli("owner", "disable", "acme", check=0)
+    vantaprism.cli("owner", "disable", "acme", "--yes", check=0)
 
     body = REFUSED % ("CUSTOMER_INACTIVE", "Your account is currently disabled")
     assert account(vantaprism, api_key(key)) == Response("403 Forbidden", JSON, body, 15)
@@ -411,7 +411,7 @@ def test_a_key_of_a_disabled_account_is_403_customer_inactive(vantaprism: Platfo
 def test_no_state_of_a_key_is_disclosed_without_its_secret(vantaprism: Platform):
     key = vantaprism.mint("--owner", "acme")
     vantaprism.cli("revoke", key["prefix"], check=0)
-    vantaprism.cli("owner", "disable", "acme", check=0)
+    vantaprism.cli("owner", "disable", "acme", "--yes", check=0)
 
     assert account(vantaprism, {"api-key": key["key"][:-1] + ("0" if key["key"][-1] != "0" else "1")}) == UNRECOGNIZED
 
@@ -482,7 +482,7 @@ def test_an_answer_is_for_the_origins_of_the_keys_own_account_alone(vantaprism: 
 
 
 def test_an_inactive_accounts_origins_are_not_allowed(vantaprism: Platform):
-    vantaprism.cli("owner", "disable", "acme", check=0)
+    vantaprism.cli("owner", "disable", "acme", "--yes", check=0)
 
     assert vantaprism.request("OPTIONS", "/v1/account", preflight(ORIGIN)).status == "403 Forbidden"
 

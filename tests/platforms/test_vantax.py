@@ -315,7 +315,7 @@ def test_a_key_that_is_valid_no_more_returns_401(vantax: Platform):
 def test_a_disabled_agency_stops_the_keys_of_its_sub_accounts(vantax: Platform):
     """Assumed, as above."""
     key = vantax.mint("--owner", "north-shop")
-    vantax.cli("owner", "disable", "north", check=0)
+    vantax.cli("owner", "disable", "north", "--yes", check=0)
 
     assert unauthorized(vantax.request("GET", "/v1/agents", bearer(key)))
     assert vantax.code("GET", "/v1/agents", bearer(key)) == "OWNER_INACTIVE"

@@ -326,7 +326,7 @@ def test_a_key_can_only_access_resources_within_its_organization(ventryx: Platfo
 
 def test_a_disabled_organization_has_no_access(ventryx: Platform):
     key = ventryx.mint("--owner", "acme", "--scope", "org:admin")
-    ventryx.cli("owner", "disable", "acme", check=0)
+    ventryx.cli("owner", "disable", "acme", "--yes", check=0)
 
     assert ventryx.code("GET", "/v1/workflows", bearer(key)) == "OWNER_INACTIVE"
 

@@ -391,7 +391,7 @@ def test_401_invalid_api_key_for_a_locked_key_and_a_disabled_user(vexa: Platform
     vexa.cli("lock", prefix, check=0)
     assert told(vexa.request("POST", "/bots", {"X-API-Key": key})) == INVALID
     vexa.cli("unlock", prefix, check=0)
-    vexa.cli("owner", "disable", "1", check=0)
+    vexa.cli("owner", "disable", "1", "--yes", check=0)
 
     assert told(vexa.request("POST", "/bots", {"X-API-Key": key})) == INVALID
 

@@ -599,7 +599,7 @@ def test_every_command_that_changes_something_leaves_an_intact_store(store: Cli)
     for args in (
         ["owner", "add", "below", "--parent", "acme"],
         ["owner", "update", "below", "--name", "Below"],
-        ["owner", "disable", "below"],
+        ["owner", "disable", "below", "--yes"],
         ["owner", "enable", "below"],
         ["mint", "--count", "12", "--expires", "30d"],
         ["lock", prefix, "--for", "1h", "--reason", "why"],

@@ -22,4 +22,4 @@ def enable(
     """
     context = context_of(ctx)
     change = context.owner_admin.enable(handle, reason=reason, dry_run=dry_run)
-    report(context, change, "enabled", already="is already active", dry_run=dry_run)
+    report(context, change, "enabled", already="is already active", effect="work again", dry_run=dry_run)
