@@ -109,7 +109,9 @@ def _outcome(context: CommandContext) -> int:
 
 def _run(context: CommandContext) -> int:
     arguments = sys.argv[1:]
-    context.settings.json = "--json" in own_arguments(arguments)
+    own = own_arguments(arguments)
+    context.settings.json = "--json" in own
+    context.settings.json_lines = "--jsonl" in own
     context.runs_another = runs_another(arguments)
     _keep_closed_streams_closed()
     if instruction := os.environ.get("_KEYCTL_COMPLETE"):

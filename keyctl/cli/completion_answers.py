@@ -38,6 +38,8 @@ _CURSOR = "\x1f"  # no line holds it
 _ASSIGNMENT = re.compile(r"\w+=", re.ASCII)
 # Where a handle is a new one.
 _NEW_HANDLE = "keyctl owner add"
+# Where columns are those of keys.
+_LISTS_KEYS = "keyctl list"
 
 
 def respond(instruction: str, root: Any, context: CommandContext) -> int:
@@ -135,6 +137,8 @@ def _values(ctx: Any, param: core.TyperOption | core.TyperArgument, typed: str) 
     find = VALUES.get(kind)
     if kind == "HANDLE" and isinstance(param, core.TyperArgument) and ctx.command_path == _NEW_HANDLE:
         find = None
+    if kind == "COLUMNS" and ctx.command_path != _LISTS_KEYS:
+        find = None
     several = isinstance(param, core.TyperOption) and param.multiple
     earlier, comma, last = typed.rpartition(",") if several else ("", "", typed)
     given = ctx.params.get(param.name) if several or param.nargs == -1 else None
@@ -210,6 +214,19 @@ def _actions(_context: CommandContext, _: str) -> Iterable[Item]:
     ]
 
 
+def _columns(_context: CommandContext, _: str) -> Iterable[Item]:
+    from keyctl.cli.key_columns import key_columns
+    from keyctl.times import utc_now
+
+    return [Item(column.name) for column in key_columns(utc_now())]
+
+
+def _formats(_context: CommandContext, _: str) -> Iterable[Item]:
+    from keyctl.cli.records import Format
+
+    return [Item(str(name)) for name in Format]
+
+
 def _commands_and_topics(_context: CommandContext, _: str) -> Iterable[Item]:
     from keyctl.cli.topics import read_topic, topic_names
 
@@ -248,6 +265,8 @@ VALUES: Mapping[str, Callable[[CommandContext, str], Iterable[Item]]] = {
     "STATUS": _statuses,
     "COLUMN": _sorts,
     "ACTION": _actions,
+    "COLUMNS": _columns,
+    "FORM": _formats,
     "PEPPER": _peppers,
     "URL|NAME": _stores,
     "STORE": _stores,

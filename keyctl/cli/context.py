@@ -54,8 +54,10 @@ class Settings:
     config: str | None = None
     wait: str | None = None
     json: bool = False
+    json_lines: bool = False
     quiet: bool = False
     no_color: bool = False
+    no_pager: bool = False
     admin_token_file: str | None = None
     pepper_file: str | None = None
 
@@ -72,7 +74,13 @@ class CommandContext:
 
     @cached_property
     def output(self) -> Output:
-        return Output(json=self.settings.json, quiet=self.settings.quiet, color=not self.settings.no_color)
+        return Output(
+            json=self.settings.json,
+            json_errors=self.settings.json or self.settings.json_lines,
+            quiet=self.settings.quiet,
+            color=not self.settings.no_color,
+            pager=not self.settings.no_pager,
+        )
 
     def fail(self, error: KeyctlError) -> int:
         """Print an error; return the exit code."""

@@ -29,6 +29,7 @@ def global_options(*, hidden: bool = False) -> list[Any]:
         option("--json", flag=True, text="Print JSON, errors included."),
         option("--quiet", "-q", flag=True, text="Suppress informational messages."),
         option("--no-color", flag=True, text="Disable color; NO_COLOR=1 does the same."),
+        option("--no-pager", flag=True, text="Print what does not fit on the screen without a pager."),
         option("--admin-token-file", metavar="FILE", text="File with the admin token, if the store requires one."),
         option("--pepper-file", metavar="FILE", text="File with the peppers, if keys are hashed with one."),
         option("--wait", metavar="TIME", text="Maximum wait for another writer. [default: 5s]"),

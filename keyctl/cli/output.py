@@ -9,48 +9,53 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from keyctl import private_files
 from keyctl.cli.streams import sync
 from keyctl.errors import Aborted, KeyctlError, NotDelivered, Refused
 from keyctl.text import visible
 
-_ELASTIC = 4  # the least width of an elastic column
-STATUS_STYLES = {
-    "active": "green",
-    "retiring": "yellow",
-    "locked": "yellow",
-    "expired": "bright_black",
-    "revoked": "red",
-    "disabled": "red",
-}
+if TYPE_CHECKING:
+    from keyctl.cli.screen import Style
 
-
-class Column(NamedTuple):
-    """A column of a table. `elastic` columns shrink on a narrow terminal; the others are never truncated.
-
-    `least` is the minimum width; columns with a small one shrink first.
-    """
-
-    title: str
-    elastic: bool = False
-    least: int = _ELASTIC
+_AT_ONCE = 1000  # lines
 
 
 class Output:
-    def __init__(self, *, json: bool, quiet: bool, color: bool) -> None:
+    """What a command prints. `json_errors` is whether errors are JSON: of a command that was asked for any JSON."""
+
+    def __init__(
+        self, *, json: bool, quiet: bool, color: bool, pager: bool = True, json_errors: bool | None = None
+    ) -> None:
         self.json = json
+        self.json_errors = json if json_errors is None else json_errors
         self.quiet = quiet
         self.color = color and not os.environ.get("NO_COLOR")
+        self.pager = pager
         self.on_terminal = sys.stdout is not None and sys.stdout.isatty()
+
+    @cached_property
+    def style(self) -> Style:
+        """What emphasizes and colors text on standard output, where that understands it."""
+        from keyctl.cli.screen import Style, understands_escapes
+
+        return Style(escapes=understands_escapes(self.on_terminal, self.color), color=self.color)
 
     # ── the answer ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def answer(self, text: str) -> None:
         """Print one answer and a newline, unescaped. Raises OSError unless all of it is written."""
         self._write(f"{text}\n")
+
+    def answer_lines(self, lines: Iterable[str]) -> None:
+        """Print lines. Written in parts, so that a reader of many has the first ones early."""
+        rest = iter(lines)
+        while part := list(islice(rest, _AT_ONCE)):
+            self.answer("\n".join(part))
 
     def answer_exactly(self, text: str) -> None:
         """Print one answer byte for byte; only on a terminal a newline follows."""
@@ -70,24 +75,6 @@ class Output:
             self.answer_json(value)
         else:
             self.answer(text)
-
-    def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]], plain: Iterable[Sequence[str]]) -> None:
-        """Print `rows` as a table on a terminal, and `plain` tab-separated elsewhere."""
-        if not self.on_terminal:
-            for row in plain:
-                self.answer("\t".join(map(visible, row)))
-            return
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        console = Console(no_color=not self.color, highlight=False, markup=False, emoji=False)
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for column, width in zip(columns, _widths(columns, rows, console.width), strict=True):
-            table.add_column(column.title, no_wrap=True, overflow="ellipsis", width=width)
-        for row in rows:
-            table.add_row(*(Text(visible(cell), style=STATUS_STYLES.get(cell, "")) for cell in row))
-        console.print(table)
 
     def details(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Print facts, one per line: aligned on a terminal, tab-separated elsewhere."""
@@ -129,7 +116,7 @@ class Output:
             _to_stderr("\n".join(f"{name:>{width}}  {visible(value)}" for name, value in pairs))
 
     def error(self, error: KeyctlError) -> None:
-        if self.json:
+        if self.json_errors:
             body = {"code": error.code, "message": error.message, "hint": error.hint}
             _to_stderr(to_json({"error": body}))
             return
@@ -174,22 +161,6 @@ def debug_traceback() -> None:
         import traceback
 
         _to_stderr(traceback.format_exc().rstrip())
-
-
-def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], available: int) -> list[int]:
-    """Return the width of each column; while they do not fit, the widest elastic column shrinks first."""
-    from rich.cells import cell_len
-
-    cells = [[column.title, *(visible(row[i]) for row in rows)] for i, column in enumerate(columns)]
-    widths = [max(map(cell_len, column)) for column in cells]
-    excess = sum(widths) + 2 * (len(columns) - 1) - available
-    while excess > 0:
-        elastic = [i for i, column in enumerate(columns) if column.elastic and widths[i] > column.least]
-        if not elastic:
-            break
-        widths[max(elastic, key=lambda i: (-columns[i].least, widths[i]))] -= 1
-        excess -= 1
-    return widths
 
 
 def _to_stderr(text: str) -> None:

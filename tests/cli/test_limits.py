@@ -186,12 +186,12 @@ def test_on_a_terminal_it_is_a_table(cli_limited: Cli):
     shown = re.sub(r"\x1b\[[0-9;]*m", "", result.out).splitlines()
 
     rows = [re.split(r"\s{2,}", line.strip()) for line in shown]
-    assert [row[:3] for row in rows] == [
-        ["LIMIT", "USED", "LEFT"],
-        ["1,500 in 1h", "1", "1,499"],
-        ["3 in 1m", "1", "2"],
+    assert [row[:4] for row in rows] == [
+        ["REQUESTS", "PER", "USED", "LEFT"],
+        ["1,500", "1h", "1", "1,499"],
+        ["3", "1m", "1", "2"],
     ]
-    assert [bool(re.fullmatch("MORE|in (1h|1m|[5-6][0-9][ms].*)", row[3])) for row in rows] == [True] * 3
+    assert [bool(re.fullmatch("MORE|in (1h|1m|[5-6][0-9][ms].*)", row[4])) for row in rows] == [True] * 3
 
 
 def test_reset_counts_from_zero_and_a_dry_run_does_not(cli_limited: Cli):

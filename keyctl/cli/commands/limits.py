@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+from keyctl.cli.columns import Column
 from keyctl.cli.context import context_of
 from keyctl.cli.decision_object import limit_object
 from keyctl.cli.help_layout import Command
 from keyctl.cli.options import DryRunOption, LimiterOption, SelectorArgument
-from keyctl.cli.output import Column
+from keyctl.cli.records import ColumnsOption, FormatOption, choose_view, show_records
 from keyctl.decision import LimitState, limits_in_force
 from keyctl.errors import UsageError
 from keyctl.times import describe_relative, format_duration, later, utc_now
@@ -26,6 +27,8 @@ def limits(
         bool, typer.Option("--reset", rich_help_panel="Limits", help="Forget what is used up; count from zero.")
     ] = False,
     dry_run: DryRunOption = False,
+    columns: ColumnsOption = None,
+    output_format: FormatOption = None,
 ) -> None:
     """Show what is used up of the rate limits of a key.
 
@@ -41,6 +44,7 @@ def limits(
     from keyctl.verification.rate_limits import subject_of
 
     context = context_of(ctx)
+    view = choose_view(context, _columns(), given=output_format, names=columns)
     output = context.output
     address = context.limiter_address(limiter)
     if address is None:
@@ -60,39 +64,44 @@ def limits(
         opened.reset(subject, in_force)
     states = opened.look(subject, in_force)
     shared = profile.limits.subject == "owner" and record.owner is not None
-    if output.json:
-        output.answer_json(
-            {
-                "prefix": record.key.prefix,
-                "owner": record.owner.handle if record.owner else None,
-                "count": "owner" if shared else "key",
-                "reset": reset and not dry_run,
-                "limits": [limit_object(state) | {"used": _used(state)} for state in states],
-            }
-        )
-        return
-    if reset:
+    if reset and not output.json:
         whose = f"all keys of {record.owner.handle}" if shared and record.owner else record.key.prefix
         output.note(f"{'would count' if dry_run else 'counting'} the requests of {whose} from zero")
-    if states or not output.on_terminal:
-        columns = [Column("LIMIT"), Column("USED"), Column("LEFT"), Column("MORE")]
-        output.table(columns, list(map(_row, states)), map(_plain, states))
-    if not states:
-        output.note("the key has no rate limits: its owner has no plan with any")
+    show_records(
+        context,
+        view,
+        states,
+        named="limits",
+        object_of=lambda state: limit_object(state) | {"used": _used(state)},
+        also={
+            "prefix": record.key.prefix,
+            "owner": record.owner.handle if record.owner else None,
+            "count": "owner" if shared else "key",
+            "reset": reset and not dry_run,
+        },
+        nothing="the key has no rate limits: its owner has no plan with any",
+    )
+
+
+def _columns() -> list[Column[LimitState]]:
+    return [
+        Column("requests", lambda state: str(state.limit.requests), lambda state: f"{state.limit.requests:,}"),
+        Column(
+            "per",
+            lambda state: str(int(state.limit.per.total_seconds())),
+            lambda state: format_duration(state.limit.per),
+        ),
+        Column("used", lambda state: str(_used(state)), lambda state: f"{_used(state):,}"),
+        Column("left", lambda state: str(state.remaining), lambda state: f"{state.remaining:,}"),
+        Column("more", lambda state: f"{state.reset_seconds:.3f}", _when_more),
+    ]
 
 
 def _used(state: LimitState) -> int:
     return state.limit.requests - state.remaining
 
 
-def _row(state: LimitState) -> list[str]:
-    """Return what a terminal shows, with the time at which more is left."""
+def _when_more(state: LimitState) -> str:
+    """Return when more is left, for people."""
     now = utc_now()
-    more = describe_relative(later(now, timedelta(seconds=state.reset_seconds)), now=now) if _used(state) else ""
-    limit = f"{state.limit.requests:,} in {format_duration(state.limit.per)}"
-    return [limit, f"{_used(state):,}", f"{state.remaining:,}", more]
-
-
-def _plain(state: LimitState) -> list[str]:
-    numbers = [state.limit.requests, int(state.limit.per.total_seconds()), _used(state), state.remaining]
-    return [*map(str, numbers), f"{state.reset_seconds:.3f}"]
+    return describe_relative(later(now, timedelta(seconds=state.reset_seconds)), now=now) if _used(state) else ""

@@ -1,6 +1,5 @@
 """`keyctl list`."""
 
-from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -11,27 +10,16 @@ from keyctl.cli.help_layout import Command
 from keyctl.cli.json_objects import key_object
 from keyctl.cli.option_groups import expand_options
 from keyctl.cli.options import JsonLinesOption
-from keyctl.cli.output import Column
+from keyctl.cli.records import ColumnsOption, Format, FormatOption, choose_view, show_records
 from keyctl.errors import UsageError, suggestion
-from keyctl.models import KeyRecord
 from keyctl.text import brief
-from keyctl.times import describe_relative, format_time, utc_now
+from keyctl.times import utc_now
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 SORTS = ("created", "expires", "last-used", "name", "owner", "prefix", "status")
-_MOST = 2**62  # results: as far as both databases count
-_COLUMNS = [
-    Column("PREFIX"),
-    Column("NAME", elastic=True),
-    Column("OWNER", elastic=True),
-    Column("ENV"),
-    Column("SCOPES", elastic=True),
-    Column("STATUS"),
-    Column("EXPIRES"),
-    Column("USED"),
-]
-_WIDE_COLUMNS = [Column("CREATED"), Column("ID")]
+_PAGE = 100  # results, unless another number is asked for
+_MOST = 2**62  # as far as both databases count
 
 
 @app.command("list", cls=Command)
@@ -44,15 +32,21 @@ def list_keys(
         typer.Option(
             metavar="COLUMN",
             rich_help_panel="Order and paging",
-            help="Sort by created (newest first), expires, last-used, name, owner, prefix or status.",
+            help="Sort by created, expires, last-used, owner, status, name or prefix.",
         ),
     ] = "created",
     reverse: Annotated[
         bool, typer.Option("--reverse", rich_help_panel="Order and paging", help="Reverse the order.")
     ] = False,
     limit: Annotated[
-        int, typer.Option(metavar="N", min=1, rich_help_panel="Order and paging", help="Maximum number of results.")
-    ] = 100,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            rich_help_panel="Order and paging",
+            help="Maximum number of results. [default: 100]",
+        ),
+    ] = None,
     after: Annotated[
         str | None,
         typer.Option(metavar="CURSOR", rich_help_panel="Order and paging", help="Continue from this cursor."),
@@ -63,6 +57,8 @@ def list_keys(
     wide: Annotated[
         bool, typer.Option("--wide", rich_help_panel="Output", help="Also show the time of creation and the id.")
     ] = False,
+    columns: ColumnsOption = None,
+    output_format: FormatOption = None,
     jsonl: JsonLinesOption = False,
 ) -> None:
     """List and filter keys.
@@ -72,14 +68,20 @@ def list_keys(
       keyctl list --status active,retiring --owner acme --owner globex
       keyctl list --expires-within 7d --sort expires
       keyctl list --due --all --json
+      keyctl list --format csv --columns prefix,owner,expires
 
     In a pipe: prefix, name, owner, environment, scopes, status, expiry and last use, separated by tabs; with --wide
-    also creation and id. A key is due for rotation if it is active and older than lifetime.rotate_every in the profile.
+    also creation and id. The newest come first. The formats csv and jsonl have all results unless --limit is given; see
+    keyctl help output. A key is due for rotation if it is active and older than lifetime.rotate_every in the profile.
     """
+    from keyctl.cli.key_columns import key_columns
     from keyctl.store import keys
 
-    context = context_of(ctx)
-    output, profile, now = context.output, context.store.profile, utc_now()
+    context, now = context_of(ctx), utc_now()
+    view = choose_view(context, key_columns(now), given=output_format, jsonl=jsonl, names=columns, wide=wide)
+    if everything and limit is not None:
+        raise UsageError("--all cannot be used with --limit", hint="omit one of them")
+    output, profile = context.output, context.store.profile
     if sort not in SORTS:
         known = f"known: {', '.join(SORTS)}"
         raise UsageError(f'cannot sort by "{brief(sort)}"', hint=suggestion(sort, SORTS, otherwise=known))
@@ -93,53 +95,20 @@ def list_keys(
             now=now,
             sort=sort,
             reverse=reverse,
-            limit=None if everything else min(limit, _MOST),
+            limit=min(limit or _PAGE, _MOST) if limit or not (everything or view.whole) else None,
             after=after,
         )
-    if jsonl:
-        for record in page.records:
-            output.answer_json(key_object(record, profile, now=now))
-    elif output.json:
-        objects = [key_object(record, profile, now=now) for record in page.records]
-        output.answer_json({"keys": objects, "next": page.next})
-        return
-    elif page.records or not output.on_terminal:
-        columns = [*_COLUMNS, *_WIDE_COLUMNS] if wide else _COLUMNS
-        rows = [_row(one, now)[: len(columns)] for one in page.records]
-        output.table(columns, rows, [_plain_row(one, now)[: len(columns)] for one in page.records])
-    if not page.records:
-        output.note("no keys match" if which.given() else "there are no keys yet; mint one: keyctl mint")
-    if page.next:
+    show_records(
+        context,
+        view,
+        page.records,
+        named="keys",
+        object_of=lambda record: key_object(record, profile, now=now),
+        also={"next": page.next},
+        nothing="no keys match" if which.given() else "there are no keys yet; mint one: keyctl mint",
+    )
+    if view.format is Format.JSONL and limit:
+        # A program that reads only standard output must not take a page for the whole.
+        output.answer_json({"next": page.next})
+    if page.next and view.format is not Format.JSON:
         output.note(f"there are more results: add --all, or --after {page.next}")
-
-
-def _row(record: KeyRecord, now: datetime) -> list[str]:
-    key = record.key
-    return [
-        key.prefix,
-        key.name or "",
-        record.owner.handle if record.owner else "",
-        key.environment,
-        ",".join(key.scopes),
-        str(record.status(now)),
-        describe_relative(key.expires_at, now=now) if key.expires_at else "never",
-        describe_relative(key.last_used_at, now=now) if key.last_used_at else "never",
-        describe_relative(key.created_at, now=now),
-        key.id,
-    ]
-
-
-def _plain_row(record: KeyRecord, now: datetime) -> list[str]:
-    key = record.key
-    return [
-        key.prefix,
-        key.name or "",
-        record.owner.handle if record.owner else "",
-        key.environment,
-        ",".join(key.scopes),
-        str(record.status(now)),
-        format_time(key.expires_at) if key.expires_at else "never",
-        format_time(key.last_used_at) if key.last_used_at else "",
-        format_time(key.created_at),
-        key.id,
-    ]

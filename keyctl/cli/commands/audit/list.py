@@ -1,6 +1,6 @@
 """`keyctl audit list`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
@@ -9,14 +9,15 @@ import typer
 
 from keyctl.actions import checked_action
 from keyctl.audit import entries
+from keyctl.cli.columns import Column
 from keyctl.cli.context import CommandContext, context_of
 from keyctl.cli.help_layout import Command
 from keyctl.cli.json_objects import event_object
 from keyctl.cli.options import JsonLinesOption, split_commas
-from keyctl.cli.output import Column
+from keyctl.cli.records import ColumnsOption, Format, FormatOption, choose_view, show_records
+from keyctl.cli.screen import size
 from keyctl.errors import UsageError
 from keyctl.models import Event
-from keyctl.text import visible
 from keyctl.times import describe_relative, format_time, parse_since, utc_now
 
 if TYPE_CHECKING:
@@ -26,10 +27,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _LIMIT = 100
 _MOST = 2**62  # as far as both databases count
-_AT_ONCE = 1000  # rows of a table on a terminal
 _WIDE = 100  # columns of a terminal, from which on there is room for more
-# WHAT has room for a whole prefix, which the next command will need.
-_WHAT, _WHY = Column("WHAT", elastic=True, least=26), Column("WHY", elastic=True)
 
 
 @app.command("list", cls=Command)
@@ -84,6 +82,8 @@ def list_events(
     everything: Annotated[
         bool, typer.Option("--all", rich_help_panel="Order and paging", help="Return all results, without a limit.")
     ] = False,
+    columns: ColumnsOption = None,
+    output_format: FormatOption = None,
     jsonl: JsonLinesOption = False,
 ) -> None:
     """List changes, newest first.
@@ -95,13 +95,15 @@ def list_events(
       keyctl audit list --owner acme --action key.revoked,key.locked --since 7d
       keyctl audit list --since 2026-11-01T00:00:00Z --all --jsonl
 
-    Of several values of one option, one must match; of several options, all. Without --limit, --jsonl returns all
-    results. In a pipe: sequence number, time, actor, claimed actor, action, subject and reason, separated by tabs.
+    Of several values of one option, one must match; of several options, all. The formats csv and jsonl have all
+    results unless --limit is given. In a pipe: sequence number, time, actor, claimed actor, action, subject and reason,
+    separated by tabs.
     """
     context = context_of(ctx)
     if everything and limit is not None:
         raise UsageError("--all cannot be used with --limit", hint="omit one of them")
-    unlimited = everything or (jsonl and limit is None)
+    view = choose_view(context, _columns(utc_now()), given=output_format, jsonl=jsonl, names=columns)
+    unlimited = everything or (view.whole and limit is None)
     most = None if unlimited else min(limit or _LIMIT, _MOST)
     filters = _filters(
         context, key=key, owner=owner, below=below, action=action, actor=actor, since=since, until=until, before=before
@@ -109,12 +111,28 @@ def list_events(
     from keyctl.store import event_search
 
     found = event_search.find(context.store, filters)
-    shown = found if most is None else islice(found, most)
-    last = _print(context, shown, jsonl=jsonl, rest=found)
-    if last is None:
-        context.output.note("no events match")
-    elif limit is None and not context.output.json and next(found, None):
-        context.output.note(f"there are more results: add --all, or --before {last.seq}")
+    last: list[Event] = []
+
+    def noted() -> Iterator[Event]:
+        for event in found if most is None else islice(found, most):
+            last[:] = [event]
+            yield event
+
+    shown: Iterable[Event] = noted()
+    if view.format is Format.JSON:
+        shown = list(shown)
+    following = last[0].seq if last and next(found, None) is not None else None
+    show_records(
+        context,
+        view,
+        shown,
+        named="events",
+        object_of=event_object,
+        also={"next": following},
+        nothing="no events match",
+    )
+    if last and limit is None and view.format is not Format.JSON and next(found, None) is not None:
+        context.output.note(f"there are more results: add --all, or --before {last[0].seq}")
 
 
 def _filters(
@@ -161,56 +179,28 @@ def _filters(
     )
 
 
-def _print(context: CommandContext, shown: Iterator[Event], *, jsonl: bool, rest: Iterator[Event]) -> Event | None:
-    """Print events; return the last one. `rest` are those after them."""
-    output, last = context.output, None
-    if output.json and not jsonl:
-        objects = []
-        for last in shown:
-            objects.append(event_object(last))
-        following = last.seq if last and next(rest, None) else None
-        output.answer_json({"events": objects, "next": following})
-        return last
-    if jsonl:
-        for last in shown:
-            output.answer_json(event_object(last))
-    elif output.on_terminal:
-        while some := list(islice(shown, _AT_ONCE)):
-            last = some[-1]
-            _print_table(context, some)
-    else:
-        for last in shown:
-            output.answer("\t".join(map(visible, _plain_row(last))))
-    return last
-
-
-def _print_table(context: CommandContext, events: Sequence[Event]) -> None:
-    import shutil
-
-    now, wide = utc_now(), shutil.get_terminal_size().columns >= _WIDE
-    columns = [Column("#"), Column("WHEN (UTC)"), Column("WHO", elastic=True), Column("ACTION"), _WHAT]
-    rows = [[str(one.seq), _when(one.at, now, wide=wide), str(one.actor), one.action, _subject(one)] for one in events]
-    if any(one.reason for one in events):
-        columns.append(_WHY)
-        rows = [[*row, one.reason or ""] for row, one in zip(rows, events, strict=True)]
-    context.output.table(columns, rows, [])
+def _columns(now: datetime) -> list[Column[Event]]:
+    wide = size()[0] >= _WIDE
+    return [
+        Column("seq", lambda event: str(event.seq), title="#"),
+        Column(
+            "when",
+            lambda event: format_time(event.at),
+            lambda event: _when(event.at, now, wide=wide),
+            title="WHEN (UTC)",
+        ),
+        Column("who", lambda event: event.actor.user, lambda event: str(event.actor), least=5),
+        Column("claimed", lambda event: event.actor.claimed or "", only="programs"),
+        Column("action", lambda event: event.action, rank=0),
+        # This has room for a whole prefix, which the next command will need.
+        Column("what", _subject, least=26, kept=True),
+        Column("why", lambda event: event.reason or "", least=5, sparse=True),
+    ]
 
 
 def _when(moment: datetime, now: datetime, *, wide: bool) -> str:
     text = format_time(moment)[: len("2026-11-27T14:58:03") if wide else len("2026-11-27T14:58")].replace("T", " ")
     return f"{text}  {describe_relative(moment, now=now)}" if wide else text
-
-
-def _plain_row(event: Event) -> list[str]:
-    return [
-        str(event.seq),
-        format_time(event.at),
-        event.actor.user,
-        event.actor.claimed or "",
-        event.action,
-        _subject(event),
-        event.reason or "",
-    ]
 
 
 def _subject(event: Event) -> str:

@@ -1,29 +1,22 @@
 """`keyctl usage recorders`."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keyctl.cli.columns import Column
 from keyctl.cli.context import context_of
 from keyctl.cli.help_layout import Command
-from keyctl.cli.options import DryRunOption, YesOption
-from keyctl.cli.output import Column
+from keyctl.cli.options import DryRunOption, JsonLinesOption, YesOption
+from keyctl.cli.records import ColumnsOption, FormatOption, choose_view, show_records
 from keyctl.times import describe_relative, format_time, utc_now
 
 if TYPE_CHECKING:
     from keyctl.usage.recorders import Instance
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-_COLUMNS = [
-    Column("NAME"),
-    Column("STATUS"),
-    Column("HOST", elastic=True),
-    Column("PROCESS"),
-    Column("SINCE"),
-    Column("LAST REPORT"),
-]
 
 
 @app.command(cls=Command)
@@ -34,6 +27,9 @@ def recorders(
     ] = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
+    columns: ColumnsOption = None,
+    output_format: FormatOption = None,
+    jsonl: JsonLinesOption = False,
 ) -> None:
     """List the recorders, and when each last reported.
 
@@ -48,8 +44,9 @@ def recorders(
     """
     from keyctl.usage.recorders import finished
 
-    context = context_of(ctx)
-    output, now = context.output, utc_now()
+    context, now = context_of(ctx), utc_now()
+    view = choose_view(context, _columns(now), given=output_format, jsonl=jsonl, names=columns)
+    output = context.output
     if forget is not None:
         from keyctl.admin.usage import forget_recorder
 
@@ -72,22 +69,33 @@ def recorders(
         for one in those:
             status = "silent" if one in silent else "reporting" if one not in over else "restarted"
             listed.append((one, "ended" if one.ended_at is not None else status))
-    if output.json:
-        output.answer_json({"recorders": [_object(one, status) for one, status in listed]})
-    elif listed or not output.on_terminal:
-        rows = [_row(one, status, now) for one, status in listed]
-        output.table(_COLUMNS, rows, [_plain_row(one, status) for one, status in listed])
-    if not listed:
-        output.note("no recorder has reported yet; see: keyctl help usage")
+    show_records(
+        context,
+        view,
+        listed,
+        named="recorders",
+        object_of=lambda pair: _object(*pair),
+        nothing="no recorder has reported yet; see: keyctl help usage",
+    )
 
 
-def _row(one: "Instance", status: str, now: datetime) -> list[str]:
-    since, last = (describe_relative(moment, now=now) for moment in (one.since, one.reported_at))
-    return [one.name, status, one.host, str(one.pid), since, last]
+def _columns(now: datetime) -> list[Column[tuple["Instance", str]]]:
+    def time(name: str, of: "Callable[[Instance], datetime]", title: str = "") -> Column[tuple["Instance", str]]:
+        return Column(
+            name,
+            lambda pair: format_time(of(pair[0])),
+            lambda pair: describe_relative(of(pair[0]), now=now),
+            title=title,
+        )
 
-
-def _plain_row(one: "Instance", status: str) -> list[str]:
-    return [one.name, status, one.host, str(one.pid), format_time(one.since), format_time(one.reported_at)]
+    return [
+        Column("name", lambda pair: pair[0].name, kept=True),
+        Column("status", lambda pair: pair[1], rank=0, status=True),
+        Column("host", lambda pair: pair[0].host, least=6),
+        Column("process", lambda pair: str(pair[0].pid)),
+        time("since", lambda one: one.since),
+        time("last-report", lambda one: one.reported_at, "LAST REPORT"),
+    ]
 
 
 def _object(one: "Instance", status: str) -> dict[str, Any]:

@@ -2,15 +2,17 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import typer
 
+from keyctl.cli.columns import Column
 from keyctl.cli.context import CommandContext, context_of
 from keyctl.cli.help_layout import Command
-from keyctl.cli.output import Column
+from keyctl.cli.options import JsonLinesOption
+from keyctl.cli.records import ColumnsOption, Format, FormatOption, View, choose_view, show_records
 from keyctl.errors import UsageError
 from keyctl.times import describe_relative, format_time, parse_since, utc_now
 
@@ -20,18 +22,21 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+_Pair: TypeAlias = "tuple[KeyRecord, Used]"
+
+
+class _Found(NamedTuple):
+    """A key that was refused too often, or is used much more than before."""
+
+    record: "KeyRecord"
+    why: str
+    facts: dict[str, Any]
+
+
 _BUSIEST = 100
 _FOUND = 9  # the exit code
 _FEWEST = 100  # answers: fewer are no sudden growth
 _WEEK = timedelta(days=7)
-_COLUMNS = [
-    Column("PREFIX"),
-    Column("NAME", elastic=True),
-    Column("OWNER", elastic=True),
-    Column("LAST USED"),
-    Column("ALLOWED"),
-    Column("REFUSED"),
-]
 _CSV = ["prefix", "owner", "unit", "at", "code", "count"]
 
 
@@ -53,6 +58,9 @@ def show(
         float | None, typer.Option(metavar="N", min=1, help="Print keys used N times as much as a week before; exit 9.")
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: a line for each hour or day, and code.")] = False,
+    columns: ColumnsOption = None,
+    output_format: FormatOption = None,
+    jsonl: JsonLinesOption = False,
 ) -> None:
     """Show how often keys are used; the default.
 
@@ -77,29 +85,36 @@ def show(
     watching = denied_over is not None or growth_over is not None
     if watching and as_csv:
         raise UsageError("--csv cannot be used with --denied-over or --growth-over", hint="use --json")
-    if as_csv and context.output.json:
-        raise UsageError("--csv cannot be used with --json", hint="omit one of them")
     start = parse_since(since or ("1h" if watching else "30d"), now=now)
+    if as_csv and (output_format is not None or jsonl or columns or context.output.json):
+        other = "--json" if context.output.json else "--jsonl" if jsonl else "--columns" if columns else "--format"
+        raise UsageError(f"--csv cannot be used with {other}", hint="omit one of them")
     if watching:
-        _watch(context, _chosen(context, selectors, owner), start, now, denied_over, growth_over)
+        found = choose_view(context, _found_columns(), given=output_format, jsonl=jsonl, names=columns)
+        _watch(context, found, _chosen(context, selectors, owner), start, now, denied_over, growth_over)
         return
+    view = choose_view(context, _columns(start, now), given=output_format, jsonl=jsonl, names=columns)
     from keyctl.store import usage
 
     records = _records(context, selectors, owner, start, everything=everything)
     with context.store.read() as connection:
-        found = usage.of_keys(connection, [record.key.id for record in records], since=start)
-    pairs = [(record, found.get(record.key.id) or usage.Used({}, {})) for record in records]
+        counted = usage.of_keys(connection, [record.key.id for record in records], since=start)
+    pairs = [(record, counted.get(record.key.id) or usage.Used({}, {})) for record in records]
     if as_csv:
         _print_csv(context, pairs)
-    elif context.output.json:
+    elif selectors and len(pairs) == 1 and view.format is Format.TABLE and not (output_format or columns):
+        _print_one(context, *pairs[0], now)
+    else:
         from keyctl.cli.usage_view import usage_object
 
-        keys = [usage_object(record, used) for record, used in pairs]
-        context.output.answer_json({"since": format_time(start), "until": format_time(now), "keys": keys})
-    elif selectors and len(pairs) == 1 and context.output.on_terminal:
-        _print_one(context, *pairs[0], now)
-    elif pairs or not context.output.on_terminal:
-        _print_table(context, pairs, start, now)
+        show_records(
+            context,
+            view,
+            pairs,
+            named="keys",
+            object_of=lambda pair: usage_object(*pair),
+            also={"since": format_time(start), "until": format_time(now)},
+        )
     if not pairs:
         context.output.note(f"no use is recorded since {format_time(start)}; see: keyctl help usage")
 
@@ -144,24 +159,36 @@ def _records(
 # ── printing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _print_table(
-    context: CommandContext, pairs: "Sequence[tuple[KeyRecord, Used]]", start: datetime, now: datetime
-) -> None:
+def _columns(start: datetime, now: datetime) -> list[Column[_Pair]]:
     from keyctl.cli.usage_view import BARS, are_hours, can_draw, small_bars
     from keyctl.usage.outcomes import allowed, refused
 
-    rows, plain = [], []
-    draw = context.output.on_terminal and can_draw()
-    for record, used in pairs:
-        key, total = record.key, used.total()
-        who = [key.prefix, key.name or "", record.owner.handle if record.owner else ""]
-        last = describe_relative(key.last_used_at, now=now) if key.last_used_at else "never"
-        drawn = small_bars(used, since=start, now=now) if draw else ""
-        rows.append([*who, last, f"{allowed(total):,}", f"{refused(total):,}", drawn])
-        last = format_time(key.last_used_at) if key.last_used_at else ""
-        plain.append([*who, last, str(allowed(total)), str(refused(total))])
-    bars = Column(f"{BARS} {'HOURS' if are_hours(start, now) else 'DAYS'}")
-    context.output.table([*_COLUMNS, bars], rows, plain)
+    def number(name: str, of: Callable[[Mapping[str, int]], int]) -> Column[_Pair]:
+        return Column(name, lambda pair: str(of(pair[1].total())), lambda pair: f"{of(pair[1].total()):,}")
+
+    def exact(pair: _Pair) -> str:
+        last = pair[0].key.last_used_at
+        return format_time(last) if last else ""
+
+    def relative(pair: _Pair) -> str:
+        last = pair[0].key.last_used_at
+        return describe_relative(last, now=now) if last else "never"
+
+    bars = Column[_Pair](
+        "bars",
+        lambda pair: small_bars(pair[1], since=start, now=now) if can_draw() else "",
+        title=f"{BARS} {'HOURS' if are_hours(start, now) else 'DAYS'}",
+        only="people",
+    )
+    return [
+        Column("prefix", lambda pair: pair[0].key.prefix, kept=True, code=True),
+        Column("name", lambda pair: pair[0].key.name or "", least=6, rank=7),
+        Column("owner", lambda pair: pair[0].owner.handle if pair[0].owner else "", least=6),
+        Column("last-used", exact, relative, title="LAST USED"),
+        number("allowed", allowed),
+        number("refused", refused),
+        bars,
+    ]
 
 
 def _print_one(context: CommandContext, record: "KeyRecord", used: "Used", now: datetime) -> None:
@@ -199,6 +226,7 @@ def _print_csv(context: CommandContext, pairs: "Iterable[tuple[KeyRecord, Used]]
 
 def _watch(
     context: CommandContext,
+    view: View[_Found],
     chosen: "Sequence[KeyRecord] | None",
     start: datetime,
     now: datetime,
@@ -229,38 +257,41 @@ def _watch(
                     grown[key_id] = earlier, present
         records = keys.by_ids(connection, {*denied, *grown})
     grown = {one: pair for one, pair in grown.items() if one in records and _was_there(records[one], start)}
-    found: list[tuple[KeyRecord, str, dict[str, Any]]] = []
+    found: list[_Found] = []
     for key_id in sorted(denied, key=lambda one: -refused(denied[one])):
         if key_id in records:
             facts = {"allowed": allowed(denied[key_id]), "refused": refused(denied[key_id]), "codes": denied[key_id]}
-            found.append((records[key_id], "denied", facts))
+            found.append(_Found(records[key_id], "denied", facts))
     for key_id, (earlier, present) in sorted(grown.items(), key=lambda one: -one[1][1]):
-        found.append((records[key_id], "growth", {"week_before": earlier, "now": present}))
-    _print_found(context, found)
+        found.append(_Found(records[key_id], "growth", {"week_before": earlier, "now": present}))
+    show_records(context, view, found, named="found", object_of=_found_object)
     if found:
         raise typer.Exit(_FOUND)
 
 
-def _print_found(context: CommandContext, found: "Sequence[tuple[KeyRecord, str, dict[str, Any]]]") -> None:
+def _found_columns() -> list[Column[_Found]]:
+    return [
+        Column("prefix", lambda found: found.record.key.prefix, kept=True, code=True),
+        Column("owner", lambda found: found.record.owner.handle if found.record.owner else "", least=6),
+        Column("why", _reason, least=20, rank=0),
+    ]
+
+
+def _reason(found: _Found) -> str:
     from keyctl.cli.usage_view import describe_codes
     from keyctl.usage.outcomes import NUMBERS, allowed
 
-    if context.output.json:
-        objects = [
-            {"prefix": record.key.prefix, "owner": record.owner.handle if record.owner else None, "why": why, **facts}
-            for record, why, facts in found
-        ]
-        context.output.answer_json({"found": objects})
-        return
+    facts = found.facts
+    if found.why == "growth":
+        return f"used {facts['now']:,} times, and {facts['week_before']:,} times a week before"
     refusals = [name for name in NUMBERS if not allowed({name: 1})]
-    for record, why, facts in found:
-        owner = record.owner.handle if record.owner else ""
-        text = (
-            f"refused {facts['refused']:,} times: {describe_codes(facts['codes'], refusals)}"
-            if why == "denied"
-            else f"used {facts['now']:,} times, and {facts['week_before']:,} times a week before"
-        )
-        context.output.answer("\t".join([record.key.prefix, owner, text]))
+    return f"refused {facts['refused']:,} times: {describe_codes(facts['codes'], refusals)}"
+
+
+def _found_object(found: _Found) -> dict[str, Any]:
+    record = found.record
+    owner = record.owner.handle if record.owner else None
+    return {"prefix": record.key.prefix, "owner": owner, "why": found.why, **found.facts}
 
 
 def _was_there(record: "KeyRecord", start: datetime) -> bool:
