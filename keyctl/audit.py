@@ -8,7 +8,7 @@ Events never contain secrets or PHC strings; of a PHC string, only its SHA-256.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from hashlib import sha256
 from typing import Any
@@ -72,6 +72,13 @@ def entries(event: Event) -> list[Entry]:
     return [one for one in named if _names_key(one)] if isinstance(named, list) else []
 
 
+def changed_entries(keys: Sequence[Key], changes: Sequence[Mapping[str, Any]]) -> tuple[list[Entry], dict[str, Any]]:
+    """Return how an event names keys as they were before, and what was set on all of them, if that was the same."""
+    if len(keys) < 2 or any(changed != changes[0] for changed in changes):
+        return [key_entry(key, changed) for key, changed in zip(keys, changes, strict=True)], {}
+    return [key_entry(key) | {"was": _values(key, changes[0])} for key in keys], _json(changes[0])
+
+
 def rehashed_entry(key: Key, phc: str) -> Entry:
     """Return how an event names a key whose hash is replaced by `phc`: the only change of a hash that is replayed."""
     return key_entry(key) | {"hash": phc_digest(phc), "was": {"hash": phc_digest(key.phc)}}
@@ -95,10 +102,15 @@ def settings_detail(before: Mapping[str, str], after: Mapping[str, str | None]) 
 
 
 def _changes(before: Key | Owner, changed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    return {
-        "set": {name: json_value(value) for name, value in changed.items()},
-        "was": {name: json_value(getattr(before, name)) for name in changed},
-    }
+    return {"set": _json(changed), "was": _values(before, changed)}
+
+
+def _json(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: json_value(value) for name, value in values.items()}
+
+
+def _values(of: Key | Owner, names: Iterable[str]) -> dict[str, Any]:
+    return {name: json_value(getattr(of, name)) for name in names}
 
 
 def _names_key(entry: object) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from keyctl import lifecycle, policy
-from keyctl.audit import key_entry
+from keyctl.audit import changed_entries
 from keyctl.errors import Refused
-from keyctl.models import Actor, KeyRecord
+from keyctl.models import Actor, Key, KeyRecord
 from keyctl.networks import parse_networks
 from keyctl.store import events, keys, usage
 from keyctl.store.database import Connection, Store
@@ -211,20 +211,21 @@ class KeyAdmin:
 
         def work(connection: Connection) -> list[Change]:
             changes = []
-            entries = []
-            written = {}
+            before = []
+            written: dict[str, dict[str, Any]] = {}
             for record in keys.selected(connection, selection, now=now, for_change=True):
                 wanted = values(connection, record)
                 changed = {name: value for name, value in wanted.items() if getattr(record.key, name) != value}
                 if changed:
-                    entries.append(key_entry(record.key, changed))
+                    before.append(record.key)
                     written[record.key.id] = changed
-                    record = KeyRecord(replace(record.key, **changed), record.owners)  # noqa: PLW2901
+                    record = KeyRecord(Key.of({**vars(record.key), **changed}), record.owners)  # noqa: PLW2901
                 changes.append(Change(record, bool(changed)))
                 if len(changes) % _STEP == 0:
                     self._progress(_STEP)
             keys.set_on(connection, written)
-            events.append_for_keys(connection, entries, {}, at=now, actor=self._actor, action=action, reason=reason)
+            entries, common = changed_entries(before, list(written.values()))
+            events.append_for_keys(connection, entries, common, at=now, actor=self._actor, action=action, reason=reason)
             return changes
 
         return self._store.write(work, dry_run=dry_run)

@@ -33,7 +33,7 @@ from keyctl.errors import NotFound, UsageError, suggestion
 from keyctl.hashing import ForeignScheme, HashInvalid, Scheme, scheme_of
 from keyctl.keyformat import MAX_KEY_LENGTH
 from keyctl.models import Key, KeyRecord, Status
-from keyctl.rows import AsWritten, RowDamaged, as_written, decode_key, encode, encode_key
+from keyctl.rows import KEY_COLUMNS, AsWritten, RowDamaged, as_written, decode_key, encode, encode_key, key_of_columns
 from keyctl.store import owners
 from keyctl.store.chunks import chunks
 from keyctl.store.selection import Filters, Selection, conditions, has_status, status_rank
@@ -238,11 +238,13 @@ def set_on(connection: Connection, changes: Mapping[str, Mapping[str, Any]]) -> 
         set_for_all(connection, key_ids, **values)
     for values, key_ids in alike.values():
         encoded = encode(values)
-        query = select(keys.c.id).where(*(keys.c[name].is_not_distinct_from(value) for name, value in encoded.items()))
+        as_set = and_(*(keys.c[name].is_not_distinct_from(value) for name, value in encoded.items()))
+        counted = select(func.count()).where(keys.c.id.in_(bindparam("chosen", expanding=True)), as_set)
         for chunk in chunks(key_ids):
-            written = set(connection.execute(query.where(keys.c.id.in_(chunk))).scalars())
-            if lost := [key_id for key_id in chunk if key_id not in written]:
-                raise RowDamaged(f"{', '.join(encoded)} of key {lost[0]} cannot be set, and nothing was changed")
+            if connection.execute(counted, {"chosen": chunk}).scalar_one() != len(chunk):
+                written = set(connection.execute(select(keys.c.id).where(keys.c.id.in_(chunk), as_set)).scalars())
+                lost = next(key_id for key_id in chunk if key_id not in written)
+                raise RowDamaged(f"{', '.join(encoded)} of key {lost} cannot be set, and nothing was changed")
 
 
 def page(
@@ -336,7 +338,8 @@ def _is_one_of(names: list[str]) -> ColumnElement[bool]:
 
 
 def _decoded(connection: Connection, queries: Sequence[Select[Any]]) -> list[KeyRecord]:
-    found = [decode_key(row) for query in queries for row in connection.execute(query).mappings()]
+    in_order = [keys.c[name] for name in KEY_COLUMNS]
+    found = [key_of_columns(row) for query in queries for row in connection.execute(query.with_only_columns(*in_order))]
     return owners.attach(connection, found)
 
 

@@ -18,7 +18,7 @@ from keyctl.admin.bundle_export import BundleExporter
 from keyctl.bundles.bundle import Bundle
 from keyctl.bundles.signing import SigningKey, Trust
 from keyctl.store.database import Store
-from keyctl.store.keys import Filters
+from keyctl.store.selection import Filters
 from keyctl.store.sqlite_reader import SqliteReader
 from keyctl.verifier import Verifier
 from tests.imports import imported_by, packages

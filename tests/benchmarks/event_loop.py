@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from keyctl.admin.keys import KeyAdmin, NewKey
+from keyctl.admin.minting import KeyMinter, NewKey
 from keyctl.decision import Decision
 from keyctl.verifier import Verifier
 from tests.benchmarks.measure import Row, Run, Took
@@ -22,7 +22,7 @@ def rows(folder: Path, *, quick: bool) -> Iterator[Row]:
     runs = 3 if quick else 9
     path, kept = folder / "event_loop.db", Kept()
     with closing(empty_store(path)) as store:
-        KeyAdmin(store, ACTOR).mint(NewKey(), kept, count=KEYS)
+        KeyMinter(store, ACTOR).mint(NewKey(), kept, count=KEYS)
     # Without a cache every key is new each time. Of 40 at once on few cores, the last one waits for its turn.
     with Verifier.from_store(path, cache_size=0, max_wait=60) as verifier:
 

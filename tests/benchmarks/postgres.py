@@ -14,15 +14,15 @@ from pathlib import Path
 
 import psycopg
 
-from keyctl.admin.keys import KeyAdmin, NewKey
+from keyctl.admin.minting import KeyMinter, NewKey
 from keyctl.hashing import DEFAULT, Argon2id
 from keyctl.models import Actor, Status
 from keyctl.profiles.files import load_profile
 from keyctl.store import keys
 from keyctl.store.database import Store
-from keyctl.store.keys import Filters
 from keyctl.store.location import StoreLocation
 from keyctl.store.schema import create
+from keyctl.store.selection import Filters
 from keyctl.times import utc_now
 from keyctl.verifier import Verifier
 from tests.postgres import NEWEST, schema, shared_server
@@ -57,7 +57,7 @@ def _measure(url: str, count: int, *, seconds: float) -> None:
     location = StoreLocation.parse(url)
     store, _ = create(location, load_profile("standard"), DEFAULT, actor=_ACTOR, now=utc_now())
     kept = Kept()
-    [record] = KeyAdmin(store, _ACTOR).mint(NewKey(name="the one"), kept)
+    [record] = KeyMinter(store, _ACTOR).mint(NewKey(name="the one"), kept)
     [text] = [minted.text for minted in kept.minted]
     with psycopg.connect(url) as connection:
         connection.execute(_FILL, [record.key.phc, count])
@@ -95,7 +95,7 @@ def _print_rates(store: Store, location: StoreLocation, text: str, seconds: floa
     _rate("verify, one after another, default hash", seconds, lambda: verifier.verify(text))
     prefix = text.rpartition("_")[0]
     _rate("of that, the look-up alone", seconds, lambda: store.find(prefix))
-    admin = KeyAdmin(store, _ACTOR)
+    admin = KeyMinter(store, _ACTOR)
     _rate("mint, one after another, default hash", seconds, lambda: admin.mint(NewKey(), Kept()))
     store.hash_parameters = _CHEAP
     _rate("mint, one after another, hash next to free", seconds, lambda: admin.mint(NewKey(), Kept()))
@@ -135,7 +135,7 @@ def mint_for(url: str, seconds: float) -> float:
     """Mint one key after another; return how many a second. Run in a process of its own, next to others."""
     store = Store(StoreLocation.parse(url), wait=60)
     store.hash_parameters = _CHEAP
-    admin = KeyAdmin(store, _ACTOR)
+    admin = KeyMinter(store, _ACTOR)
     number, start = 0, time.perf_counter()
     while time.perf_counter() - start < seconds:
         admin.mint(NewKey(), Kept())
@@ -157,9 +157,9 @@ def _print_pages(store: Store) -> None:
         deep = page(Filters(), after=deep, limit=1000).next
     _time("list, the first 100", lambda: page(Filters()))
     _time("list, 100 after 50,000", lambda: page(Filters(), after=deep))
-    _time("list --status active", lambda: page(Filters(status=Status.ACTIVE)))
+    _time("list --status active", lambda: page(Filters(statuses=(Status.ACTIVE,))))
     _time("list --sort name", lambda: page(Filters(), sort="name"))
-    _time("list --name '*77*'", lambda: page(Filters(name="*77*")))
+    _time("list --name '*77*'", lambda: page(Filters(names=("*77*",))))
 
 
 def _time(name: str, work: Callable[[], object]) -> None:

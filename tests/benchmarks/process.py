@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,23 +13,27 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, bindparam, insert, select, update
 
-from keyctl.admin.keys import KeyAdmin, NewKey
+from keyctl.admin.keys import KeyAdmin
+from keyctl.admin.minting import KeyMinter, NewKey
 from keyctl.admin.owners import NewOwner
 from keyctl.bundles.bundle import Bundle
 from keyctl.bundles.format import read_first_line
 from keyctl.bundles.signing import Trust
 from keyctl.hashing import DEFAULT, Scheme, Sha256
+from keyctl.models import Status
 from keyctl.store.database import Store
 from keyctl.store.location import StoreLocation
+from keyctl.store.selection import Filters, Selection
 from keyctl.store.sqlite_reader import SqliteReader
-from keyctl.store.tables import keys
+from keyctl.store.tables import events, keys
 from keyctl.testing import MemoryStore
 from keyctl.verifier import Verifier
 from tests.benchmarks.measure import Row, Run, calls, fixed, prepared
 from tests.benchmarks.stores import ACTOR, Kept, bundle_of, empty_store, store_of
 
+_ACTIVE = Selection(None, Filters(statuses=(Status.ACTIVE,)))
 REQUESTS = {"standard": "/v1/calls?page=2", "vexa": "/bots/meet/abc-defg-hij"}
 HEADERS = [
     *(("host", "api.example"), ("user-agent", "curl/8.5.0"), ("accept", "*/*"), ("accept-encoding", "gzip, br")),
@@ -77,6 +82,14 @@ def rows(folder: Path, *, quick: bool) -> Iterator[Row]:
     yield Row(
         f"mint of {count:,} keys, sha256", 2.5, _mint(folder, Sha256(), count), _insert(folder, count), 5, by="cpu"
     )
+    yield Row(
+        f"revoke of {count:,} keys, against Core reading and updating the rows and inserting the events",
+        3.0,
+        _revoke(folder, count),
+        _update(folder, count),
+        5,
+        by="cpu",
+    )
 
 
 def _requests(folder: Path, profile: str, path: str, runs: int) -> Iterator[Row]:
@@ -84,7 +97,7 @@ def _requests(folder: Path, profile: str, path: str, runs: int) -> Iterator[Row]
     with closing(empty_store(folder / "requests.db", Sha256(), profile)) as store:
         kept = Kept()
         owner = NewOwner("acme") if profile != "standard" else None
-        KeyAdmin(store, ACTOR).mint(NewKey(owner=owner, create_owner=True), kept)
+        KeyMinter(store, ACTOR).mint(NewKey(owner=owner, create_owner=True), kept)
     [key] = kept.texts
     with Verifier.from_store(folder / "requests.db") as verifier:
         credential = ("x-api-key", key) if profile == "vexa" else ("authorization", f"Bearer {key}")
@@ -123,7 +136,7 @@ def _mint(folder: Path, scheme: Scheme, count: int) -> Run:
 
     def mint(store: Store) -> None:
         with closing(store):
-            KeyAdmin(store, ACTOR).mint(NewKey(), Kept(), count=count)
+            KeyMinter(store, ACTOR).mint(NewKey(), Kept(), count=count)
 
     return prepared(lambda: empty_store(folder / "minted.db", scheme), mint)
 
@@ -144,3 +157,49 @@ def _insert(folder: Path, count: int) -> Run:
             store.write(lambda connection: connection.execute(insert(keys), minted))
 
     return prepared(prepare, insert_all)
+
+
+def _revoke(folder: Path, count: int) -> Run:
+    """Revoke this number of keys, each time in a new store."""
+
+    def revoke(store: Store) -> None:
+        with closing(store):
+            KeyAdmin(store, ACTOR).revoke(_ACTIVE, reason="a benchmark")
+
+    return prepared(lambda: _minted(folder, count), revoke)
+
+
+def _update(folder: Path, count: int) -> Run:
+    """Change the same rows and insert the same events as SQLAlchemy does by itself, each time in a new store."""
+    recorded: list[dict[str, Any]] = []
+    change = update(keys).where(keys.c.id == bindparam("key_id")).values(revoked_at=1, revoked_reason="a benchmark")
+
+    def prepare() -> Store:
+        if not recorded:
+            with closing(_minted(folder, count)) as store:
+                KeyAdmin(store, ACTOR).revoke(_ACTIVE, reason="a benchmark")
+                with store.read() as connection:
+                    query = select(events).where(events.c.action == "key.revoked")
+                    recorded.extend(map(dict, connection.execute(query).mappings()))
+        return _minted(folder, count)
+
+    def work(connection: Connection) -> None:
+        rows = [dict(row) for row in connection.execute(select(keys)).mappings()]
+        connection.execute(change, [{"key_id": row["id"]} for row in rows])
+        connection.execute(insert(events), recorded)
+
+    def update_all(store: Store) -> None:
+        with closing(store):
+            store.write(work)
+
+    return prepared(prepare, update_all)
+
+
+def _minted(folder: Path, count: int) -> Store:
+    """Return a new store of this number of active keys."""
+    source, path = folder / "to-revoke.db", folder / "revoked.db"
+    if not source.exists():
+        with closing(empty_store(source, Sha256())) as store:
+            KeyMinter(store, ACTOR).mint(NewKey(), Kept(), count=count)
+    shutil.copyfile(source, path)
+    return Store(StoreLocation.of_file(path))

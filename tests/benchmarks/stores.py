@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Index
 
 from keyctl.admin.delivery import Minted
-from keyctl.admin.keys import KeyAdmin, NewKey
+from keyctl.admin.minting import KeyMinter, NewKey
 from keyctl.hashing import DEFAULT, Scheme, Sha256
 from keyctl.models import Actor
 from keyctl.profiles.files import load_profile
@@ -89,7 +89,7 @@ def make_store(path: Path, count: int, scheme: Scheme = DEFAULT) -> str:
     """Make a store of `count` keys; return the text of one of them."""
     store, _ = create(StoreLocation.of_file(path), load_profile("standard"), scheme, actor=ACTOR, now=utc_now())
     kept = Kept()
-    [record] = KeyAdmin(store, ACTOR).mint(NewKey(name="the one"), kept)
+    [record] = KeyMinter(store, ACTOR).mint(NewKey(name="the one"), kept)
 
     def fill(connection: Connection) -> None:
         indexes: list[Index] = sorted(keys.indexes, key=lambda index: str(index.name))
@@ -108,6 +108,6 @@ def make_store(path: Path, count: int, scheme: Scheme = DEFAULT) -> str:
 def minted_store(path: Path, count: int) -> Path:
     """Make a store of `count` keys with their events, as `mint --count` leaves it."""
     store, _ = create(StoreLocation.of_file(path), load_profile("standard"), Sha256(), actor=ACTOR, now=utc_now())
-    KeyAdmin(store, ACTOR).mint(NewKey(name="one of many"), Kept(), count=count)
+    KeyMinter(store, ACTOR).mint(NewKey(name="one of many"), Kept(), count=count)
     store.close()
     return path

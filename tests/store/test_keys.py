@@ -386,7 +386,7 @@ def test_keys_are_counted_and_found_by_how_they_are_hashed(opened: Opened):
         opened.store.write(lambda connection, key=key, phc=phc: keys.set_on(connection, {key.id: {"phc": phc}}))
 
     def found(pepper: str) -> set[int]:
-        page = keys.page(connection, Filters(pepper=pepper), now=opened.clock.now)
+        page = keys.page(connection, Filters(peppers=(pepper,)), now=opened.clock.now)
         return {made.index(next(key for key in made if key.id == one.key.id)) for one in page.records}
 
     with opened.store.read() as connection:
