@@ -22,6 +22,8 @@ GENESIS = "0" * 64
 KEYS_PER_EVENT = 1000
 REMOVED = "key.removed"
 _CONTEXT = "keyctl-audit-v1"
+# What is compared of a key that is removed, and how its owner's events are found afterwards.
+LAST_STATE = ("owner_id", "expires_at", "revoked_at")
 # An event has the identity of a row next to its state; use is recorded, not audited.
 _NOT_STATE = {"id", "prefix", "phc", "last_used_at"}
 
@@ -77,6 +79,12 @@ def changed_entries(keys: Sequence[Key], changes: Sequence[Mapping[str, Any]]) -
     if len(keys) < 2 or any(changed != changes[0] for changed in changes):
         return [key_entry(key, changed) for key, changed in zip(keys, changes, strict=True)], {}
     return [key_entry(key) | {"was": _values(key, changes[0])} for key in keys], _json(changes[0])
+
+
+def removed_entry(key: Key) -> Entry:
+    """Return how an event names a key that it removes: with those of LAST_STATE that are set."""
+    last = {name: json_value(value) for name in LAST_STATE if (value := getattr(key, name)) is not None}
+    return key_entry(key) | {"was": last}
 
 
 def rehashed_entry(key: Key, phc: str) -> Entry:

@@ -4,14 +4,15 @@ An event records what was set, and what that was before: replaying all of them g
 What was before is compared and never taken over, so that a change cannot hide that a row was altered.
 
 A checkpoint holds a digest of all rows. From it on, later events are enough: a row as it is now, and what they say that
-it was before, give the row at the checkpoint, whose digest is compared.
+it was before, give the row at the checkpoint, whose digest is compared. Not so if a key was removed since: its event
+does not have the whole row, and all events are read again.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -19,6 +20,8 @@ from typing import Any, NamedTuple
 
 from keyctl.audit import (
     GENESIS,
+    LAST_STATE,
+    REMOVED,
     Entry,
     event_digest,
     key_state,
@@ -28,7 +31,7 @@ from keyctl.audit import (
 )
 from keyctl.models import Event, Key, Owner
 from keyctl.text import brief
-from keyctl.times import format_time
+from keyctl.times import format_time, to_milliseconds
 
 _MINTED, _REHASHED, _OWNER_ADDED = "key.minted", "key.rehashed", "owner.added"
 # What a successor has from the key that it replaces.
@@ -70,10 +73,12 @@ class History:
         self._seq = start.position.seq - 1 if start else 0
         self._hash = None if start else GENESIS  # None after an event that was not read
         self._keys: dict[str, _State] = {}
+        self._removed: dict[str, int] = {}  # the ids of keys, and the event that removed each
         self._owners: dict[str, _State] = {}
         self._settings = _State({}, complete=start is None)
         self._counters: dict[str, int] = {}  # the last serial ids, of the rows
         self._states, self._states_at_start = _Digest(), _Digest()
+        self._knows_start = True
         self._checkpoints: defaultdict[int, list[Checkpoint]] = defaultdict(list)
         for one in checkpoints:
             self._checkpoints[one.position.seq].append(one)
@@ -81,6 +86,10 @@ class History:
     def key_states(self) -> dict[str, Mapping[str, Any]]:
         """Return what each key must be, by its id: its `key_state`, its prefix and the digest of its hash."""
         return {key_id: state.now for key_id, state in self._keys.items()}
+
+    def removed_keys(self) -> Collection[str]:
+        """Return the ids of the keys that were removed, and must not be in the store."""
+        return self._removed.keys()
 
     def owner_states(self) -> dict[str, Mapping[str, Any]]:
         """Return what each owner must be, by its id: its `owner_state`."""
@@ -175,6 +184,8 @@ class History:
 
     def check_key(self, key: Key) -> list[str]:
         self._count("key", key.id)
+        if key.id in self._removed:
+            return [f"key {key.prefix} ({key.id}) is in the store, but event {self._removed[key.id]} removed it"]
         state = self._take(self._keys, key.id)
         if state is None:
             return [f"key {key.prefix} ({key.id}) is in the store, but no event created it"]
@@ -211,7 +222,7 @@ class History:
 
     def check_states(self) -> list[str]:
         """Compare, after every row was checked, what the rows were at the start with the digest in that checkpoint."""
-        if self._start is None or self._states_at_start.hex() == self._start.position.states:
+        if self._start is None or (self._knows_start and self._states_at_start.hex() == self._start.position.states):
             return []
         return [f"a key, owner or setting is not what it was at {self._start}, and no later event says so"]
 
@@ -246,6 +257,8 @@ class History:
             changes = common | entry.get("set", {})
             if event.action == _MINTED:
                 yield from self._create_key(event.seq, entry, changes)
+            elif event.action == REMOVED:
+                yield from self._remove_key(event, entry)
             else:
                 yield from self._change_key(event, entry, changes)
         if "owner" in event.detail:
@@ -258,7 +271,7 @@ class History:
             self._settings.set(event.detail["settings"])
 
     def _create_key(self, seq: int, entry: Entry, values: Mapping[str, Any]) -> Iterator[str]:
-        if entry["id"] in self._keys:
+        if entry["id"] in self._keys or entry["id"] in self._removed:
             yield f"event {seq} creates key {entry['prefix']} ({entry['id']}), which existed before"
             return
         lineage = None
@@ -274,9 +287,10 @@ class History:
         self._keys[entry["id"]] = _State(created, complete=True)
 
     def _change_key(self, event: Event, entry: Entry, changes: Mapping[str, Any]) -> Iterator[str]:
-        state = self._known(self._keys, entry["id"])
+        state = self._known(self._keys, entry["id"]) if entry["id"] not in self._removed else None
         if state is None:
-            yield f"event {event.seq} changes key {entry['prefix']} ({entry['id']}), which no event created"
+            before = f"event {removed} removed" if (removed := self._removed.get(entry["id"])) else "no event created"
+            yield f"event {event.seq} changes key {entry['prefix']} ({entry['id']}), which {before}"
             return
         before = {name: entry[name] for name in ("prefix", "hash")} | entry.get("was", {})
         if event.action == _REHASHED and "was" not in entry:  # as in the first stores: the old hash is not known
@@ -285,6 +299,20 @@ class History:
             yield _altered_before(event.seq, "key", state.now["prefix"], altered)
         kept = {"prefix": state.now["prefix"], "hash": state.now["hash"]}
         state.set({**changes, **kept, **({"hash": entry["hash"]} if event.action == _REHASHED else {})})
+
+    def _remove_key(self, event: Event, entry: Entry) -> Iterator[str]:
+        was = dict.fromkeys(LAST_STATE) | entry["was"]
+        yield from self._change_key(event, {**entry, "was": was}, {})
+        state = self._keys.pop(entry["id"], None)
+        if state is None:
+            return
+        # It may be removed only once it has ended: altering a row must not be a way to get rid of it.
+        expires_at = state.now.get("expires_at")
+        if state.now.get("revoked_at") is None and not (expires_at and expires_at <= to_milliseconds(event.at)):
+            yield f"event {event.seq} removes key {entry['prefix']} ({entry['id']}), which had not ended"
+        self._removed[entry["id"]] = event.seq
+        self._knows_start &= state.complete
+        self._count("key", entry["id"])
 
     def _replay_owner(self, event: Event, entry: Entry) -> Iterator[str]:
         if event.action == _OWNER_ADDED:

@@ -64,6 +64,7 @@ class Restored:
         changed: Their name, scopes, networks, metadata or end change.
         ended: They were revoked, locked or expire earlier since the backup, and stay so.
         newer: They are not in the backup, and stay as they are.
+        removed: The log says that they were removed, once they had ended: they do not come back.
         repaired: They differed from the log, and are written again; what no event created is removed.
     """
 
@@ -73,6 +74,7 @@ class Restored:
     changed: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     newer: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
     owners: list[str] = field(default_factory=list)
     repaired: list[str] = field(default_factory=list)
 
@@ -193,13 +195,18 @@ class _Merge:
         )
 
     def _keys(self) -> tuple[list[Key], list[str]]:
-        """Return the keys to write, and the ids of those that no event created."""
+        """Return the keys to write, and the ids of those that the log does not have, or no longer."""
         restored, states = self._restored, self._history.key_states()
         written, removed = [], []
         for key_id, stored, saved, is_exact in restoring.key_versions(self._backup, self._target):
             state = states.get(key_id)
             if state is None:
                 removed.append(key_id)
+                known = saved or stored
+                if key_id in self._history.removed_keys() and (stored is None or restored.log_continued):
+                    restored.removed.append(known.prefix if known else key_id)
+                else:
+                    restored.repaired.append(key_id)
                 continue
             if stored is None and saved is None:
                 continue  # the check that follows reports it
@@ -220,7 +227,6 @@ class _Merge:
                 restored.newer.append(key.prefix)
             elif _changed(saved, key).keys() & ENDS:
                 restored.ended.append(key.prefix)
-        restored.repaired += removed
         return written, removed
 
     def _owners(self) -> tuple[list[Owner], list[str]]:

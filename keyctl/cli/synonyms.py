@@ -27,6 +27,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "expire": "ttl expiry expiration extend renew",
         "scope": "grant scopes permissions permission",
         "update": "edit rename modify change tag label",
+        "prune": "purge gc cleanup clean vacuum",
         "owner list": "users customers accounts tenants owners",
         "owner": "user customer account tenant",
         "owner add": "add",

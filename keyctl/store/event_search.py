@@ -102,8 +102,7 @@ def owners_named(connection: Connection, handles: Sequence[str], *, below: bool 
     """
     named = {owners.get(connection, handle).id for handle in handles}
     if below:
-        for owner_id in sorted(named):
-            named |= set(map(str, connection.execute(owners.ids_below(owner_id)).scalars()))
+        named |= set(map(str, connection.execute(owners.ids_below(sorted(named))).scalars()))
     theirs: set[str] = set()
     for owner_id in sorted(named):
         theirs.update(connection.execute(select(keys_table.c.id).where(keys_table.c.owner_id == owner_id)).scalars())

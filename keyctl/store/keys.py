@@ -34,13 +34,13 @@ from keyctl.hashing import ForeignScheme, HashInvalid, Scheme, scheme_of
 from keyctl.keyformat import MAX_KEY_LENGTH
 from keyctl.models import Key, KeyRecord, Status
 from keyctl.rows import KEY_COLUMNS, AsWritten, RowDamaged, as_written, decode_key, encode, encode_key, key_of_columns
-from keyctl.store import owners
+from keyctl.store import owners, removals
 from keyctl.store.chunks import chunks
 from keyctl.store.selection import Filters, Selection, conditions, has_status, status_rank
 from keyctl.store.tables import keys
 from keyctl.store.transaction import check_count, execute
 from keyctl.text import brief, is_utf8
-from keyctl.times import utc_now
+from keyctl.times import format_time, utc_now
 
 _END_OF_TIME = 2**62
 _SALT_AND_DIGEST = len("$") + 22 + len("$") + 43  # characters at the end of every hash that keyctl makes
@@ -164,6 +164,9 @@ def get(connection: Connection, selector: str, *, beginning: int | None = None) 
             raise NotFound(f'"{selector}" matches several keys', hint="give more characters; see: keyctl list")
         row = matches[0] if matches else None
     if row is None:
+        if removed := removals.find(connection, selector):
+            hint = f"its history: keyctl audit list --key {removed.prefix}"
+            raise NotFound(f"the key {removed.prefix} was removed at {format_time(removed.at)}", hint=hint)
         raise _unknown(connection, [selector])
     return owners.attach(connection, [decode_key(row)])[0]
 

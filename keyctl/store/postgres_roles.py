@@ -23,12 +23,12 @@ revoke all on alembic_version, audit_head, counters, events, keys, owners, setti
   usage_recorders from {name}_admin, {name}_verify, {name}_record;
 revoke all (id, last_used_at) on keys from {name}_record;
 
--- Administration: no key and no owner can be deleted, and no event changed or deleted.
+-- Administration: no owner can be deleted, and no event changed or deleted. Keys are deleted by `keyctl prune`.
 grant select on alembic_version, audit_head, counters, events, keys, owners, settings to {name}_admin;
 grant select, insert, update, delete on usage_days, usage_hours, usage_recorders to {name}_admin;
 grant insert on counters, events, keys, owners, settings to {name}_admin;
 grant update on audit_head, counters, keys, owners, settings to {name}_admin;
-grant delete on settings to {name}_admin;
+grant delete on keys, settings to {name}_admin;
 
 -- Verification: nothing can be changed, and the audit log cannot be read.
 grant select on alembic_version, keys, owners, settings to {name}_verify;

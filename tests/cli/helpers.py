@@ -190,10 +190,10 @@ def is_so_already(cli: Cli, *args: str, says: str) -> None:
     assert result.out == f"unchanged {name}\n"
 
 
-def changes_nothing(cli: Cli, *args: Any, says: str) -> Result:
-    """Claim that a command succeeds, says so on stderr, and leaves the store as it was."""
+def changes_nothing(cli: Cli, *args: Any, says: str, code: int = 0) -> Result:
+    """Claim that a command ends with this exit code, says so on stderr, and leaves the store as it was."""
     before = dump(cli)
-    result = cli(*args, check=0)
+    result = cli(*args, check=code)
     assert says in result.err, result
     assert dump(cli) == before
     return result

@@ -37,6 +37,7 @@ CHANGES = [
     ["mint", "--dry-run"],
     ["rotate", "PREFIX"],
     ["revoke", "PREFIX"],
+    ["prune", "--older-than", "365d"],
     ["lock", "PREFIX"],
     ["unlock", "PREFIX"],
     ["expire", "PREFIX", "--to", "30d"],

@@ -201,6 +201,7 @@ def test_the_fields_of_json_objects_are_in_the_table(store: Cli):
         "inspect": store("inspect", "--key-file", "key", "--json").json,
         "limits": store("limits", prefix, "--limiter", "redis://127.0.0.1:1", "--json").json,
         "list": store("list", "--json").json,
+        "prune": store("prune", "--older-than", "365d", "--json").json,
         "owner": store("owner", "show", "acme", "--json").json,
         "owner list": store("owner", "list", "--json").json,
         "event": store("audit", "list", "--json").json["events"][0],

@@ -46,6 +46,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "expire": "Set or remove the expiry of keys.",
         "scope": "Add, remove or replace the scopes of keys.",
         "update": "Change the name, allowed networks and metadata of keys.",
+        "prune": "Remove keys that ended long ago; the audit log keeps their history.",
     },
     "Owners": {
         "owner": "Add, list and change owners.",

@@ -105,6 +105,7 @@ def _describe(output: "Output", restored: "Restored") -> None:
         (restored.changed, "restored as in the backup"),
         (restored.ended, "revoked, locked or expiring earlier since the backup, and left so"),
         (restored.newer, "not in the backup, and left as they are"),
+        (restored.removed, "removed by keyctl prune, and not restored"),
         (restored.owners, "owners, restored as in the backup"),
         (restored.repaired, "altered outside keyctl, and repaired"),
     ):
