@@ -122,9 +122,10 @@ class Issuer:
             except KeyboardInterrupt as interrupt:
                 interrupt.add_note(f"{named} could not be delivered, and may not be revoked; make sure: {by_hand}")
                 raise
-            if isinstance(error, OSError):
+            if isinstance(error, OSError | KeyctlError):
+                reason = error.message if isinstance(error, KeyctlError) else error.strerror or error
                 raise NotDelivered(
-                    f"{named} could not be delivered and was revoked: {error.strerror or error}",
+                    f"{named} could not be delivered and was revoked: {reason}",
                     hint="fix the output destination and retry",
                 ) from error
             error.add_note(f"{named} could not be delivered and was revoked: interrupted")
