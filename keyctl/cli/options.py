@@ -13,18 +13,6 @@ SelectorArgument = Annotated[str, typer.Argument(metavar="SELECTOR", help="Key i
 ReasonOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Reason to record in the audit log.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything; change nothing.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Skip confirmation.")]
-OutOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--out",
-        metavar="FILE",
-        rich_help_panel="Output",
-        help="Write the key to a new file (mode 0600) instead of stdout.",
-    ),
-]
-ForceOption = Annotated[
-    bool, typer.Option("--force", rich_help_panel="Output", help="Let --out replace an existing file.")
-]
 HttpOption = Annotated[
     bool, typer.Option("--http", rich_help_panel="Output", help="Print the platform's HTTP response.")
 ]

@@ -45,6 +45,10 @@ class Output:
 
         return Style(escapes=understands_escapes(self.on_terminal, self.color), color=self.color)
 
+    @property
+    def on_stderr_terminal(self) -> bool:
+        return sys.stderr is not None and sys.stderr.isatty()
+
     # ── the answer ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def answer(self, text: str) -> None:
@@ -65,6 +69,10 @@ class Output:
         """Print new keys like an answer; if stdout is a file, also wait until they are on the disk."""
         (self.answer_exactly if exactly else self.answer)(text)
         sync(sys.stdout)
+
+    def deliver_as_it_is(self, text: str) -> None:
+        """Print a new key as its format has it: with a line end, or without."""
+        self.deliver(text.removesuffix("\n"), exactly=not text.endswith("\n"))
 
     def answer_json(self, value: Any) -> None:
         self.answer(to_json(value))
@@ -104,6 +112,11 @@ class Output:
     def warn(self, text: str) -> None:
         _to_stderr(f"keyctl: warning: {visible(text)}")
 
+    def relay(self, data: bytes) -> None:
+        """Print what another program wrote to stderr: whole lines, visibly."""
+        for line in data.decode(errors="replace").splitlines():
+            _to_stderr(visible(line))
+
     def warn_of_leftovers(self, file: Path) -> None:
         """Name the temporary files beside a file that is about to be written, which only a killed command leaves."""
         for one in private_files.leftovers(file):
@@ -111,7 +124,7 @@ class Output:
 
     def aside(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Print details of the answer to stderr if it is a terminal."""
-        if not self.quiet and sys.stderr is not None and sys.stderr.isatty():
+        if not self.quiet and self.on_stderr_terminal:
             width = max(len(name) for name, _ in pairs)
             _to_stderr("\n".join(f"{name:>{width}}  {visible(value)}" for name, value in pairs))
 
@@ -142,13 +155,13 @@ class Output:
 
 
 @contextmanager
-def written_to(file: Path) -> Iterator[None]:
-    """Print an answer about keys that were delivered to a file: an error says that they are valid."""
+def delivered(place: str) -> Iterator[None]:
+    """Print an answer about keys that were delivered to a place: an error says that they are valid."""
     try:
         yield
     except OSError as error:
         problem = f"the output could not be written: {error.strerror or error}"
-        raise NotDelivered(f"each new key is in {file} and is valid, but {problem}") from error
+        raise NotDelivered(f"each new key was {place} and is valid, but {problem}") from error
 
 
 def to_json(value: Any) -> str:

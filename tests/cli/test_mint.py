@@ -397,7 +397,7 @@ def test_out_writes_a_private_file_and_nothing_else(store: Cli):
     result = store("mint", "--count", "3", "--out", "keys.txt", check=0)
 
     file = store.cwd / "keys.txt"
-    assert (result.out, result.err) == ("", "")
+    assert (result.out, result.err) == ("", "keyctl: minted 3 keys, written to keys.txt\n")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [verify(store, line) for line in file.read_text().splitlines()] == ["VALID"] * 3
     assert [path.name for path in store.cwd.iterdir()] == ["keys.txt"]

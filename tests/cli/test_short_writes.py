@@ -257,7 +257,7 @@ def test_a_key_file_that_was_delivered_stays_if_its_description_cannot_be_printe
         with full_disk() as descriptor:
             result = store(*command, "--out", "k.txt", "--force", "--json", stdout=descriptor, check=21)
 
-        assert "each new key is in k.txt and is valid, but the output could not be written" in result.err
+        assert "each new key was written to k.txt and is valid, but the output could not be written" in result.err
         assert verify(store, (store.cwd / "k.txt").read_text()) == "VALID"
 
 

@@ -8,21 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keyctl.admin.delivery import FileDelivery, StreamDelivery
+from keyctl.admin.delivery import StreamDelivery
 from keyctl.cli.context import CommandContext, context_of
+from keyctl.cli.delivery_options import DeliveryOptions, Destination, warn_of_readers
 from keyctl.cli.help_layout import Command
 from keyctl.cli.json_objects import key_object
 from keyctl.cli.new_key_options import NewKeyOptions
 from keyctl.cli.option_groups import expand_options
-from keyctl.cli.options import (
-    DryRunOption,
-    ForceOption,
-    HttpOption,
-    JsonLinesOption,
-    OutOption,
-    ReasonOption,
-)
-from keyctl.cli.output import Output, to_json, written_to
+from keyctl.cli.options import DryRunOption, HttpOption, JsonLinesOption, ReasonOption
+from keyctl.cli.output import Output, delivered, to_json
 from keyctl.cli.platform_answers import administration_answer, require_answer
 from keyctl.errors import UsageError
 from keyctl.times import describe_relative, utc_now
@@ -39,6 +33,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def mint(
     ctx: typer.Context,
     described: NewKeyOptions,
+    delivery_options: DeliveryOptions,
     expires: Annotated[
         str | None,
         typer.Option(metavar="TIME", rich_help_panel="Key", help="Expiry: 30d, 2027-01-31 (included) or never."),
@@ -46,8 +41,6 @@ def mint(
     count: Annotated[
         int, typer.Option(metavar="N", rich_help_panel="Key", help="Number of keys; either all are minted or none.")
     ] = 1,
-    out: OutOption = None,
-    force: ForceOption = False,
     jsonl: JsonLinesOption = False,
     http: HttpOption = False,
     init: Annotated[
@@ -77,22 +70,30 @@ def mint(
     if profile is not None and not init:
         raise UsageError("--profile requires --init", hint="keyctl init --profile NAME")
     many = count != 1
-    if http and (many or out):
-        raise UsageError("--http cannot be used with --count or --out", hint="omit --count and --out")
+    to = delivery_options.destination(many=many)
+    to.print_json_if_asked(output)
+    if http and (many or to.elsewhere or to.format):
+        raise UsageError(
+            "--http cannot be used with --count, --out, --exec or --format",
+            hint="omit --count, --out, --exec, --format",
+        )
+    if output.json or jsonl:
+        to.refuse_with("--json" if output.json else "--jsonl")
+
+    def fields(one: "Minted") -> dict[str, Any]:
+        return key_object(one.record, context.store.profile, now=utc_now())
 
     def render(minted: Sequence["Minted"]) -> str:
         if http:
             return administration_answer(context, "minted", minted[0].record, text=minted[0].text)
         if not (output.json or jsonl):
             return "\n".join(one.text for one in minted)
-        objects = [key_object(one.record, context.store.profile, now=utc_now()) | {"key": one.text} for one in minted]
-        return _as_json(objects, many=many, lines=jsonl)
+        return _as_json([fields(one) | {"key": one.text} for one in minted], many=many, lines=jsonl)
 
-    if out:
-        output.warn_of_leftovers(out)
-    delivery = (
-        FileDelivery(out, replace=force) if out else StreamDelivery(partial(output.deliver, exactly=http), render)
-    )
+    if to.out:
+        output.warn_of_leftovers(to.out)
+    to_stdout = StreamDelivery(partial(output.deliver, exactly=http), render)
+    delivery = to.delivery(output, to_stdout, fields, wait=context.wait)
     if not dry_run:
         context.create_store_if_missing(profile, asked=init)
     if http:
@@ -102,13 +103,13 @@ def mint(
     if dry_run:
         output.note(f"would mint {count:,} {'keys' if many else 'key'} like {_masked(records[0])}: nothing was changed")
         return
-    if out and (output.json or jsonl):
-        objects = [
-            key_object(one, context.store.profile, now=utc_now()) | {"key": None, "out": str(out)} for one in records
-        ]
-        with written_to(out):
+    if to.elsewhere and (output.json or jsonl):
+        now = utc_now()
+        objects = [key_object(one, context.store.profile, now=now) | to.json_fields() for one in records]
+        with delivered(to.place):
             output.answer(_as_json(objects, many=many, lines=jsonl))
-    _describe(context, records, out=str(out) if out else None)
+    warn_of_readers(output, to)
+    _describe(context, records, to)
 
 
 @contextmanager
@@ -143,14 +144,18 @@ def _masked(record: "KeyRecord") -> str:
     return f"{record.key.prefix}…"
 
 
-def _describe(context: CommandContext, records: Sequence["KeyRecord"], *, out: str | None) -> None:
-    """Describe the new keys to a user at a terminal; the keys themselves are on stdout or in the file."""
-    if len(records) > 1:
-        context.output.aside([("minted", f"{len(records):,} keys"), *([("in", out)] if out else [])])
-        return
+def _describe(context: CommandContext, records: Sequence["KeyRecord"], to: Destination) -> None:
+    """Describe the new keys on stderr: at a terminal in full, elsewhere if stdout does not name them."""
+    output = context.output
     key, owner = records[0].key, records[0].owner
+    many = len(records) > 1
+    if to.elsewhere and not output.json and not output.on_stderr_terminal:
+        output.note(f"minted {f'{len(records):,} keys' if many else key.prefix}, {to.place}")
+    if many:
+        output.aside([("minted", f"{len(records):,} keys"), *([("", to.place)] if to.elsewhere else [])])
+        return
     expires = describe_relative(key.expires_at, now=key.created_at) if key.expires_at else "never"
-    context.output.aside(
+    output.aside(
         [
             ("prefix", f"{key.prefix}   (safe to log)"),
             *([("name", key.name)] if key.name else []),
@@ -158,6 +163,6 @@ def _describe(context: CommandContext, records: Sequence["KeyRecord"], *, out: s
             ("environment", key.environment),
             ("scopes", ", ".join(key.scopes) or "none"),
             ("expires", expires),
-            ("", f"written to {out}" if out else "shown only once: store it now"),
+            ("", to.place if to.elsewhere else "shown only once: store it now"),
         ]
     )

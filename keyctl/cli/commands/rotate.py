@@ -1,19 +1,20 @@
 """`keyctl rotate`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keyctl.admin.delivery import FileDelivery, StreamDelivery
+from keyctl.admin.delivery import StreamDelivery
 from keyctl.cli.context import CommandContext, context_of
+from keyctl.cli.delivery_options import DeliveryOptions, Destination, warn_of_readers
 from keyctl.cli.help_layout import Command
 from keyctl.cli.json_objects import key_object
 from keyctl.cli.option_groups import expand_options
-from keyctl.cli.options import DryRunOption, ForceOption, OutOption, ReasonOption, YesOption
-from keyctl.cli.output import to_json, written_to
+from keyctl.cli.options import DryRunOption, ReasonOption, YesOption
+from keyctl.cli.output import delivered, to_json
 from keyctl.cli.selection import SelectionOptions, confirm
 from keyctl.models import Status
 from keyctl.times import describe_relative, format_time, parse_duration, utc_now
@@ -32,6 +33,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def rotate(
     ctx: typer.Context,
     which: SelectionOptions,
+    delivery_options: DeliveryOptions,
     grace: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Grace period of the old key; 0 revokes it. [default: the profile's]"),
@@ -39,8 +41,6 @@ def rotate(
     expires: Annotated[
         str | None, typer.Option(metavar="TIME", help="Expiry time of the new key. [default: the old key's lifetime]")
     ] = None,
-    out: OutOption = None,
-    force: ForceOption = False,
     reason: ReasonOption = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
@@ -60,7 +60,12 @@ def rotate(
     context = context_of(ctx)
     output = context.output
 
-    def as_object(new: "KeyRecord", old: "KeyRecord", **more: Any) -> dict[str, Any]:
+    to = delivery_options.destination(many=which.one is None)
+    to.print_json_if_asked(output)
+    if output.json:
+        to.refuse_with("--json")
+
+    def as_object(new: "KeyRecord", old: "KeyRecord", more: Mapping[str, Any]) -> dict[str, Any]:
         now = utc_now()
         replaced = key_object(old, context.store.profile, now=now)
         previous = {name: replaced[name] for name in ("id", "prefix", "expires_at", "status")}
@@ -71,12 +76,13 @@ def rotate(
 
     def render(successors: Sequence["Successor"]) -> str:
         if output.json:
-            return as_json([as_object(one.record, one.old, key=one.text) for one in successors])
+            return as_json([as_object(one.record, one.old, {"key": one.text}) for one in successors])
         return "\n".join(one.text for one in successors)
 
-    if out:
-        output.warn_of_leftovers(out)
-    delivery = FileDelivery(out, replace=force) if out else StreamDelivery(output.deliver, render)
+    if to.out:
+        output.warn_of_leftovers(to.out)
+    to_stdout = StreamDelivery(output.deliver, render)
+    delivery = to.delivery(output, to_stdout, lambda one: as_object(one.record, one.old, {}), wait=context.wait)
     selection = confirm(context, which, which.choose(context, (Status.ACTIVE,)), "rotate", yes=yes, dry_run=dry_run)
     rotations = context.rotator.rotate(
         selection,
@@ -94,28 +100,33 @@ def rotate(
             old = one.old.key
             output.note(f"would replace {old.prefix}, which then {_end(old, now=utc_now())}: nothing was changed")
         return
-    if out and output.json:
-        with written_to(out):
-            output.answer(as_json([as_object(one.new, one.old, key=None, out=str(out)) for one in rotations]))
-    elif output.json and not rotations:
-        output.answer(as_json([]))
-    _describe(context, rotations, f"written to {out}" if out else "shown only once: store it now")
+    if output.json and (to.elsewhere or not rotations):
+        with delivered(to.place):
+            output.answer(as_json([as_object(one.new, one.old, to.json_fields()) for one in rotations]))
+    if rotations:
+        warn_of_readers(output, to)
+        _describe(context, rotations, to)
 
 
-def _describe(context: CommandContext, rotations: "Sequence[Rotation]", where: str) -> None:
-    """Describe the new keys to a user at a terminal; the keys themselves are on stdout or in the file."""
+def _describe(context: CommandContext, rotations: "Sequence[Rotation]", to: Destination) -> None:
+    """Describe the new keys on stderr: at a terminal in full, elsewhere if stdout does not name them."""
+    output = context.output
+    new, old = rotations[0].new.key, rotations[0].old.key
+    where = to.place if to.elsewhere else "shown only once: store it now"
+    if to.elsewhere and not output.json and not output.on_stderr_terminal:
+        what = f"{new.prefix} in place of {old.prefix}" if len(rotations) == 1 else f"{len(rotations):,} keys"
+        output.note(f"minted {what}, {to.place}")
     if len(rotations) > 1:
-        context.output.aside([("rotated", f"{len(rotations):,} keys"), ("", where)])
-    elif rotations:
-        new, old = rotations[0].new.key, rotations[0].old.key
-        context.output.aside(
-            [
-                ("prefix", f"{new.prefix}   (safe to log)"),
-                ("replaces", f"{old.prefix}, which {_end(old, now=new.created_at)}"),
-                ("expires", describe_relative(new.expires_at, now=new.created_at) if new.expires_at else "never"),
-                ("", where),
-            ]
-        )
+        output.aside([("rotated", f"{len(rotations):,} keys"), ("", where)])
+        return
+    output.aside(
+        [
+            ("prefix", f"{new.prefix}   (safe to log)"),
+            ("replaces", f"{old.prefix}, which {_end(old, now=new.created_at)}"),
+            ("expires", describe_relative(new.expires_at, now=new.created_at) if new.expires_at else "never"),
+            ("", where),
+        ]
+    )
 
 
 def _confirmed(context: CommandContext, selection: "Selection", *, yes: bool, dry_run: bool) -> list[str]:
