@@ -14,6 +14,6 @@ def matches(secret: bytes, text: str) -> bool:
         import bcrypt  # noqa: PLC0415 - optional
     except ImportError:
         raise LibraryMissing(
-            "the hash is of bcrypt, whose library is not installed", hint="pip install 'keyctl[bcrypt]'"
+            "the hash is of bcrypt, whose library is not installed", hint="pip install bcrypt"
         ) from None
     return bcrypt.checkpw(secret, text.encode())

@@ -23,6 +23,17 @@ DEVELOPMENT = (ROOT / ".ci/requirements-dev.txt").read_text()
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
 
+def test_users_are_sent_to_packages_that_their_makers_have_published():
+    places = [*(ROOT / "keyctl").rglob("*.py"), *(ROOT / "keyctl").rglob("*.md"), ROOT / "README.md"]
+    installing = re.compile(r"pip install (?:'([^']+)'|([a-z0-9_-]+(?:\[[a-z]+\])?))")
+
+    named = {one or other for file in places for one, other in installing.findall(file.read_text())}
+
+    assert named == {"psycopg[binary]", "limits[redis]", "bcrypt"} | {"limits[{address.library}]"}
+    locked = set(re.findall(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==", DEVELOPMENT, re.MULTILINE))
+    assert {re.split(r"\[", name)[0] for name in named} <= locked - {PROJECT["name"], "keyctl"}
+
+
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packages")

@@ -208,7 +208,7 @@ def _import(address: LimiterAddress) -> Any:
     except ImportError as error:
         raise ConfigurationInvalid(
             f"a limiter at {address.scheme}:// needs the Python package {error.name}",
-            hint="install keyctl with its extra limits: pip install 'apikeyctl[limits]'",
+            hint=f"pip install 'limits[{address.library}]'",
         ) from None
 
 

@@ -1,10 +1,10 @@
-"""`keyctl inspect`: no store is opened."""
+"""`keyctl inspect`: no store is needed."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.cli.helpers import mint, refused, write_profile
+from tests.cli.helpers import mint, refused, with_profile, write_profile
 from tests.runner import Cli
 
 
@@ -52,3 +52,29 @@ def test_a_profile_of_ones_own_may_be_tried(cli: Cli):
 
     assert (facts["profile"], facts["prefix"], facts["checksum"]) == ("acme", "ak_live_0123456789ab", None)
     refused(cli, "inspect", "--profile", "standrad", stdin=key, code=3, says='did you mean "standard"?')
+
+
+def test_the_stores_own_profile_is_known(empty: Cli):
+    store = with_profile(empty)
+    key = mint(store, "--env", "test")
+
+    facts = store("inspect", "--json", stdin=key["key"], check=0).json
+
+    assert (facts["profile"], facts["environment"], facts["prefix"]) == ("acme", "test", key["prefix"])
+    changed = write_profile(store, length=16)
+    store("profile", "apply", changed, check=0)
+    assert store("inspect", "--json", stdin=key["key"], check=0).json == facts  # the form that its keys had before
+    assert store("inspect", "--json", stdin=mint(store)["key"], check=0).json["profile"] == "acme"
+    # What is asked for is what is tried.
+    refused(
+        store, "inspect", "--profile", "standard", stdin=key["key"], code=9, says="no profile has keys of this form"
+    )
+
+
+def test_a_store_that_cannot_be_read_does_not_matter(cli: Cli):
+    key = "kc_test_" + "0" * 12 + "_" + "0" * 38
+    (cli.cwd / "broken.db").write_bytes(b"no database" * 100)
+
+    for place in ("./missing.db", "./broken.db", "unknown-name", "postgresql://jo@127.0.0.1:1/keys"):
+        for text, says in ((key, "the checksum is wrong"), ("nonsense", "no profile has keys of this form")):
+            assert says in cli("inspect", "--store", place, stdin=text, check=9).err

@@ -62,7 +62,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Verification": {
         "verify": "Verify a key and its permissions.",
-        "inspect": "Decode a key without a store.",
+        "inspect": "Decode a key, also without a store.",
         "limits": "Show what is used up of the rate limits of a key.",
         "bundle": "Export signed bundles for offline verification.",
         "bundle export": "Write a signed bundle of what verification needs.",
