@@ -37,6 +37,32 @@ COLUMNS = 80
 
 # ── what is shown ────────────────────────────────────────────────────────────────────────────────────────────────────
 
+DESCRIPTION = """
+[[owners]]
+handle = "acme"
+name = "Acme Ltd"
+
+[[owners]]
+handle = "initech"
+
+[[keys]]
+name = "website"
+owner = "acme"
+scopes = ["read", "write"]
+allowed_ips = ["192.0.2.0/24"]
+
+[[keys]]
+name = "nightly"
+owner = "acme"
+environment = "test"
+
+[[keys]]
+name = "reports"
+owner = "initech"
+scopes = ["read"]
+expires = "90d"
+"""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -64,12 +90,14 @@ STORY = (
     Step(90.4, "keyctl verify --scope write < website.key", "verify"),
     Step(90.4, "keyctl verify < legacy.key", "verify"),
     Step(90.4, "keyctl audit list --limit 7", "audit"),
+    Step(90.4, "keyctl apply keys.toml --prune --dry-run", "apply"),
 )
 TITLES = {
     "mint": "keyctl mint prints a new key, once",
     "list": "keyctl list names keys by their prefixes",
     "verify": "keyctl verify refuses, and says why",
     "audit": "keyctl audit list shows who changed what",
+    "apply": "keyctl apply shows what a description of owners and keys would change",
 }
 
 
@@ -78,11 +106,12 @@ def draw_all() -> dict[str, str]:
     shown = dict.fromkeys(TITLES, "")
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
+        (home / "keys.toml").write_text(DESCRIPTION)
         for step in STORY:
             names = {path.stem: _prefix(path) for path in home.glob("*.key")}
             line = step.line.format(**names)
             printed, code = _run(line, step.day, home)
-            expected = {"verify": (12, 16)}.get(step.picture or "", (0,))
+            expected = {"verify": (12, 16), "apply": (9,)}.get(step.picture or "", (0,))
             if code not in expected:
                 raise RuntimeError(f"$ {line}\nexit code {code}\n{printed}")
             if step.picture:

@@ -72,13 +72,15 @@ class KeyMinter:
         delivery: Delivery[Minted],
         *,
         count: int = 1,
+        check: Callable[[Connection, Sequence[Key]], None] = lambda *_: None,
         reason: str | None = None,
         dry_run: bool = False,
     ) -> list[KeyRecord]:
         """Mint `count` keys (1 to 1,000,000) that are alike, and deliver them: all of them, or none.
 
-        Their texts go to `delivery` and nowhere else. Returns the keys without their texts. Raises NotDelivered if they
-        could not be delivered; they are then revoked.
+        `check` is called in the transaction that creates them, once no other change can come between: what it raises
+        prevents them. Their texts go to `delivery` and nowhere else. Returns the keys without their texts. Raises
+        NotDelivered if they could not be delivered; they are then revoked.
         """
         if not 1 <= count <= LARGEST_BATCH:
             raise UsageError(f"--count must be 1 to {LARGEST_BATCH:,}, not {count:,}", hint="for example: --count 50")
@@ -121,6 +123,7 @@ class KeyMinter:
             if not dry_run:
                 keys.add_alike(connection, key, made)
                 self._issuer.note_minted(connection, entries, key, at=now, reason=reason)
+                check(connection, made)
                 delivery.prepare(minted)
             return minted, entries
 

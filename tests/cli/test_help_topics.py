@@ -15,7 +15,16 @@ from tests.documents.pages import broken_in, topic
 from tests.runner import Cli
 
 LONG = "profiles"  # a topic of more than one screen
-BOTH = ["admin-token", "audit", "completion", "doctor", "limits", "run", "usage"]  # names of a command and a topic
+BOTH = [
+    "admin-token",
+    "apply",
+    "audit",
+    "completion",
+    "doctor",
+    "limits",
+    "run",
+    "usage",
+]  # names of a command and a topic
 
 
 def text_of(topic: str) -> str:

@@ -47,6 +47,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "scope": "Add, remove or replace the scopes of keys.",
         "update": "Change the name, allowed networks and metadata of keys.",
         "prune": "Remove keys that ended long ago; the audit log keeps their history.",
+        "apply": "Change owners and keys to what a file describes.",
     },
     "Owners": {
         "owner": "Add, list and change owners.",
