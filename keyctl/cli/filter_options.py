@@ -78,7 +78,7 @@ class FilterOptions:
         owner_ids: tuple[str, ...] = ()
         if self.owner:
             with context.store.read() as connection:
-                owner_ids = tuple(owners.get(connection, handle).id for handle in self.owner)
+                owner_ids = tuple(owners.get(connection, handle).id for handle in split_commas(self.owner) or ())
         filters = Filters(
             statuses=tuple(map(_status, split_commas(self.status) or ())),
             owner_ids=owner_ids,
