@@ -147,6 +147,12 @@ def show_lines(context: CommandContext, lines: Iterable[str]) -> None:
         context.output.answer_lines(lines)
 
 
+def note_dropped(context: CommandContext, names: Sequence[str]) -> None:
+    """Name the columns that there was no room for, on a terminal."""
+    if names and context.output.on_terminal:
+        context.output.note(f"no room for {', '.join(names)}: widen the terminal, or choose with --columns")
+
+
 def _parse(given: str) -> Format:
     try:
         return Format(given.lower())
@@ -171,5 +177,4 @@ def _show_table(context: CommandContext, columns: Sequence[Column[Record]], reco
     rows = [[row[i] for i in shown] for row in rows]
     drawn = draw([columns[i] for i in shown], rows, width=size()[0], style=context.output.style)
     show_lines(context, drawn.lines)
-    if drawn.dropped and context.output.on_terminal:
-        context.output.note(f"no room for {', '.join(drawn.dropped)}: widen the terminal, or choose with --columns")
+    note_dropped(context, drawn.dropped)

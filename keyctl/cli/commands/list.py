@@ -10,8 +10,9 @@ from keyctl.cli.help_layout import Command
 from keyctl.cli.json_objects import key_object
 from keyctl.cli.option_groups import expand_options
 from keyctl.cli.options import JsonLinesOption
-from keyctl.cli.records import ColumnsOption, Format, FormatOption, choose_view, show_records
+from keyctl.cli.records import ColumnsOption, Format, FormatOption, View, choose_view, show_records
 from keyctl.errors import UsageError, suggestion
+from keyctl.models import KeyRecord
 from keyctl.text import brief
 from keyctl.times import utc_now
 
@@ -57,6 +58,9 @@ def list_keys(
     wide: Annotated[
         bool, typer.Option("--wide", rich_help_panel="Output", help="Also show the time of creation and the id.")
     ] = False,
+    tree: Annotated[
+        bool, typer.Option("--tree", rich_help_panel="Output", help="Show owners with their keys, as a tree.")
+    ] = False,
     columns: ColumnsOption = None,
     output_format: FormatOption = None,
     jsonl: JsonLinesOption = False,
@@ -69,16 +73,22 @@ def list_keys(
       keyctl list --expires-within 7d --sort expires
       keyctl list --due --all --json
       keyctl list --format csv --columns prefix,owner,expires
+      keyctl list --tree --owner acme --below
 
     In a pipe: prefix, name, owner, environment, scopes, status, expiry and last use, separated by tabs; with --wide
-    also creation and id. The newest come first. The formats csv and jsonl have all results unless --limit is given; see
-    keyctl help output. A key is due for rotation if it is active and older than lifetime.rotate_every in the profile.
+    also creation and id. The newest come first. The formats csv and jsonl have all results unless --limit is given, and
+    --tree has them always; see keyctl help output. A key is due for rotation if it is active and older than
+    lifetime.rotate_every in the profile.
     """
     from keyctl.cli.key_columns import key_columns
-    from keyctl.store import keys
+    from keyctl.cli.key_tree import grow, show_tree, tree_json
+    from keyctl.store import keys, owners
 
     context, now = context_of(ctx), utc_now()
-    view = choose_view(context, key_columns(now), given=output_format, jsonl=jsonl, names=columns, wide=wide)
+    given = output_format or ("table" if tree and not jsonl and not context.output.json else None)
+    view = choose_view(context, key_columns(now), given=given, jsonl=jsonl, names=columns, wide=wide)
+    if tree:
+        _refuse_pages(view, limit, after)
     if everything and limit is not None:
         raise UsageError("--all cannot be used with --limit", hint="omit one of them")
     output, profile = context.output, context.store.profile
@@ -88,6 +98,8 @@ def list_keys(
     if after == "":
         raise UsageError("--after is empty: it requires a cursor", hint="omit --after, for the first page")
     filters = which.read(context)
+    nothing = "no keys match" if which.given() else "there are no keys yet; mint one: keyctl mint"
+    unlimited = limit is None and (everything or view.whole or tree)
     with context.store.read() as connection:
         page = keys.page(
             connection,
@@ -95,9 +107,18 @@ def list_keys(
             now=now,
             sort=sort,
             reverse=reverse,
-            limit=min(limit or _PAGE, _MOST) if limit or not (everything or view.whole) else None,
+            limit=None if unlimited else min(limit or _PAGE, _MOST),
             after=after,
         )
+        # Owners without keys are part of the whole tree, and of no answer to a filter.
+        empty = owners.every(connection) if tree and not which.given() else []
+        grown = grow(page.records, empty) if tree else None
+    if grown is not None:
+        if view.format is Format.JSON:
+            output.answer(tree_json(grown, lambda record: key_object(record, profile, now=now)))
+        else:
+            show_tree(context, view, grown, chosen=bool(columns or wide), nothing=nothing)
+        return
     show_records(
         context,
         view,
@@ -105,10 +126,19 @@ def list_keys(
         named="keys",
         object_of=lambda record: key_object(record, profile, now=now),
         also={"next": page.next},
-        nothing="no keys match" if which.given() else "there are no keys yet; mint one: keyctl mint",
+        nothing=nothing,
     )
     if view.format is Format.JSONL and limit:
         # A program that reads only standard output must not take a page for the whole.
         output.answer_json({"next": page.next})
     if page.next and view.format is not Format.JSON:
         output.note(f"there are more results: add --all, or --after {page.next}")
+
+
+def _refuse_pages(view: View[KeyRecord], limit: int | None, after: str | None) -> None:
+    """Raise UsageError for what a tree cannot have."""
+    if view.format not in {Format.TABLE, Format.JSON}:
+        raise UsageError(f"--tree cannot be printed as {view.format}", hint="omit the format, or use --json")
+    given = "--limit" if limit is not None else "--after" if after is not None else None
+    if given:
+        raise UsageError(f"--tree cannot be used with {given}: it has all keys", hint=f"omit {given}")
