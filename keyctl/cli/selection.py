@@ -35,7 +35,7 @@ UNEXPIRED = tuple(status for status in CHANGEABLE if status is not Status.EXPIRE
 
 @dataclass(frozen=True)
 class SelectionOptions(FilterOptions):
-    """Which keys a command changes: those that are named, in arguments or a text, and that match all filters."""
+    """Which keys a command is about: those that are named, in arguments or a text, and that match all filters."""
 
     selectors: Annotated[
         list[str] | None, typer.Argument(metavar="[SELECTOR]...", help="Key ids or prefixes; or use filters.")
@@ -64,19 +64,24 @@ class SelectionOptions(FilterOptions):
         alone = self.only_named and len(set(self.selectors or ())) == 1
         return self.selectors[0] if self.selectors and alone else None
 
-    def choose(self, context: CommandContext, default: tuple[Status, ...]) -> Selection:
+    @property
+    def named(self) -> bool:
+        """Whether keys are named, in arguments or a text."""
+        return bool(self.selectors) or self.from_file is not None
+
+    def choose(self, context: CommandContext, default: tuple[Status, ...] = ()) -> Selection:
         """Return the selection. Without names and --status, it holds only keys with a status of `default`.
 
         Raises UsageError if nothing is selected, and NotFound, naming all unknown keys.
         """
-        if not (self.selectors or self.from_file is not None or self.given()):
+        if not (self.named or self.given()):
             raise UsageError(
                 "no key is selected", hint="give SELECTOR..., --from FILE, or a filter such as --owner HANDLE"
             )
         from keyctl.store.selection import Selection
 
         filters = self.read(context)
-        if not self.selectors and self.from_file is None:
+        if not self.named:
             return Selection(None, filters if self.status else replace(filters, statuses=default))
         names = tuple(self.selectors or ())
         if self.from_file is None and not self.ignore_unknown:

@@ -257,7 +257,8 @@ def test_keys_made_meanwhile_do_not_disturb_the_pages(store: Cli):
         (["--sort", "name", "--after", "WyJjcmVhdGVkIiwgMSwgIngiXQ"], 2, "continue that list: --sort created"),
         (["--reverse", "--after", "WyJjcmVhdGVkIiwgMSwgIngiXQ"], 2, "continue that list: --sort created"),
         (["--sort", "created", "--after", "WyJjcmVhdGVkIiwgMTAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMCwgIngiXQ"], 2, "cursor"),
-        (["extra"], 2, "unexpected extra argument"),
+        (["extra"], 3, 'no key "extra"'),
+        (["extra", "--limit", "5"], 2, "--limit cannot be used with keys that are named"),
     ],
 )
 def test_what_cannot_be_understood(store: Cli, options: list[str], code: int, says: list[str] | str):

@@ -215,6 +215,17 @@ def test_keys_are_found_anywhere_in_a_text(several: tuple[Cli, dict[str, Any]]):
         assert key["key"].rpartition("_")[2] not in result.out + result.err
 
 
+def test_keys_that_a_text_names_are_listed_in_its_order(several: tuple[Cli, dict[str, Any]]):
+    store, keys = several
+    text = f"see {keys['free']['key']} and {keys['web']['prefix']}"
+
+    listed = store("list", "--from", "-", "--columns", "name", stdin=text, check=0)
+
+    assert listed.out == "free\nweb\n"
+    assert store("list", keys["ci"]["id"], "--columns", "name", check=0).out == "ci\n"
+    refused(store, "list", "--from", "-", "--sort", "name", stdin=text, code=2, says="--sort cannot be used")
+
+
 def test_all_unknown_keys_are_named_and_nothing_is_changed(several: tuple[Cli, dict[str, Any]]):
     store, keys = several
     unknown = ["kc_live_aaaaaaaaaaaa", "kc_live_bbbbbbbbbbbb", "kc_live_short"]

@@ -5,12 +5,12 @@ from typing import Annotated
 import typer
 
 from keyctl.cli.context import context_of
-from keyctl.cli.filter_options import FilterOptions
 from keyctl.cli.help_layout import Command
 from keyctl.cli.json_objects import key_object
 from keyctl.cli.option_groups import expand_options
 from keyctl.cli.options import JsonLinesOption
 from keyctl.cli.records import ColumnsOption, Format, FormatOption, View, choose_view, show_records
+from keyctl.cli.selection import SelectionOptions
 from keyctl.errors import UsageError, suggestion
 from keyctl.models import KeyRecord
 from keyctl.text import brief
@@ -19,6 +19,7 @@ from keyctl.times import utc_now
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 SORTS = ("created", "expires", "last-used", "name", "owner", "prefix", "status")
+_SORT = "created"
 _PAGE = 100  # results, unless another number is asked for
 _MOST = 2**62  # as far as both databases count
 
@@ -27,15 +28,15 @@ _MOST = 2**62  # as far as both databases count
 @expand_options
 def list_keys(
     ctx: typer.Context,
-    which: FilterOptions,
+    which: SelectionOptions,
     sort: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="COLUMN",
             rich_help_panel="Order and paging",
-            help="Sort by created, expires, last-used, owner, status, name or prefix.",
+            help="Sort by created, expires, last-used, owner, status, name or prefix. [default: created]",
         ),
-    ] = "created",
+    ] = None,
     reverse: Annotated[
         bool, typer.Option("--reverse", rich_help_panel="Order and paging", help="Reverse the order.")
     ] = False,
@@ -74,6 +75,7 @@ def list_keys(
       keyctl list --due --all --json
       keyctl list --format csv --columns prefix,owner,expires
       keyctl list --tree --owner acme --below
+      keyctl list --from paste.txt --columns prefix,owner,status
 
     In a pipe: prefix, name, owner, environment, scopes, status, expiry and last use, separated by tabs; with --wide
     also creation and id. The newest come first. The formats csv and jsonl have all results unless --limit is given, and
@@ -92,26 +94,32 @@ def list_keys(
     if everything and limit is not None:
         raise UsageError("--all cannot be used with --limit", hint="omit one of them")
     output, profile = context.output, context.store.profile
-    if sort not in SORTS:
+    if which.named:
+        _refuse_order(sort, limit, after, reverse=reverse)
+    if sort is not None and sort not in SORTS:
         known = f"known: {', '.join(SORTS)}"
         raise UsageError(f'cannot sort by "{brief(sort)}"', hint=suggestion(sort, SORTS, otherwise=known))
     if after == "":
         raise UsageError("--after is empty: it requires a cursor", hint="omit --after, for the first page")
-    filters = which.read(context)
-    nothing = "no keys match" if which.given() else "there are no keys yet; mint one: keyctl mint"
+    nothing = "no keys match" if which.named or which.given() else "there are no keys yet; mint one: keyctl mint"
     unlimited = limit is None and (everything or view.whole or tree)
+    selection = which.choose(context) if which.named else None
+    filters = which.read(context)
     with context.store.read() as connection:
-        page = keys.page(
-            connection,
-            filters,
-            now=now,
-            sort=sort,
-            reverse=reverse,
-            limit=None if unlimited else min(limit or _PAGE, _MOST),
-            after=after,
-        )
+        if selection is not None:
+            page = keys.Page(tuple(keys.selected(connection, selection, now=now)), None)
+        else:
+            page = keys.page(
+                connection,
+                filters,
+                now=now,
+                sort=sort or _SORT,
+                reverse=reverse,
+                limit=None if unlimited else min(limit or _PAGE, _MOST),
+                after=after,
+            )
         # Owners without keys are part of the whole tree, and of no answer to a filter.
-        empty = owners.every(connection) if tree and not which.given() else []
+        empty = owners.every(connection) if tree and not (which.named or which.given()) else []
         grown = grow(page.records, empty) if tree else None
     if grown is not None:
         if view.format is Format.JSON:
@@ -133,6 +141,17 @@ def list_keys(
         output.answer_json({"next": page.next})
     if page.next and view.format is not Format.JSON:
         output.note(f"there are more results: add --all, or --after {page.next}")
+
+
+def _refuse_order(sort: str | None, limit: int | None, after: str | None, *, reverse: bool) -> None:
+    """Raise UsageError for what keys that are named cannot have: they are in the order of their names."""
+    options = {"--sort": sort, "--limit": limit, "--after": after, "--reverse": reverse or None}
+    for option, given in options.items():
+        if given is not None:
+            raise UsageError(
+                f"{option} cannot be used with keys that are named: they are listed in their order",
+                hint=f"omit {option}",
+            )
 
 
 def _refuse_pages(view: View[KeyRecord], limit: int | None, after: str | None) -> None:
