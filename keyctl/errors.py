@@ -10,6 +10,7 @@ KeyctlError                 1
 │   ├── LibraryMissing      5   a hash needs a library that is not installed
 │   └── LimiterUnavailable  5   rate limits cannot be counted
 ├── VerifierBusy            5   no core was free to hash a key
+├── ScanIncomplete          5   some of what was to be scanned could not be read
 ├── ConfigurationInvalid    6   configuration file or schema
 │   └── ProfileInvalid      6   with every fault, each with its path
 ├── NotAuthorised           7   the admin token is wrong or missing
@@ -42,6 +43,7 @@ __all__ = [
     "PepperMissing",
     "ProfileInvalid",
     "Refused",
+    "ScanIncomplete",
     "StoreBusy",
     "StoreUnavailable",
     "UsageError",
@@ -191,6 +193,13 @@ class VerifierBusy(KeyctlError):
 
     exit_code = 5
     code = "VERIFIER_BUSY"
+
+
+class ScanIncomplete(KeyctlError):
+    """Some of what was to be scanned could not be read: whether a key is in it is not known."""
+
+    exit_code = 5
+    code = "SCAN_INCOMPLETE"
 
 
 def suggestion(word: str, known: Iterable[str], *, otherwise: str | None = None, likeness: float = 0.6) -> str | None:

@@ -33,7 +33,7 @@ def report(
         _note_changes([change.record.key.prefix for change in changes if change.changed], done, output)
         return
     if done in {"revoked", "locked"} and len(same) < len(changes):
-        _note_bundles(context, done)
+        note_bundles(context, done)
     if jsonl:
         for change in changes:
             output.answer_json(key_object(change.record, profile, now=now))
@@ -52,7 +52,7 @@ def _note_changes(prefixes: Sequence[str], done: str, output: Output) -> None:
         output.note(f"{len(prefixes) - _MOST_NOTES:,} more keys would be {done}")
 
 
-def _note_bundles(context: CommandContext, done: str) -> None:
+def note_bundles(context: CommandContext, done: str) -> None:
     """Note how long bundles that were exported earlier may still accept the keys."""
     context.store.reload()  # another process may have exported one during the confirmation
     until = context.store.settings.get(SettingName.BUNDLE_VALID_UNTIL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from keyctl.keyformat import KeyFormat
 from keyctl.scanning.encodings import BEFORE, ENCODINGS, Decoded, Encoding, Head, after
@@ -36,6 +36,10 @@ class Searcher:
         # them would be in all classes of the sieve.
         beginnings = {one.parts[0][1].encode() for one in self._shapes.formats}
         self._wide = [re.compile(re.escape(bytes(_widened(one)))) for one in beginnings]
+
+    @property
+    def formats(self) -> Sequence[KeyFormat]:
+        return self._shapes.formats
 
     def search(self, data: bytes, start: int = 0, stop: int | None = None) -> list[Hit]:
         """Return what begins in `data` from `start` to before `stop`, in its order. Around it, `data` is context.

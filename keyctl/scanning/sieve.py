@@ -46,7 +46,9 @@ class Sieve:
     """
 
     def __init__(self, signatures: Sequence[tuple[Signature, bool]]) -> None:
-        windows, classes = _choose([tuple(map(_bits, one)) for one, _ in signatures], [moves for _, moves in signatures])
+        windows, classes = _choose(
+            [tuple(map(_bits, one)) for one, _ in signatures], [moves for _, moves in signatures]
+        )
         self._places = [
             (number, skipped, re.compile(_expression(signatures[number][0][skipped:], *signatures[number][1:])))
             for number, skipped in windows
@@ -130,7 +132,9 @@ def _improved(choices: Sequence[Sequence[_Choice]]) -> tuple[float, list[_Choice
     for _ in range(_ROUNDS):
         before = least
         for i, own in enumerate(choices):
-            others = reduce(_united, (one.classes for j, one in enumerate(chosen) if j != i), (0,) * len(own[0].classes))
+            others = reduce(
+                _united, (one.classes for j, one in enumerate(chosen) if j != i), (0,) * len(own[0].classes)
+            )
             rated = [
                 (_frequency(_merged(_united(others, choice.classes))), _frequency(choice.classes), choice)
                 for choice in own

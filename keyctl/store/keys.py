@@ -180,6 +180,15 @@ def by_ids(connection: Connection, key_ids: Iterable[str]) -> dict[str, KeyRecor
     return {record.key.id: record for record in owners.attach(connection, found)}
 
 
+def with_prefixes(connection: Connection, prefixes: Iterable[str]) -> dict[str, KeyRecord]:
+    """Return the keys with these prefixes, by prefix; unknown ones are omitted."""
+    found: list[Key] = []
+    for chunk in chunks(sorted(prefixes)):
+        rows = connection.execute(select(keys).where(keys.c.prefix.in_(chunk))).mappings()
+        found += [decode_key(row) for row in rows]
+    return {record.key.prefix: record for record in owners.attach(connection, found)}
+
+
 def taken(connection: Connection, prefixes: Iterable[str]) -> set[str]:
     """Return those of `prefixes` that are in use."""
     query = select(keys.c.prefix).where(keys.c.prefix.in_(bindparam("chosen", expanding=True)))

@@ -75,6 +75,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "audit list": "List changes, newest first.",
         "audit verify": "Verify the store against the audit log.",
         "audit checkpoint": "Verify the store, and print a signed checkpoint of its log.",
+        "scan": "Find keys of this store in files, Git history and streams.",
         "usage": "Show how often keys are used, and who records it.",
         "usage show": "Show how often keys are used; the default.",
         "usage import": "Count the use that recorders wrote to files.",
