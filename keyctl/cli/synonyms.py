@@ -33,6 +33,8 @@ COMMANDS: dict[str, dict[str, str]] = {
         "owner add": "add",
         "owner disable": "disable suspend ban deactivate",
         "owner enable": "enable unsuspend unban reactivate",
+        "run": "exec with spawn",
+        "apply": "sync reconcile plan declare",
         "verify": "validate check test authenticate introspect",
         "inspect": "decode parse",
         "bundle export": "export",

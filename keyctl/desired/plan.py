@@ -317,7 +317,7 @@ def name_of(owner: str | None, environment: str, name: str | None) -> str:
 
 @contextmanager
 def collected(faults: list[str], path: str) -> Iterator[None]:
-    """Collect an error about what stands at a path, in place of raising it."""
+    """Collect an error about what is at a path, in place of raising it."""
     try:
         yield
     except (UsageError, Refused) as error:

@@ -48,6 +48,7 @@ CHANGES = [
     ["owner", "disable", "acme", "--yes"],
     ["owner", "enable", "acme"],
     ["profile", "apply", "standard"],
+    ["apply", "/dev/null", "--dry-run"],
     ["limits", "PREFIX", "--reset", "--limiter", "redis://127.0.0.1:1"],
     ["db", "hash", "--hash", "sha256"],
     ["db", "copy", "--to", "./new.db"],

@@ -229,8 +229,11 @@ def test_new_keys_are_in_private_files(store: Cli):
         ([], 4, ["there is no place for 2 new keys", "add --out-dir FOLDER"]),
         (["--out-dir", "taken"], 4, ["a new key would replace taken/acme~spare~live.key"]),
         (["--out-dir", "file"], 21, ["no key was minted"]),
+        (["--out-dir", "x", "--exec", "cat"], 2, ["--exec cannot be used with --out-dir"]),
+        (["--exec", " "], 2, ["the command of --exec is empty"]),
+        (["--exec-timeout", "5s"], 2, ["--exec-timeout requires --exec"]),
     ],
-    ids=["none", "taken", "file"],
+    ids=["none", "taken", "file", "both", "empty", "timeout"],
 )
 def test_without_a_place_for_new_keys_nothing_is_changed(store: Cli, options: list[str], code: int, says: list[str]):
     (store.cwd / "taken").mkdir()
@@ -242,6 +245,32 @@ def test_without_a_place_for_new_keys_nothing_is_changed(store: Cli, options: li
 
     assert all(words in result.err for words in says), result
     assert dump(store) == before
+
+
+@pytest.mark.sqlite
+def test_new_keys_can_be_given_to_a_command_each(store: Cli):
+    text = WHOLE.replace('"spare"', '"it\'s $HOME"')
+    command = 'cat > "$KEY_OWNER-$(printf %s "$KEY_NAME" | tr -dc a-z)-$KEY_ENVIRONMENT"; echo stored "$KEY_NAME"'
+
+    done = store("apply", describe(store, text), "--exec", command, "--yes", check=0)
+
+    assert verify(store, (store.cwd / "acme-ci-test").read_text(), "--ip", "10.1.1.1") == "VALID"
+    assert verify(store, (store.cwd / "acme-its-live").read_text()) == "KEY_LOCKED"
+    assert "stored it's $HOME\n" in done.err
+    assert f"keyctl: minted {keys_of(store)['ci']['prefix']}, passed to the command" in done.err
+
+
+@pytest.mark.sqlite
+def test_a_key_that_its_command_does_not_take_is_revoked_and_the_next_run_completes_the_rest(store: Cli):
+    file = describe(store, '[[keys]]\nname = "a"\n[[keys]]\nname = "b"\n[[keys]]\nname = "c"')
+
+    failed = store("apply", file, "--yes", "--exec", 'cat >> keys; test "$KEY_NAME" != b', check=21)
+    assert "could not be delivered and was revoked: the command ended with exit code 1" in failed.err
+    store("apply", file, "--yes", "--exec", "cat >> keys", check=0)
+
+    texts = (store.cwd / "keys").read_text().split()
+    assert [verify(store, text) for text in texts] == ["VALID", "KEY_REVOKED", "VALID", "VALID"]
+    assert store("apply", file, "--dry-run", check=0).out == ""
 
 
 # ── what is refused ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -388,6 +388,17 @@ def test_the_secret_is_in_the_commands_environment_and_nowhere_else(store: Cli):
     assert secret not in lines + err + log + stored
 
 
+@pytest.mark.sqlite
+def test_without_the_admin_token_nothing_is_run(store: Cli):
+    store("admin-token", "set", stdin="correct horse battery staple\n", check=0)
+
+    result = store("run", "--", "touch", "file", check=125)
+
+    assert "the admin token is missing" in result.err
+    assert list(store.cwd.iterdir()) == []
+    assert keys_of(store) == []
+
+
 # ── when not all goes well ───────────────────────────────────────────────────────────────────────────────────────────
 
 

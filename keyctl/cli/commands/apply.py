@@ -1,12 +1,16 @@
 """`keyctl apply`."""
 
+import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keyctl.cli.confirmation import confirm_change
 from keyctl.cli.context import CommandContext, context_of
+from keyctl.cli.delivery_options import Destination
 from keyctl.cli.help_layout import Command
 from keyctl.cli.options import YesOption
 from keyctl.cli.output import Output
@@ -16,6 +20,7 @@ from keyctl.text import brief
 from keyctl.toml_text import LARGEST
 
 if TYPE_CHECKING:
+    from keyctl.admin.delivery import Delivery, Minted
     from keyctl.desired.plan import KeyStep, Plan
     from keyctl.models import KeyRecord
 
@@ -30,6 +35,13 @@ def apply(
     ] = None,
     out_dir: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write each new key to a file of its own in this folder.")
+    ] = None,
+    command: Annotated[
+        str | None,
+        typer.Option("--exec", metavar="COMMAND", help="Give each new key to a shell command on its standard input."),
+    ] = None,
+    command_timeout: Annotated[
+        str | None, typer.Option("--exec-timeout", metavar="TIME", help="Time limit of that command. [default: 60s]")
     ] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Revoke the keys that are not described.")] = False,
     export: Annotated[bool, typer.Option("--export", help="Print the description of the store.")] = False,
@@ -48,22 +60,27 @@ def apply(
       keyctl apply keys.toml --prune --yes
 
     Everything is checked before the first change. Applying the same file again changes nothing. The file contains no
-    secret: new keys are written to --out-dir.
+    secret: new keys go to --out-dir or --exec.
     """
     context = context_of(ctx)
+    if out_dir is not None and command is not None:
+        raise UsageError("--exec cannot be used with --out-dir", hint="omit one of them")
+    destination = Destination(out_dir, command=command, command_timeout=command_timeout)
+    destination.check(to_stdout=False)
     if export:
-        if file or prune or dry_run or out_dir:
+        if file or prune or dry_run or destination.elsewhere:
             raise UsageError("--export takes no other option and no FILE", hint="keyctl apply --export > FILE")
         _export(context)
         return
     if file is None:
         raise UsageError("missing argument FILE", hint="keyctl apply FILE, or keyctl apply --export > FILE")
-    _apply(context, file, out_dir, prune=prune, yes=yes, dry_run=dry_run)
+    _apply(context, file, destination, prune=prune, yes=yes, dry_run=dry_run)
 
 
-def _apply(context: CommandContext, file: Path, out_dir: Path | None, *, prune: bool, yes: bool, dry_run: bool) -> None:
+def _apply(
+    context: CommandContext, file: Path, destination: Destination, *, prune: bool, yes: bool, dry_run: bool
+) -> None:
     from keyctl.admin.apply import Applier
-    from keyctl.admin.delivery import FileDelivery
     from keyctl.cli import plan_view
     from keyctl.cli.key_files import files_for, make_folder
     from keyctl.desired.description import parse_description
@@ -82,30 +99,51 @@ def _apply(context: CommandContext, file: Path, out_dir: Path | None, *, prune: 
             raise CheckFailed(differences, hint=_hint(file, plan))
         output.note(f"the store is as {source} describes it: nothing was changed")
         return
-    if plan.new_keys and out_dir is None:
+    if plan.new_keys and not destination.elsewhere:
         count = f"{len(plan.new_keys):,} new key{'s' if len(plan.new_keys) > 1 else ''}"
         raise Refused(f"there is no place for {count}: nothing was changed", hint="add --out-dir FOLDER")
-    files = files_for(out_dir, plan.new_keys) if out_dir else {}
+    folder = destination.out
+    files = files_for(folder, plan.new_keys) if folder is not None else {}
     question = f"apply {source}: {plan_view.summary(plan)}"
     if not yes and not (sys.stdin and sys.stdin.isatty()):  # refused before anything is printed
-        output.confirm(question)
+        confirm_change(context, question)
     if not output.json:
         plan_view.show(output, plan)
     if not yes:
-        output.confirm(question)
-    if files and out_dir:
-        make_folder(out_dir)
+        confirm_change(context, question)
+    if files and folder is not None:
+        make_folder(folder)
     minted: dict[str, KeyRecord] = {}
 
     def on_minted(step: "KeyStep", record: "KeyRecord") -> None:
         path = step.described.path
         minted[path] = record
-        output.note(f"minted {record.key.prefix}, in {files[path]}")
+        place = f"in {files[path]}" if path in files else "passed to the command"
+        output.note(f"minted {record.key.prefix}, {place}")
 
-    applier.carry_out(description, plan, lambda step: FileDelivery(files[step.described.path]), on_minted)
+    applier.carry_out(description, plan, lambda step: _delivery(output, destination, files, step), on_minted)
     if output.json:
         output.answer_json(plan_view.plan_object(plan, applied=True, minted=minted, files=files))
     output.note(f"applied {source}: {plan_view.summary(plan, done=True)}")
+
+
+def _delivery(
+    output: Output, destination: Destination, files: Mapping[str, Path], step: "KeyStep"
+) -> "Delivery[Minted]":
+    from keyctl.admin.command_delivery import CommandDelivery
+    from keyctl.admin.delivery import FileDelivery
+
+    if destination.command is None:
+        return FileDelivery(files[step.described.path])
+    names = {"KEY_NAME": step.described.name, "KEY_OWNER": step.owner or "", "KEY_ENVIRONMENT": step.environment}
+    # Assigned by the shell, so that the command can choose a place for each key.
+    known = " ".join(f"{name}={shlex.quote(value)}" for name, value in names.items())
+    return CommandDelivery(
+        f"export {known}\n{destination.command}",
+        lambda minted: f"{minted[0].text}\n".encode(),
+        output.relay,
+        seconds=destination.seconds,
+    )
 
 
 def _show(output: Output, plan: "Plan") -> None:
@@ -119,7 +157,7 @@ def _show(output: Output, plan: "Plan") -> None:
 
 
 def _note(context: CommandContext, plan: "Plan") -> None:
-    """Note what a description leaves out."""
+    """Note what is not described."""
     output = context.output
     for key in plan.expired:
         output.note(f"{key.path}: {key.name} has expired, as described")
