@@ -122,7 +122,7 @@ def test_what_is_not_answered_would_be(name: str):
         ("list --csv", "see: keyctl list --help"),
         ("list --filter x", "see: keyctl list --help"),
         ("list -o json", "use: --json"),
-        ("list --format json", "use: --json"),
+        ("show --format json", "use: --json"),
         ("mint --output k", "use: --out or --json"),
         ("mint -o k", "use: --out or --json"),
         ("revoke x --force", "use: --yes"),
