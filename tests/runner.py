@@ -221,7 +221,7 @@ def _exec(args: list[str], env: dict[str, str], cwd: str, fds: list[int]) -> tup
 def _fork(args: list[str], env: dict[str, str], cwd: str, fds: list[int], *, held: bool = False) -> tuple[int, Wait]:
     ours, theirs = socket.socketpair()
     with theirs:
-        socket.send_fds(_zygote(), [b"!"], [theirs.fileno(), *fds])
+        socket.send_fds(zygote(), [b"!"], [theirs.fileno(), *fds])
     ours.sendall(json.dumps({"args": args, "env": env, "cwd": cwd, "held": held}).encode())
     ours.shutdown(socket.SHUT_WR)
     answers = ours.makefile("rb")
@@ -237,7 +237,7 @@ def _fork(args: list[str], env: dict[str, str], cwd: str, fds: list[int], *, hel
 
 
 @functools.cache
-def _zygote() -> socket.socket:
+def zygote() -> socket.socket:
     """One for each process that runs tests; it ends when the socket closes. See tests/zygote.py."""
     ours, theirs = socket.socketpair()
     with theirs:
