@@ -1,8 +1,8 @@
 """The README's pictures of a terminal: `make pictures` runs real commands and draws what they print.
 
-Every command is a process of its own on a pseudo-terminal of 80 columns, with its real colours. Only the clock, chance
-and the operator's name are held still, so that a picture is the same from run to run. A picture loads nothing, and
-follows the reader's choice of a dark or a light screen.
+Every command is a process of its own on a pseudo-terminal, mostly of 80 columns, with its real colours. Only the clock,
+chance and the operator's name are held still, so that a picture is the same from run to run. A picture loads nothing,
+and follows the reader's choice of a dark or a light screen.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from tests.runner import BASE_ENV
 
 FOLDER = Path(__file__).parent.parent / ".github"
 COLUMNS = 80
+_ROWS = 100  # so that nothing needs a pager
 
 
 # ── what is shown ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -66,11 +67,15 @@ expires = "90d"
 
 @dataclass(frozen=True)
 class Step:
-    """A command line, on which day of the story it is run, and in which picture it is shown, if any."""
+    """A command line, on which day of the story it is run, and in which picture it is shown, if any.
+
+    `columns` is the width of the terminal.
+    """
 
     day: float
     line: str
     picture: str | None = None
+    columns: int = COLUMNS
 
 
 STORY = (
@@ -91,12 +96,21 @@ STORY = (
     Step(90.4, "keyctl verify < legacy.key", "verify"),
     Step(90.4, "keyctl audit list --limit 7", "audit"),
     Step(90.4, "keyctl apply keys.toml --prune --dry-run", "apply"),
+    Step(90.5, "keyctl owner add acme-eu --parent acme --name 'Acme Europe'"),
+    Step(90.5, "keyctl owner add acme-labs --parent acme-eu"),
+    Step(90.5, "keyctl mint --name checkout --owner acme-eu --scope read,write --expires 1y --out checkout.key"),
+    Step(90.5, "keyctl mint --name trial --owner acme-labs --env test --expires 30d --out trial.key"),
+    Step(90.6, "keyctl owner disable acme-labs --yes"),
+    Step(91, "keyctl list --tree", "tree"),
+    Step(91, "keyctl list --env live --sort status", "cards", 50),
 )
 TITLES = {
     "mint": "keyctl mint prints a new key, once",
     "list": "keyctl list names keys by their prefixes",
     "verify": "keyctl verify refuses, and says why",
     "audit": "keyctl audit list shows who changed what",
+    "tree": "keyctl list --tree shows owners with their keys",
+    "cards": "keyctl list shows cards on a terminal of 50 columns",
     "apply": "keyctl apply shows what a description of owners and keys would change",
 }
 
@@ -110,7 +124,7 @@ def draw_all() -> dict[str, str]:
         for step in STORY:
             names = {path.stem: _prefix(path) for path in home.glob("*.key")}
             line = step.line.format(**names)
-            printed, code = _run(line, step.day, home)
+            printed, code = _run(line, step, home)
             expected = {"verify": (12, 16), "apply": (9,)}.get(step.picture or "", (0,))
             if code not in expected:
                 raise RuntimeError(f"$ {line}\nexit code {code}\n{printed}")
@@ -120,7 +134,8 @@ def draw_all() -> dict[str, str]:
                 (home / "website.key").write_text(printed.splitlines()[0] + "\n")
             if step.picture == "verify":
                 shown["verify"] += f"\x1b[1m$\x1b[0m echo $?\n{code}\n"
-    return {name: draw(text, title=TITLES[name]) for name, text in shown.items()}
+    columns = {step.picture: step.columns for step in STORY}
+    return {name: draw(text, title=TITLES[name], columns=columns[name]) for name, text in shown.items()}
 
 
 def _prefix(key_file: Path) -> str:
@@ -130,11 +145,11 @@ def _prefix(key_file: Path) -> str:
 # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _run(line: str, day: float, home: Path) -> tuple[str, int]:
+def _run(line: str, step: Step, home: Path) -> tuple[str, int]:
     """Run a command line on a terminal; return what that shows, and the exit code."""
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, COLUMNS, 0, 0))
-    program = shlex.join([sys.executable, "-P", str(Path(__file__)), "--still", str(day), line])
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", _ROWS, step.columns, 0, 0))
+    program = shlex.join([sys.executable, "-P", str(Path(__file__)), "--still", str(step.day), line])
     # Files are named without their folder, so the pictures show no path.
     env = {name: value for name, value in BASE_ENV.items() if name != "COLUMNS"} | {"HOME": str(home)}
     env["PYTHONPATH"] = str(Path(__file__).parent.parent)
@@ -208,10 +223,10 @@ text {{ font: {font}px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sa
 """
 
 
-def draw(shown: str, *, title: str) -> str:
+def draw(shown: str, *, title: str, columns: int = COLUMNS) -> str:
     """Draw what a terminal showed, escape sequences and all."""
     lines = list(Text.from_ansi(shown.rstrip("\n")).split("\n", allow_blank=True))
-    width = round(COLUMNS * _WIDTH) + 2 * _MARGIN
+    width = round(columns * _WIDTH) + 2 * _MARGIN
     height = _BAR + len(lines) * _HEIGHT + _MARGIN
     return _FRAME.format(
         width=width,
