@@ -124,13 +124,17 @@ def hold() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def become_keyctl(args: list[str], env: dict[str, str], cwd: str, *, held: bool) -> None:
-    """Set up the process as Python's own start would, and run keyctl."""
-    os.setsid()
-    for number in (0, 1, 2):
-        if os.isatty(number):
-            fcntl.ioctl(number, termios.TIOCSCTTY, 0)
-            break
+def become_keyctl(args: list[str], env: dict[str, str], cwd: str, *, held: bool, session: bool = True) -> None:
+    """Set up the process as Python's own start would, and run keyctl.
+
+    Without `session`, its terminal is another process's: a leader that ends would hang it up.
+    """
+    if session:
+        os.setsid()
+        for number in (0, 1, 2):
+            if os.isatty(number):
+                fcntl.ioctl(number, termios.TIOCSCTTY, 0)
+                break
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)

@@ -18,7 +18,7 @@ requests = socket.socket(fileno=int(env.pop("ZYGOTE")))
 ours, theirs = socket.socketpair()
 socket.send_fds(requests, [b"!"], [theirs.fileno(), 0, 1, 2])
 theirs.close()
-ours.sendall(json.dumps(dict(args=sys.argv[1:], env=env, cwd=os.getcwd(), held=False)).encode())
+ours.sendall(json.dumps(dict(args=sys.argv[1:], env=env, cwd=os.getcwd(), held=False, session=False)).encode())
 ours.shutdown(socket.SHUT_WR)
 answers = ours.makefile("rb")
 _, code = int(answers.readline()), int(answers.readline())
@@ -30,26 +30,31 @@ echo "${0##*/} $*" >> "$CALLED"
 """
 
 
+def with_tools(cli: Cli, absent: tuple[str, ...] = ()) -> dict[str, str]:
+    """Return the variables of a shell in which `keyctl` asks the zygote, whose descriptor must be passed on."""
+    tools = cli.home / "tools"
+    tools.mkdir()
+    for name, text in {"keyctl": FORWARD, **dict.fromkeys(absent, NOTES)}.items():
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    path = f"{tools}:{cli.env['PATH']}"
+    return {"PATH": path, "CALLED": str(cli.home / "called"), "ZYGOTE": str(zygote().fileno())}
+
+
 class QuickShell:
     """Runs bash scripts in the folder and with the environment of `cli`; `absent` are programs that only take notes."""
 
     def __init__(self, cli: Cli, absent: tuple[str, ...] = ()) -> None:
         self._cli = cli
-        tools = cli.home / "tools"
-        tools.mkdir()
-        for name, text in {"keyctl": FORWARD, **dict.fromkeys(absent, NOTES)}.items():
-            (tools / name).write_text(text)
-            (tools / name).chmod(0o755)
-        self.env = {"PATH": f"{tools}:{cli.env['PATH']}", "CALLED": str(cli.home / "called")}
+        self.env = with_tools(cli, absent)
 
     def __call__(self, script: str, *, bash: str = "-eu", env: dict[str, str] | None = None) -> Result:
         """Run a script to its end, which must be 0; return what it wrote."""
-        requests = zygote().fileno()
         done = subprocess.run(
             ["bash", bash, "-o", "pipefail", "-c", script],
             cwd=self._cli.cwd,
-            env={**self._cli.env, **self.env, **(env or {}), "ZYGOTE": str(requests)},
-            pass_fds=[requests],
+            env={**self._cli.env, **self.env, **(env or {})},
+            pass_fds=[zygote().fileno()],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=TIMEOUT,

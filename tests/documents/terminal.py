@@ -11,17 +11,18 @@ import subprocess
 import termios
 import time
 
-from tests.runner import Cli
+from tests.documents.quick_shell import with_tools
+from tests.runner import Cli, zygote
 
 
 class Shell:
-    """One bash on a terminal of 80 columns, in which `keyctl` is the installed command."""
+    """One bash on a terminal of 80 columns; if `quick`, one in which `keyctl` costs no start of Python."""
 
     LOOP = """while IFS= read -r -d '' -u "$1" command; do
         (exit "$code"); eval "$command"; code=$?; printf '\\036%s\\036' "$code"
     done"""
 
-    def __init__(self, cli: Cli):
+    def __init__(self, cli: Cli, *, quick: bool = True):
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
         given, self._commands = os.pipe()
@@ -30,8 +31,9 @@ class Shell:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            pass_fds=[given],
-            env={name: value for name, value in cli.env.items() if name != "COLUMNS"} | {"TERM": "dumb"},
+            pass_fds=[given, zygote().fileno()],
+            env={name: value for name, value in cli.env.items() if name != "COLUMNS"}
+            | {"TERM": "dumb", **(with_tools(cli) if quick else {})},
             cwd=cli.cwd,
             start_new_session=True,
         )

@@ -32,9 +32,7 @@ def test_a_topic_begins_with_its_title_and_one_sentence(topic: Path):
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=name_of)
-def test_the_readme_lists_each_topic_with_its_sentence(topic: Path):
-    sentence = topic.read_text().split("\n")[2]
-
+def test_the_readme_lists_each_topic_once(topic: Path):
     [table] = re.findall(r"\| to \| topics \|\n((?:\|.*\n)+)", README.read_text())
     assert table.count(f"[{topic.stem}](keyctl/help/{topic.name})") == 1
 

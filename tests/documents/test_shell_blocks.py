@@ -20,7 +20,7 @@ from tests.runner import Cli
 EVERY_PAGE = [*PAGES, *sorted((ROOT / ".github").glob("*.md"))]
 SHELLS = ("sh", "bash", "zsh")
 KINDS = {"console", "python", "toml", "yaml", "makefile", "ini", "json", "jsonl", "csv", "html", "text", "", *SHELLS}
-ABSENT = ("createdb", "curl", "docker", "gh", "kubectl", "pipx", "psql", "pytest", "systemctl", "vault")
+ABSENT = ("createdb", "curl", "docker", "gh", "kubectl", "pipx", "psql", "pytest", "systemctl", "vault", "watch")
 # By its first line: a block that is not run here, and why.
 NOT_RUN = {
     "make -s provision-token   # print a new key, and nothing else, on standard output": "test_makefile.py runs it",

@@ -32,9 +32,7 @@ def keys(name: str, count: int = 1) -> list[str]:
     envs = key_format.envs if key_format.has("env") else (None,)
     scopes = key_format.scopes if key_format.has("scope") else (None,)
     return [
-        key.text
-        for env, scope in product(envs, scopes)
-        for key in key_format.generate(count, env=env, scope=scope)
+        key.text for env, scope in product(envs, scopes) for key in key_format.generate(count, env=env, scope=scope)
     ]
 
 
@@ -55,12 +53,20 @@ ENCODINGS: dict[str, Callable[[str], bytes]] = {
     "plain": str.encode,
     "percent-encoded": lambda text: percent_encoded(text).encode(),
     "percent-encoded as a whole": lambda text: percent_encoded(text, all_of_it=True).encode(),
-    "percent-encoded in lower case": lambda text: percent_encoded(text, all_of_it=True).lower().encode()
-    if text == text.lower()
-    else re.sub("%..", lambda one: one[0].lower(), percent_encoded(text, all_of_it=True)).encode(),
+    "percent-encoded in lower case": lambda text: (
+        percent_encoded(text, all_of_it=True).lower().encode()
+        if text == text.lower()
+        else re.sub("%..", lambda one: one[0].lower(), percent_encoded(text, all_of_it=True)).encode()
+    ),
     **{f"base64 at {i}": lambda text, i=i: standard_b64encode(b"\xfb\xff?"[:i] + text.encode()) for i in range(3)},
-    **{f"base64, URL-safe, at {i}": lambda text, i=i: urlsafe_b64encode(b"u:\xff"[:i] + text.encode()) for i in range(3)},
-    **{f"base64 amid text at {i}": lambda text, i=i: b64encode(b"user:" + b"x" * i + text.encode() + b"\n") for i in range(3)},
+    **{
+        f"base64, URL-safe, at {i}": lambda text, i=i: urlsafe_b64encode(b"u:\xff"[:i] + text.encode())
+        for i in range(3)
+    },
+    **{
+        f"base64 amid text at {i}": lambda text, i=i: b64encode(b"user:" + b"x" * i + text.encode() + b"\n")
+        for i in range(3)
+    },
     "UTF-16 LE": lambda text: ("\ufeff" + text).encode("utf-16-le"),
     "UTF-16 BE": lambda text: text.encode("utf-16-be"),
 }
@@ -71,13 +77,21 @@ every_encoding = pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCOD
 @every_encoding
 def test_every_key_is_found_in_every_encoding(name: str, encode: Callable[[str], bytes]):
     for text in keys(name):
-        for before, after in ((b"", b""), (b"\n", b"\n"), (b'{"data": "', b'"}'), (b"%20", b"&a=b"), (os.urandom(40), b"\0")):
+        for before, after in (
+            (b"", b""),
+            (b"\n", b"\n"),
+            (b'{"data": "', b'"}'),
+            (b"%20", b"&a=b"),
+            (os.urandom(40), b"\0"),
+        ):
             hits = SEARCHERS[name].search(before + encode(text) + after)
 
             assert text in [hit.text for hit in hits]
 
 
-@pytest.mark.parametrize("before", ["%20", r"\n", r"\t", "=", '"', "'", "x", "kc_live_", "Bearer ", "\0", "ü", "/", "`"])
+@pytest.mark.parametrize(
+    "before", ["%20", r"\n", r"\t", "=", '"', "'", "x", "kc_live_", "Bearer ", "\0", "ü", "/", "`"]
+)
 @every_format
 def test_a_key_is_found_after_whatever_precedes_it(name: str, before: str):
     for text in keys(name):
