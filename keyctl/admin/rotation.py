@@ -136,6 +136,18 @@ class KeyRotator:
             _refuse_overtaken(overtaken)
         return rotations
 
+    def finish(self, new: KeyRecord, old: KeyRecord, *, reason: str | None = None) -> None:
+        """End a key, with the profile's grace period, whose successor was delivered though that was not recorded.
+
+        Raises Refused if another process did so, or revoked the successor.
+        """
+        now, grace = self._clock(), self._store.profile.lifetime.grace
+        _refuse_overtaken(
+            self._store.write(
+                lambda connection: self._retire(connection, [Rotation(new, old)], grace, now=now, reason=reason)
+            )
+        )
+
     def undelivered_successors(self, selection: Selection) -> list[KeyRecord]:
         """Return the successors of keys whose delivery was not recorded: a command was killed, or its store failed."""
         with self._store.read() as connection:

@@ -169,7 +169,7 @@ class Destination:
             raise UsageError(f"{option} cannot be used with --format {self.layout.name}", hint=f"omit {option}")
 
     def delivery(
-        self, output: Output, to_stdout: Delivery[Any], fields: Callable[[Any], dict[str, Any]], *, wait: float
+        self, output: Output, to_stdout: Delivery[Any] | None, fields: Callable[[Any], dict[str, Any]], *, wait: float
     ) -> Delivery[Any]:
         """Return what delivers the key. `to_stdout` does if nothing else is asked for.
 
@@ -191,7 +191,7 @@ class Destination:
 
             return CommandDelivery(self.command, render, output.relay, seconds=self.seconds)
         if self.out is None:
-            if layout.name == "json" or (layout.name == "raw" and not self.no_newline):
+            if to_stdout is not None and (layout.name == "json" or (layout.name == "raw" and not self.no_newline)):
                 return to_stdout
             return StreamDelivery(output.deliver_as_it_is, lambda minted: render(minted).decode())
         if self.encrypt:

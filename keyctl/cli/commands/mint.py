@@ -11,6 +11,7 @@ import typer
 from keyctl.admin.delivery import StreamDelivery
 from keyctl.cli.context import CommandContext, context_of
 from keyctl.cli.delivery_options import DeliveryOptions, Destination, warn_of_readers
+from keyctl.cli.ensured_key import ensure_key, require_file
 from keyctl.cli.help_layout import Command
 from keyctl.cli.json_objects import key_object
 from keyctl.cli.new_key_options import NewKeyOptions
@@ -41,6 +42,13 @@ def mint(
     count: Annotated[
         int, typer.Option(metavar="N", rich_help_panel="Key", help="Number of keys; either all are minted or none.")
     ] = 1,
+    ensure: Annotated[
+        bool,
+        typer.Option("--ensure", rich_help_panel="Output", help="Mint only if --out does not hold such a key yet."),
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", rich_help_panel="Output", help="Let --ensure rotate a key that --out lacks.")
+    ] = False,
     jsonl: JsonLinesOption = False,
     http: HttpOption = False,
     init: Annotated[
@@ -59,7 +67,7 @@ def mint(
     Examples:
       keyctl mint --name ci --scope read --expires 30d
       KEY=$(keyctl mint --owner acme --create-owner)
-      keyctl mint --env test --count 50 --out keys.txt
+      keyctl mint --ensure --name api --format dotenv --as API_KEY --out .env
 
     Prints only the key to stdout; the store keeps only its hash. A key that cannot be delivered is revoked. The first
     mint creates the default store.
@@ -77,6 +85,10 @@ def mint(
             "--http cannot be used with --count, --out, --exec or --format",
             hint="omit --count, --out, --exec, --format",
         )
+    if replace and not ensure:
+        raise UsageError("--replace requires --ensure", hint="keyctl rotate SELECTOR --out FILE --force")
+    if ensure:
+        require_file(to, new, http=http, jsonl=jsonl)
     if output.json or jsonl:
         to.refuse_with("--json" if output.json else "--jsonl")
 
@@ -96,6 +108,9 @@ def mint(
     delivery = to.delivery(output, to_stdout, fields, wait=context.wait)
     if not dry_run:
         context.create_store_if_missing(profile, asked=init)
+    if ensure:
+        ensure_key(context, new, to, rotate=replace, reason=reason, dry_run=dry_run)
+        return
     if http:
         require_answer(context, "minted")
     with _progress(count, output) as advance:
