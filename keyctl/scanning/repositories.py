@@ -52,7 +52,7 @@ class Repository:
     def scan(self, searcher: Searcher, collected: Collected) -> None:
         """Search every blob, tree, commit and tag."""
         found: dict[str, tuple[str, list[_Found]]] = {}
-        for name, kind, size, read in self._objects():
+        for name, kind, size, read in self._objects(collected):
             hits = list(_search(searcher, size, read))
             collected.files += kind == "blob"
             collected.searched(size)
@@ -75,23 +75,20 @@ class Repository:
             return Place(searcher.masked(path), None, None, hit.encoding, commit, "name of the file")
         return Place(searcher.masked(path), line, column, hit.encoding, commit)
 
-    def _objects(self) -> Iterator[tuple[str, str, int, Callable[[int], bytes]]]:
+    def _objects(self, collected: Collected) -> Iterator[tuple[str, str, int, Callable[[int], bytes]]]:
         """Yield each object: its name, kind and size, and what reads it. It must be read before the next one."""
-        with self._running("cat-file", "--batch-all-objects", "--unordered", "--buffer", "--batch") as output:
-            while header := output.readline():
-                name, kind, size = header.decode("ascii").split()
-                left = int(size)
-
-                def read(most: int) -> bytes:
-                    nonlocal left
-                    data = output.read(min(most, left))
-                    if left and not data:
-                        raise NotFound(f"{self.path}: Git ended early", hint=f"git -C {self.path} fsck")
-                    left -= len(data)
-                    return data
-
-                yield name, kind, int(size), read
+        with self._running("cat-file", "--batch-all-objects", "--unordered", "--buffer", "--batch") as process:
+            output = process.stdout
+            while output is not None and (header := output.readline()):
+                name, *facts = header.decode("ascii").split()
+                if len(facts) != 2:
+                    collected.not_read(f"{self.path}: the object {name} is damaged")
+                    continue
+                kind, size = facts[0], int(facts[1])
+                yield name, kind, size, _Content(output, size).read
                 output.read(1)
+            if process.wait():
+                collected.not_read(f"{self.path}: git ended early; see git -C {self.path} fsck")
 
     def _origins(self, names: set[str]) -> dict[str, tuple[str, str]]:
         """Return for each blob or tree the first commit that has it, and its path there."""
@@ -99,9 +96,9 @@ class Repository:
             return {}
         origins: dict[str, tuple[str, str]] = {}
         log = ("log", "--all", "--topo-order", "--reverse", "--root", "-m", "--raw", "-t", "-z", "--no-abbrev")
-        with self._running(*log, "--no-renames", "--no-notes", "--format=%H") as output:
+        with self._running(*log, "--no-renames", "--no-notes", "--format=%H") as process:
             commit = ""
-            fields = _fields(output)
+            fields = _fields(process.stdout)
             for field in fields:
                 if b":" not in field:
                     commit = field.strip().decode("ascii")
@@ -129,19 +126,20 @@ class Repository:
         return done.stdout.decode("utf-8", "replace")
 
     @contextmanager
-    def _running(self, *args: str) -> Iterator[IO[bytes]]:
+    def _running(self, *args: str) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen(
-            self._command(args), env=_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=1 << 20
+            self._command(args),
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=1 << 20,
         )
-        if process.stdout is None:
-            raise RuntimeError("git has no output")
         try:
-            yield process.stdout
-            ended = process.stdout.peek(1) == b"" if hasattr(process.stdout, "peek") else True
-            if ended and process.wait():
-                raise NotFound(f"Git failed in {self.path}", hint=f"git -C {self.path} fsck")
+            yield process
         finally:
-            process.stdout.close()
+            if process.stdout is not None:
+                process.stdout.close()
             process.kill()
             process.wait()
 
@@ -149,21 +147,32 @@ class Repository:
         return ["git", "--no-pager", "-c", "core.fsmonitor=false", "-C", self.path, *args]
 
 
+class _Content:
+    """The content of one object, in the output of Git. Ends early where that does."""
+
+    def __init__(self, output: IO[bytes], size: int) -> None:
+        self._output = output
+        self._left = size
+
+    def read(self, most: int) -> bytes:
+        data = self._output.read(min(most, self._left))
+        self._left -= len(data)
+        return data
+
+
 def _search(searcher: Searcher, size: int, read: Callable[[int], bytes]) -> Iterator[_Found]:
     if size > _SMALL:
         yield from search_stream(searcher, read)
         return
     data = read(size)
-    while len(data) < size:
-        data += read(size - len(data))
     for hit in searcher.search(data):
         yield hit, data.count(b"\n", 0, hit.offset) + 1, hit.offset - data.rfind(b"\n", 0, hit.offset)
 
 
-def _fields(output: IO[bytes]) -> Iterator[bytes]:
+def _fields(output: IO[bytes] | None) -> Iterator[bytes]:
     """Yield what is separated by NUL."""
     rest = b""
-    while block := output.read(1 << 16):
+    while output is not None and (block := output.read(1 << 16)):
         *fields, rest = (rest + block).split(b"\0")
         yield from fields
     if rest:

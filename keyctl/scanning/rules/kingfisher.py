@@ -21,7 +21,7 @@ def write(subjects: Sequence[Subject]) -> str:
 def _rule(one: Subject) -> str:
     checksum = one.key_format.checksum
     filters = _filters(checksum) if checksum else None
-    pattern, lines = f"(?P<TOKEN>{one.expression})" + (f"(?:{one.end})" if one.end else ""), []
+    pattern, lines = f"(?P<TOKEN>{one.expression})" + (r"\b" if one.key_format.secret.characters.isalnum() else ""), []
     if checksum and filters:
         last = f"{character_class(checksum.characters)}{{{checksum.length}}}"
         # The checksum decides, whatever follows.
@@ -35,7 +35,8 @@ def _rule(one: Subject) -> str:
             f'        expected: "{{{{ BODY | {filters} }}}}"',
             "        skip_if_missing: true",
         ]
-    head = [f"  - name: {one.name}", f"    id: {one.id}", "    pattern: |", f"      {pattern}"]
+    quoted = pattern.replace("'", "''")
+    head = [f"  - name: {one.name}", f"    id: {one.id}", f"    pattern: '{quoted}'"]
     return "\n".join([*head, *lines, "    min_entropy: 1.0", "    confidence: medium"])
 
 
