@@ -69,16 +69,16 @@ def plan_object(
     def key(step: KeyStep, action: str) -> dict[str, Any]:
         path = step.described.path
         record = minted.get(path)
-        return {
-            "action": action,
-            "type": "key",
-            "owner": step.owner,
-            "name": step.described.name,
-            "environment": step.environment,
-            "prefix": record.key.prefix if record else step.prefix,
-            "changes": _changes(step.differences),
-            "out": str(files[path]) if path in files and record else None,
-        }
+        return _object(
+            action,
+            "key",
+            owner=step.owner,
+            name=step.described.name,
+            environment=step.environment,
+            prefix=record.key.prefix if record else step.prefix,
+            differences=step.differences,
+            out=files.get(path) if record else None,
+        )
 
     return {
         "applied": applied,
@@ -104,26 +104,33 @@ def _step(sign: str, title: str, step: OwnerStep | KeyStep) -> Iterator[Line]:
 
 
 def _owner(step: OwnerStep) -> dict[str, Any]:
-    return {
-        "action": "add" if step.added else "change",
-        "type": "owner",
-        "owner": step.described.handle,
-        "changes": _changes(step.differences),
-    }
+    action = "add" if step.added else "change"
+    return _object(action, "owner", owner=step.described.handle, differences=step.differences)
 
 
 def _revocation(step: Revocation) -> dict[str, Any]:
+    return _object("revoke", "key", owner=step.owner, name=step.name, environment=step.environment, prefix=step.prefix)
+
+
+def _object(
+    action: str,
+    kind: str,
+    *,
+    owner: str | None,
+    name: str | None = None,
+    environment: str | None = None,
+    prefix: str | None = None,
+    differences: tuple[Difference, ...] = (),
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Return the JSON object of a step: of one shape, whatever it is about."""
     return {
-        "action": "revoke",
-        "type": "key",
-        "owner": step.owner,
-        "name": step.name,
-        "environment": step.environment,
-        "prefix": step.prefix,
-        "changes": [],
-        "out": None,
+        "action": action,
+        "type": kind,
+        "owner": owner,
+        "name": name,
+        "environment": environment,
+        "prefix": prefix,
+        "changes": [{"field": one.field, "old": one.old, "new": one.new} for one in differences],
+        "out": str(out) if out else None,
     }
-
-
-def _changes(differences: tuple[Difference, ...]) -> list[dict[str, Any]]:
-    return [{"field": one.field, "old": one.old, "new": one.new} for one in differences]

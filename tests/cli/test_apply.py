@@ -103,7 +103,7 @@ def test_what_differs_is_shown_and_then_changed(store: Cli):
     trial = store("apply", file, "--dry-run", check=9)
     assert re.sub(r"\d{4}-\S+Z", "TIME", trial.out) == expected
     assert trial.err == (
-        "keyctl: error: the store differs from keys.toml: 3 to change\nkeyctl: hint: keyctl apply keys.toml\n"
+        "keyctl: error: 3 differences from keys.toml: 3 to change\nkeyctl: hint: keyctl apply keys.toml\n"
     )
     assert dump(store) == before
 

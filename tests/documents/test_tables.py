@@ -223,6 +223,9 @@ def test_the_fields_of_json_objects_are_in_the_table(store: Cli):
     objects["db restore"] = store("db", "restore", "backup.db", "--json").json
     objects["db copy"] = store("db", "copy", "--to", "./new.db", "--json").json
     objects["bundle key"] = store("bundle", "key", "--create", "--json").json
+    (store.cwd / "keys.toml").write_text('[[owners]]\nhandle = "new"')
+    objects["apply"] = store("apply", "keys.toml", "--yes", "--json").json
+    objects["apply STEP"] = objects["apply"]["steps"][0]
     objects["audit checkpoint"] = store("audit", "checkpoint", "--json").json
     objects["bundle export"] = store("bundle", "export", "keys.bundle", "--json").json
     objects["bundle show"] = store("bundle", "show", "keys.bundle", "--json").json

@@ -95,8 +95,8 @@ def _apply(
     if not plan.size or dry_run:
         _show(output, plan)
         if plan.size:
-            differences = f"the store differs from {source}: {plan_view.summary(plan)}"
-            raise CheckFailed(differences, hint=_hint(file, plan))
+            differences = f"{plan.size:,} difference{'s' if plan.size > 1 else ''}"
+            raise CheckFailed(f"{differences} from {source}: {plan_view.summary(plan)}", hint=_hint(file, plan))
         output.note(f"the store is as {source} describes it: nothing was changed")
         return
     if plan.new_keys and not destination.elsewhere:
