@@ -87,8 +87,9 @@ def list_keys(
     from keyctl.store import keys, owners
 
     context, now = context_of(ctx), utc_now()
-    given = output_format or ("table" if tree and not jsonl and not context.output.json else None)
-    view = choose_view(context, key_columns(now), given=given, jsonl=jsonl, names=columns, wide=wide)
+    if tree and output_format is None and not jsonl and not context.output.json:
+        output_format = "table"
+    view = choose_view(context, key_columns(now), given=output_format, jsonl=jsonl, names=columns, wide=wide)
     if tree:
         _refuse_pages(view, limit, after)
     if everything and limit is not None:
