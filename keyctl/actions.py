@@ -10,6 +10,7 @@ from keyctl.text import brief
 # Public: add to them, and never rename one. A test compares them with what is written, and with the topic.
 ACTIONS: Mapping[str, str] = {
     "key.minted": "a key was created",
+    "key.imported": "a key was imported, with the hash of another program or store",
     "key.delivered": "a new key was delivered",
     "key.rotated": "a key was replaced by a successor",
     "key.revoked": "a key was revoked",

@@ -124,7 +124,7 @@ def verify(key: str, phc: str, *, peppers: Peppers | None = None) -> bool:
     Raises ValueError, PepperMissing, and LibraryMissing.
     """
     found = parse(phc)
-    secret = _mixed(key[found.skip :].encode(), found, peppers)
+    secret = mixed(key[found.skip :].encode(), found, peppers)
     text = found.text
     if match := _DIGEST.fullmatch(text):
         return hmac.compare_digest(hashlib.new(match[1], secret).digest(), _unbase64(match[2]))
@@ -189,7 +189,8 @@ def _bound(value: int, most: int, what: str, *, least: int) -> None:
         raise ValueError(f"{what} {value:,}, and at least {least:,} is possible")
 
 
-def _mixed(secret: bytes, found: ForeignHash, peppers: Peppers | None) -> bytes:
+def mixed(secret: bytes, found: ForeignHash, peppers: Peppers | None) -> bytes:
+    """Return what was hashed. Raises PepperMissing."""
     if found.mix == "hex":
         return hashlib.sha256(secret).hexdigest().encode()
     if found.pepper is None:

@@ -33,7 +33,8 @@ from keyctl.models import Event, Key, Owner
 from keyctl.text import brief
 from keyctl.times import format_time, to_milliseconds
 
-_MINTED, _REHASHED, _OWNER_ADDED = "key.minted", "key.rehashed", "owner.added"
+_CREATED = {"key.minted", "key.imported"}
+_REHASHED, _OWNER_ADDED = "key.rehashed", "owner.added"
 # What a successor has from the key that it replaces.
 _INHERITED = ("name", "owner_id", "environment", "scopes", "allowed_ips", "metadata")
 _SERIAL_DIGITS = 18  # as many as both databases count
@@ -255,7 +256,7 @@ class History:
         common = event.detail.get("set", {})
         for entry in event.detail.get("keys", ()):
             changes = common | entry.get("set", {})
-            if event.action == _MINTED:
+            if event.action in _CREATED:
                 yield from self._create_key(event.seq, entry, changes)
             elif event.action == REMOVED:
                 yield from self._remove_key(event, entry)

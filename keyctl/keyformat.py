@@ -34,7 +34,7 @@ ALPHABETS: Mapping[str, str] = {
 }
 MAX_KEY_LENGTH = 512
 MINIMUM_SECRET_BITS = 128
-MINIMUM_FOREIGN_SECRET_BITS = 80  # other programs have their own minimum: no one can guess so many either
+MINIMUM_FOREIGN_SECRET_BITS = 80  # of other programs, which had no minimum: still far too many to be guessed
 _ALPHABET = re.compile(r"[!-~]{2,}")
 _FIXED = re.compile(r"[0-9A-Za-z_.:~-]+", re.ASCII)
 _MOST_LAYOUTS = 5000
@@ -58,7 +58,7 @@ class MalformedKey(ValueError):
 class Field(NamedTuple):
     """A random field, or the checksum: `length` characters of `alphabet` (a name in ALPHABETS, or the characters).
 
-    With `shortest`, as only a foreign secret has, it has so many characters at least and `length` at most.
+    With `shortest`, as only a foreign secret has, its length is from that to `length`.
     """
 
     alphabet: str

@@ -65,14 +65,9 @@ class Peppers:
         return tuple(name for name, secret in self._secrets.items() if name is not None and not secret.foreign)
 
     @property
-    def newest(self) -> str:
-        """The first pepper of the file, which a new store uses. Raises ConfigurationInvalid if all are foreign."""
-        if not self.ids:
-            raise ConfigurationInvalid(
-                f"{self.path} has only foreign peppers, which new keys do not use",
-                hint=f"add one: keyctl db pepper {self.path}",
-            )
-        return self.ids[0]
+    def newest(self) -> str | None:
+        """The first pepper of the file, which a new store uses; None if all are foreign."""
+        return next(iter(self.ids), None)
 
     def accepts(self, pepper_id: str | None) -> bool:
         """Return whether the file has this pepper; None is a hash without one. Raises PepperMissing."""
@@ -219,7 +214,7 @@ def _base64url(raw: bytes) -> str:
 
 
 def _from_base64url(text: str, least: int, most: int) -> bytes | None:
-    """Read exactly what `_base64url` writes for a secret of so many bytes; return None for anything else."""
+    """Read exactly what `_base64url` writes for a secret of such a length; return None for anything else."""
     try:
         raw = base64.urlsafe_b64decode(f"{text}{'=' * (-len(text) % 4)}")
     except ValueError:

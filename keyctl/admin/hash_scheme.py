@@ -34,6 +34,8 @@ def check_pepper(scheme: Scheme, peppers: Peppers | None) -> None:
     if scheme.pepper is None and peppers is not None and not peppers.accepts(None):
         raise PepperMissing(
             f"the store uses no pepper, and {peppers.path} does not accept that",
-            hint=f"keyctl db hash --pepper {peppers.newest} --pepper-file {peppers.path}",
+            hint=f"keyctl db hash --pepper {peppers.newest} --pepper-file {peppers.path}"
+            if peppers.newest
+            else f"echo none >> {peppers.path}",
         )
     mix("", scheme.pepper, peppers)

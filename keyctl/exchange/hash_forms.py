@@ -26,9 +26,7 @@ WITH_PEPPER = {"keyshield-argon2": "append", "keyshield-bcrypt": "hmac"}
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{64}|[0-9A-Fa-f]{128})", re.ASCII)
 _BASE64 = re.compile(r"[0-9A-Za-z+/]{43}=", re.ASCII)
 _BCRYPT = re.compile(r"\$2[aby]\$.+", re.ASCII)
-_DJANGO = re.compile(
-    r"(sha512\$\$|pbkdf2_sha256\$|pbkdf2_sha1\$|argon2\$|bcrypt_sha256\$|bcrypt\$|scrypt\$)(.+)", re.ASCII
-)
+_DJANGO = re.compile(r"(sha512\$|pbkdf2_sha256|pbkdf2_sha1|argon2|bcrypt_sha256|bcrypt|scrypt)\$(.+)", re.ASCII)
 _DJANGO_PBKDF2 = re.compile(r"(\d{1,9})\$([^$]{1,100})\$([0-9A-Za-z+/]+={0,2})", re.ASCII)
 _DJANGO_SCRYPT = re.compile(r"(\d{1,9})\$([^$]{1,100})\$(\d{1,4})\$(\d{1,4})\$([0-9A-Za-z+/]+={0,2})", re.ASCII)
 
@@ -68,7 +66,7 @@ def stored(text: str, form: str, *, of_secret: bool, pepper: str | None, place: 
     skip = place.secret_from if of_secret else 0
     if re.match(r"\$2[aby]\$", inner) and mix is None and place.longest - skip > BCRYPT_BYTES:
         raise ValueError(
-            f"bcrypt reads {BCRYPT_BYTES} bytes, and such keys have {place.longest - skip}: it proves only their beginning"
+            f"bcrypt reads {BCRYPT_BYTES} bytes, and such keys have {place.longest - skip}: the rest is not proven"
         )
     made = ForeignHash(skip, mix, pepper, foreign_hashes.scheme_of(inner), inner)
     # A plain Argon2id over the whole key is what keyctl itself writes.

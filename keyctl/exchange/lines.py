@@ -102,9 +102,10 @@ def _read_csv(file: BinaryIO, fields: Collection[str]) -> Iterator[Line]:
             yield Line(number, {}, "its quotes are wrong: the lines after it were not read")
         if row is None:
             return
-        if row:
-            fault = f"it has {len(row)} fields, and the heading {len(heading)}" if len(row) != len(heading) else None
-            yield Line(number, {} if fault else {name: cell for name, cell in zip(heading, row) if cell}, fault)
+        if row and len(row) != len(heading):
+            yield Line(number, {}, f"it has {len(row)} fields, and the heading {len(heading)}")
+        elif row:
+            yield Line(number, {name: cell for name, cell in zip(heading, row, strict=True) if cell})
 
 
 def _heading(row: Sequence[str] | None, fields: Collection[str]) -> Sequence[str]:

@@ -175,9 +175,11 @@ class _Values:
         return value or None
 
     def texts(self, name: str) -> list[str]:
-        """Return a list; in a cell, its entries are separated by commas or spaces."""
+        """Return a list; in a cell, it is JSON, or its entries are separated by commas or spaces."""
         value = self._values.get(name)
-        if isinstance(value, str):
+        if isinstance(value, str) and value.startswith("["):
+            value = _json(value)
+        elif isinstance(value, str):
             return value.replace(",", " ").split()
         if value is None:
             return []
@@ -189,10 +191,7 @@ class _Values:
         """Return an object; in a cell, it is JSON."""
         value = self._values.get(name)
         if isinstance(value, str) and value:
-            try:
-                value = json.loads(value)
-            except (ValueError, RecursionError):
-                raise ValueError(f"{name} is not a JSON object") from None
+            value = _json(value)
         if value in (None, ""):
             return {}
         if not isinstance(value, Mapping):
@@ -224,6 +223,14 @@ class _Values:
         if value is not None and value not in known:
             raise ValueError(f"{name} is not one of {', '.join(known)}")
         return value
+
+
+def _json(cell: str) -> Any:
+    """Return what a cell says in JSON; the cell itself, if that is none."""
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError):
+        return cell
 
 
 # ── keys and owners → lines ──────────────────────────────────────────────────────────────────────────────────────────

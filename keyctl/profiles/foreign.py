@@ -58,5 +58,5 @@ def _check_alone(formats: list[tuple[Table, Foreign]], own: KeyFormat) -> None:
         for other_name, other in others.items():
             if key_layouts.overlap(key_format.layouts(), other.layouts()):
                 what = f'the foreign format "{other_name}"' if other_name else "key.template"
-                table.fault("template", f"cannot be told from {what}: a text can match both")
+                table.fault("template", f"cannot be distinguished from {what}: a text can match both")
         others[name] = key_format

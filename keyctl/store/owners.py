@@ -34,6 +34,16 @@ def find(connection: Connection, handle: str, *, lock: bool = False) -> Owner | 
     return decode_owner(row) if row else None
 
 
+def by_handles(connection: Connection, handles: Sequence[str]) -> dict[str, Owner]:
+    """Return the owners with these handles, by handle; unknown ones are omitted."""
+    found = [
+        decode_owner(row)
+        for chunk in chunks(list(handles))
+        for row in connection.execute(select(owners).where(owners.c.handle.in_(chunk))).mappings()
+    ]
+    return {owner.handle: owner for owner in found}
+
+
 def with_ancestors(connection: Connection, handle: str) -> tuple[Owner, ...]:
     """Return the owner with this handle and its ancestors, nearest first; empty if there is none."""
     row = connection.execute(select(owners).where(owners.c.handle == handle)).mappings().first()

@@ -131,10 +131,10 @@ def test_a_format_that_cannot_be_told_from_another_is_a_fault():
     }
 
     assert faults(DRF, same) == (
-        'foreign[1].template: cannot be told from the foreign format "drf": a text can match both',
+        'foreign[1].template: cannot be distinguished from the foreign format "drf": a text can match both',
     )
     assert faults(DRF, {**same, "fields": longer})
-    assert faults(own) == ("foreign[0].template: cannot be told from key.template: a text can match both",)
+    assert faults(own) == ("foreign[0].template: cannot be distinguished from key.template: a text can match both",)
     assert faults(DRF, {**UNKEY, "name": "drf"}) == ('foreign[1].name: "drf" is the name of another one',)
 
 
