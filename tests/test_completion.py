@@ -252,6 +252,7 @@ def test_help_is_offered_commands_and_topics_and_completion_the_shells(cli: Cli)
     commands = below("")
     assert offered(cli, "keyctl help ex") == {
         "expire": commands["expire"],
+        "export": commands["export"],
         "exit-codes": read_topic("exit-codes").summary,
     }
     assert offered(cli, "keyctl help audi") == {"audit": commands["audit"]}  # once, though it is a topic too

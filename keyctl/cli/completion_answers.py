@@ -227,6 +227,12 @@ def _formats(_context: CommandContext, _: str) -> Iterable[Item]:
     return [Item(str(name)) for name in Format]
 
 
+def _hash_forms(_context: CommandContext, _: str) -> Iterable[Item]:
+    from keyctl.exchange.hash_forms import FORMS
+
+    return [Item(name, help=what) for name, what in FORMS.items()]
+
+
 def _commands_and_topics(_context: CommandContext, _: str) -> Iterable[Item]:
     from keyctl.cli.topics import read_topic, topic_names
 
@@ -268,6 +274,9 @@ VALUES: Mapping[str, Callable[[CommandContext, str], Iterable[Item]]] = {
     "COLUMNS": _columns,
     "FORM": _formats,
     "PEPPER": _peppers,
+    "HASH": _hash_forms,
+    "jsonl|csv": lambda *_: [Item("jsonl"), Item("csv")],
+    "whole|secret": lambda *_: [Item("whole"), Item("secret")],
     "URL|NAME": _stores,
     "STORE": _stores,
     "COMMAND|TOPIC": _commands_and_topics,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,7 +13,8 @@ from keyctl.cli.output import Output
 @contextmanager
 def counting(output: Output, what: str) -> Iterator[Callable[[int], None]]:
     """Yield what adds to the number of `what` that is shown on stderr, if that is a terminal."""
-    if output.quiet or sys.stderr is None or not sys.stderr.isatty():
+    # A dumb terminal cannot erase: what is shown there would stay.
+    if output.quiet or sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda _: None
         return
     with ExitStack() as shown:

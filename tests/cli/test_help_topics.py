@@ -15,16 +15,8 @@ from tests.documents.pages import broken_in, topic
 from tests.runner import Cli
 
 LONG = "profiles"  # a topic of more than one screen
-BOTH = [
-    "admin-token",
-    "apply",
-    "audit",
-    "completion",
-    "doctor",
-    "limits",
-    "run",
-    "usage",
-]  # names of a command and a topic
+# Names of a command and a topic.
+BOTH = ["admin-token", "apply", "audit", "completion", "doctor", "import", "limits", "run", "usage"]
 
 
 def text_of(topic: str) -> str:

@@ -20,6 +20,7 @@ SECTIONS = ["General", "Keys", "Scopes", "Owners and plans", "Rate limits", "Lif
 OTHER_DEFAULTS = {
     "defaults.environment": "the first",
     "owners.default_kind": "the first",
+    "foreign[].fields.secret.shortest": "the length",
     "scopes.list.NAME.owner_kinds": "all",
     "scopes.list.NAME.plans": "all",
     "scopes.matrix[].plans": "all",

@@ -48,6 +48,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "update": "Change the name, allowed networks and metadata of keys.",
         "prune": "Remove keys that ended long ago; the audit log keeps their history.",
         "apply": "Change owners and keys to what a file describes.",
+        "import": "Import keys of another program or store, with their hashes.",
+        "export": "Export keys with their hashes, for an import.",
     },
     "Owners": {
         "owner": "Add, list and change owners.",
