@@ -22,7 +22,7 @@ MAKEFLAGS += --no-print-directory
 # anything. make would export their expansions to every recipe, running a $(shell …) in them: so they are not exported,
 # and the recipe that needs one gets its unexpanded text under another name. An empty value is still a value:
 # EXPIRES="$UNSET" must be an error, not a key that never expires.
-KEY_VARIABLES := NAME OWNER OWNER_KIND ENV SCOPES EXPIRES PROFILE STORE OUT
+KEY_VARIABLES := NAME OWNER OWNER_KIND ENV SCOPES EXPIRES PROFILE STORE OUT AS REPLACE
 unexport $(KEY_VARIABLES) ADMIN_TOKEN
 define take
 ifeq ($$(origin $(1)),command line)
@@ -37,6 +37,12 @@ $(if $(value ADMIN_TOKEN),,$(error ADMIN_TOKEN is empty: a new store would requi
 export KEYCTL_ADMIN_TOKEN = $(value ADMIN_TOKEN)
 endif
 
+ifeq ($(origin REPLACE),command line)
+ifneq ($(value REPLACE),yes)
+$(error REPLACE takes only yes: it rotates the key that OUT does not hold)
+endif
+endif
+
 # a misspelt SCOPE= must not become a key with the default scopes
 ifeq ($(MAKELEVEL),0)
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
@@ -44,6 +50,12 @@ UNKNOWN := $(filter-out $(KEY_VARIABLES) ADMIN_TOKEN VENV PY QUICK -%,$(GIVEN))
 $(if $(UNKNOWN),$(error unknown variable: $(UNKNOWN); known: $(KEY_VARIABLES) ADMIN_TOKEN VENV PY QUICK))
 endif
 
+# with a file and a name, any number of runs leave one key; a .env file has other lines too
+ENSURED = $$(case "$${KEYCTL_MAKE_OUT-}" in \
+	.env|.env.*|*/.env|*/.env.*|*.env) \
+	  echo --ensure --format=dotenv; [ "$${KEYCTL_MAKE_AS+given}" ] || echo --as=API_KEY;; \
+	?*) echo $${KEYCTL_MAKE_NAME+--ensure};; \
+	esac)
 IN_STORE = $${KEYCTL_MAKE_STORE+--store="$$KEYCTL_MAKE_STORE"}
 MINT = $(KEYCTL) mint --init $(IN_STORE) \
 	$${KEYCTL_MAKE_PROFILE+--profile="$$KEYCTL_MAKE_PROFILE"} \
@@ -53,7 +65,8 @@ MINT = $(KEYCTL) mint --init $(IN_STORE) \
 	$${KEYCTL_MAKE_ENV+--env="$$KEYCTL_MAKE_ENV"} \
 	$${KEYCTL_MAKE_SCOPES+--scope="$$KEYCTL_MAKE_SCOPES"} \
 	$${KEYCTL_MAKE_EXPIRES+--expires="$$KEYCTL_MAKE_EXPIRES"} \
-	$${KEYCTL_MAKE_OUT+--out="$$KEYCTL_MAKE_OUT"}
+	$${KEYCTL_MAKE_OUT+--out="$$KEYCTL_MAKE_OUT"} \
+	$(ENSURED) $${KEYCTL_MAKE_AS+--as="$$KEYCTL_MAKE_AS"} $${KEYCTL_MAKE_REPLACE+--replace}
 
 # an error names these variables, and keyctl where it was installed
 all provision-token: export _KEYCTL_MAKE := $(VENV)/bin/keyctl

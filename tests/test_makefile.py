@@ -20,8 +20,8 @@ from packaging.requirements import Requirement
 from tests.runner import BASE_ENV, Cli
 
 ROOT = Path(__file__).parent.parent
-VARIABLES = ["NAME", "OWNER", "OWNER_KIND", "ENV", "SCOPES", "EXPIRES", "PROFILE", "STORE", "OUT"]
-OPTIONS = ["name", "owner", "owner-kind", "env", "scope", "expires", "profile", "store", "out"]
+VARIABLES = ["NAME", "OWNER", "OWNER_KIND", "ENV", "SCOPES", "EXPIRES", "PROFILE", "STORE", "OUT", "AS"]
+OPTIONS = ["name", "owner", "owner-kind", "env", "scope", "expires", "profile", "store", "out", "as"]
 
 PIP = ["-m", "pip", "-q", "--disable-pip-version-check", "install", "--no-compile"]
 MINT = ["-P", "-m", "keyctl", "mint", "--init"]
@@ -175,7 +175,8 @@ def test_a_variable_is_inert_and_arrives_unchanged(tree: Tree, value: str):
     # make itself strips the space before a value
     expected = {f"--{option}={value.lstrip(' ')}" for option in OPTIONS}
     (call,) = tree.calls
-    assert set(call[4:]) == expected | {"--init", "--create-owner"}
+    assert set(call[4:]) - {"--ensure"} == expected | {"--init", "--create-owner"}
+    assert ("--ensure" in call) == bool(value.lstrip(" "))
     assert not set(VARIABLES) & set(tree.last_env)
     assert not list(tree.path.rglob("pwned"))
 
@@ -199,6 +200,39 @@ def test_the_admin_token_goes_by_the_environment_and_never_by_an_argument(tree: 
     assert tree.calls == [MINT]
     assert tree.last_env["KEYCTL_ADMIN_TOKEN"] == token
     assert "ADMIN_TOKEN" not in tree.last_env
+    assert not list(tree.path.rglob("pwned"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "options"),
+    [
+        (["OUT=key"], []),
+        (["NAME=api"], []),
+        (["OUT=key", "NAME=api"], ["--ensure"]),
+        (["OUT=.env", "NAME=api"], ["--ensure", "--format=dotenv", "--as=API_KEY"]),
+        (["OUT=deploy/api.env", "NAME=api", "AS=TOKEN"], ["--ensure", "--format=dotenv", "--as=TOKEN"]),
+        (
+            ["OUT=a b/.env.local", "NAME=api", "REPLACE=yes"],
+            ["--ensure", "--format=dotenv", "--as=API_KEY", "--replace"],
+        ),
+        (["OUT=environment", "NAME=api"], ["--ensure"]),
+    ],
+)
+def test_a_file_and_a_name_ensure_one_key(tree: Tree, variables: list[str], options: list[str]):
+    done = tree.make("-s", "provision-token", *variables)
+
+    given = [f"--{name.lower()}={value}" for name, value in (one.split("=", 1) for one in variables)]
+    (call,) = tree.calls
+    assert (done.returncode, done.stdout) == (0, "the-key\n")
+    assert sorted(set(call[5:]) - set(given)) == sorted(set(options) - set(given))
+
+
+@pytest.mark.parametrize("value", ["", "no", "1", "yes no", "$(shell touch pwned)"])
+def test_replace_takes_only_yes(tree: Tree, value: str):
+    done = tree.make("-s", "provision-token", "OUT=key", "NAME=api", f"REPLACE={value}")
+
+    assert (done.returncode, done.stdout, tree.calls) == (2, "", [])
+    assert "REPLACE takes only yes" in done.stderr
     assert not list(tree.path.rglob("pwned"))
 
 
@@ -413,6 +447,36 @@ def test_out_writes_the_key_to_a_private_file_instead(real: Tree, cli: Cli):
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     cli("verify", "--key-file", file, check=0)
     assert cli("list", "--owner", "acme", "--json", check=0).json["keys"]
+
+
+def test_any_number_of_bring_ups_leave_one_key_in_a_dotenv_file(real: Tree, cli: Cli):
+    (real.path / ".env").write_text("PORT=80\nAPI_KEY=  # from keyctl\n")
+    command = ["make", "-s", "provision-token", "NAME=api", "OUT=.env"]
+
+    runs = [subprocess.Popen(command, cwd=real.path, env=real.env, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    told = [run.communicate()[1] for run in runs]
+    again = real.make(*command[1:])
+
+    [key] = cli("list", "--json", check=0).json["keys"]
+    line = (real.path / ".env").read_text().splitlines()[1]
+    assert [run.returncode for run in runs] == [0, 0, 0], told
+    assert line.startswith(f"API_KEY={key['prefix']}_")
+    assert line.endswith("  # from keyctl")
+    assert (again.returncode, again.stdout) == (0, "")
+    assert f"{key['prefix']} is active, and .env holds it: nothing was changed" in again.stderr
+
+
+def test_a_bring_up_into_a_dotenv_file_needs_a_name_and_hints_in_makes_words(real: Tree, cli: Cli):
+    nameless = real.make("-s", "provision-token", "OUT=.env")
+    real.make("-s", "provision-token", "OUT=.env", "NAME=api")
+    (real.path / ".env").unlink()
+    lost = real.make("-s", "provision-token", "OUT=.env", "NAME=api")
+    replaced = real.make("-s", "provision-token", "OUT=.env", "NAME=api", "REPLACE=yes")
+
+    assert "hint: add NAME=TEXT" in nameless.stderr
+    assert "hint: add REPLACE=yes to rotate it" in lost.stderr
+    assert (nameless.returncode, lost.returncode, replaced.returncode) == (2, 2, 0), replaced.stderr
+    assert "in place of kc_live_" in replaced.stderr
 
 
 def test_what_keyctl_refuses_leaves_stdout_empty(real: Tree):

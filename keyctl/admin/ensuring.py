@@ -156,8 +156,7 @@ class KeyEnsurer:
         if current and not rotate:
             raise Refused(
                 f'{current[0].key.prefix} is named "{new.name}", and {place.name} does not hold it',
-                hint=f"add --replace to rotate it, or put it there; if it is not in use: keyctl revoke "
-                f"{current[0].key.prefix}",
+                hint="add --replace to rotate it, or put the key there",
             )
         if current:
             return self._replace(current[0], place, seen, lost_ids, new, reason=reason, dry_run=dry_run)

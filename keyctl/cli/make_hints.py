@@ -15,6 +15,7 @@ _VARIABLES = {
     "profile": "PROFILE",
     "store": "STORE",
     "out": "OUT",
+    "as": "AS",
 }
 # An option, and the value after it, which is a placeholder, a duration, a path or an address.
 _OPTION = re.compile(rf"--({'|'.join(_VARIABLES)})(?![\w-])(?: ([A-Z][A-Z.|]*|[0-9./]\S*|never))?")
@@ -23,6 +24,7 @@ _PHRASES = {
     " --owner HANDLE --create-owner": " OWNER=HANDLE",
     "--admin-token-file FILE": "ADMIN_TOKEN=TOKEN",
     "the option": "the variable",
+    "--replace": "REPLACE=yes",
 }
 _COMMAND = re.compile(r"(?:^|(?<=[:;] )|(?<=or ))keyctl (?=[a-z])")
 

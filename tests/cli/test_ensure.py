@@ -150,8 +150,7 @@ def test_a_file_that_lacks_the_key_is_refused_and_left_alone(store: Cli, content
 
     says = [
         f'{key["prefix"]} is named "api", and key does not hold it',
-        "add --replace",
-        f"keyctl revoke {key['prefix']}",
+        "add --replace to rotate it",
     ]
     refused(store, *FILE, code=4, says=says)
 

@@ -9,6 +9,9 @@ from keyctl.cli.make_hints import hint_for_make
     ("text", "expected"),
     [
         ("add --owner HANDLE", "add OWNER=HANDLE"),
+        ("add --as API_KEY", "add AS=API_KEY"),
+        ("add --name TEXT", "add NAME=TEXT"),
+        ("add --replace to rotate it", "add REPLACE=yes to rotate it"),
         ("add --scope: bot, tx", "add SCOPES: bot, tx"),
         ("--expires 90d", "EXPIRES=90d"),
         ("--create-owner requires --owner", "OWNER requires OWNER"),
