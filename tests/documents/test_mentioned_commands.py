@@ -23,7 +23,7 @@ read = { description = "read" }
 [lifetime]
 rotate_every = "90d"
 """
-REQUEST = "GET / HTTP/1.1\r\nHost: api.example\r\nAuthorization: Bearer {key}\r\n\r\n"
+REQUEST = "GET /v1/health HTTP/1.1\r\nHost: api.example\r\nAuthorization: Bearer {key}\r\n\r\n"
 URL = "postgresql://ops@db.example/keys?sslmode=verify-full"
 # What is run in another test, since it needs more than a store.
 NOT_RUN = {
