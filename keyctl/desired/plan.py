@@ -114,7 +114,9 @@ def make_plan(
     owner_steps = owners.steps()
     for described in description.keys:
         keys.compare(described)
-    named = {owner.handle for owner in description.owners} | {key.owner for key in description.keys}
+    named = {owner.handle for owner in description.owners} | {
+        key.owner or profile.default_owner for key in description.keys
+    }
     return Plan(
         owners=tuple(owner_steps),
         changes=tuple(keys.changes),
