@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.helpers import CHEAP, ago, mint, set_key
-from tests.documents.pages import PAGES, ROOT, name_of
+from tests.documents.pages import PAGES, ROOT, files_of, name_of
 from tests.documents.quick_shell import QuickShell
 from tests.runner import Cli
 
@@ -28,7 +28,7 @@ NOT_RUN = {
     "fpath=(~/.local/share/zsh/site-functions $fpath)": "for zsh; test_completion.py has it in a .zshrc",
 }
 # Pages whose blocks have tests of their own, which check more than that they run.
-TESTED_ELSEWHERE: dict[str, str] = {}
+TESTED_ELSEWHERE = {"recipes": "test_recipes.py"}
 SERVER = "postgresql://ops@db.example/keys?sslmode=verify-full"
 
 
@@ -109,6 +109,8 @@ BEFORE: dict[str, Callable[[Cli], None]] = {
 def test_the_scripts_of_a_page_run(page: Path, cli: Cli, request: pytest.FixtureRequest):
     if page.stem in TESTED_ELSEWHERE:
         return
+    for name, text in files_of(page).items():
+        (cli.cwd / name).write_text(text)
     BEFORE.get(page.stem, has_keys)(cli)
     server = request.getfixturevalue("empty_schema") if SERVER in page.read_text() else ""
     script = with_own_folders("\n".join(scripts(page)).replace(SERVER, server), cli.cwd)
