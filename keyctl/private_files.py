@@ -15,14 +15,18 @@ _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{16}(?:\.body|-journal)?", re.DOTALL)
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}  # from file systems without hard links
 
 
-def create(path: Path) -> BinaryIO:
-    """Create a file of mode 0600 and open it for writing. Raises FileExistsError, for a symbolic link too."""
-    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600), "wb")
+def create(path: Path, *, shared: bool = False) -> BinaryIO:
+    """Create a file of mode 0600 and open it for writing. Raises FileExistsError, for a symbolic link too.
+
+    If it is `shared`, others may read it as far as the umask permits.
+    """
+    mode = 0o644 if shared else 0o600
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, mode), "wb")
 
 
-def write_new(path: Path, pieces: Iterable[bytes]) -> None:
+def write_new(path: Path, pieces: Iterable[bytes], *, shared: bool = False) -> None:
     """Create a file as `create` does, and write to it. If it cannot be written completely, it is removed again."""
-    file = create(path)
+    file = create(path, shared=shared)
     try:
         with file:
             file.writelines(pieces)
@@ -32,10 +36,10 @@ def write_new(path: Path, pieces: Iterable[bytes]) -> None:
         raise
 
 
-def replace(path: Path, pieces: Iterable[bytes]) -> None:
+def replace(path: Path, pieces: Iterable[bytes], *, shared: bool = False) -> None:
     """Write a file in one step, in place of what is there: a reader sees the old content or the new."""
     temporary = temporary_beside(path)
-    write_new(temporary, pieces)
+    write_new(temporary, pieces, shared=shared)
     try:
         temporary.replace(path)
     except BaseException:

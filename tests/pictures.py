@@ -103,6 +103,10 @@ STORY = (
     Step(90.6, "keyctl owner disable acme-labs --yes"),
     Step(91, "keyctl list --tree", "tree"),
     Step(91, "keyctl list --env live --sort status", "cards", 50),
+    Step(91, "keyctl mint --count 9 --name partner --owner globex --scope read --expires 170d --out partner.keys"),
+    Step(94, "keyctl mint --count 16 --name edge --owner acme --scope read --expires 60d --out edge.keys"),
+    Step(99, "keyctl mint --count 5 --name trial --owner globex --scope read --expires 21d --out trial.keys"),
+    Step(131, "keyctl report --limit 2", "report"),
 )
 TITLES = {
     "mint": "keyctl mint prints a new key, once",
@@ -111,6 +115,7 @@ TITLES = {
     "audit": "keyctl audit list shows who changed what",
     "tree": "keyctl list --tree shows owners with their keys",
     "cards": "keyctl list shows cards on a terminal of 50 columns",
+    "report": "keyctl report shows what to rotate, revoke or look at",
     "apply": "keyctl apply shows what a description of owners and keys would change",
 }
 

@@ -88,19 +88,24 @@ def by_name(instances: Iterable[Instance]) -> dict[str, list[Instance]]:
 
 def refuse_unless_reported(instances: Sequence[Instance], length: timedelta, now: datetime) -> None:
     """Raise Refused unless the recorders reported through the whole of this time before `now`."""
+    if faults := gaps(instances, length, now):
+        raise Refused(
+            f"it is unknown what was used in the last {format_duration(length)}: {'; '.join(faults)}", hint=_HINT
+        )
+
+
+def gaps(instances: Sequence[Instance], length: timedelta, now: datetime) -> list[str]:
+    """Return why the recorders did not report through the whole of this time before `now`; empty if they did."""
     start = now - length
     faults = [
         fault for name, those in by_name(instances).items() for fault in _faults(name, those, start=start, now=now)
     ]
     if not instances:
-        faults = ["no recorder reports to this store"]
-    elif not faults and not any(one.is_reporting(now) for one in instances):
+        return ["no recorder reports to this store"]
+    if not faults and not any(one.is_reporting(now) for one in instances):
         newest = max(instances, key=lambda one: one.reported_at)
-        faults = [f"no recorder is running; the recorder {newest.name} ended {_when(newest.reported_at, now)}"]
-    if faults:
-        raise Refused(
-            f"it is unknown what was used in the last {format_duration(length)}: {'; '.join(faults)}", hint=_HINT
-        )
+        return [f"no recorder is running; the recorder {newest.name} ended {_when(newest.reported_at, now)}"]
+    return faults
 
 
 def _faults(name: str, instances: Sequence[Instance], *, start: datetime, now: datetime) -> Iterable[str]:

@@ -210,6 +210,7 @@ def test_the_fields_of_json_objects_are_in_the_table(store: Cli):
         "audit verify": store("audit", "verify", "--json").json,
         "key": store("show", prefix, "--json").json,
         "usage": store("usage", prefix, "--json").json,
+        "report": store("report", "--json").json,
         "usage --denied-over": store("usage", "--denied-over", "1", "--json").json,
         "usage import": store("usage", "import", "-", "--json", stdin="").json,
         "usage recorders": store("usage", "recorders", "--json").json,

@@ -82,6 +82,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "usage show": "Show how often keys are used; the default.",
         "usage import": "Count the use that recorders wrote to files.",
         "usage recorders": "List the recorders, and when each last reported.",
+        "report": "Show what to rotate, revoke or look at.",
     },
     "Help": {
         "help": "Show the help of a command, or a topic.",
