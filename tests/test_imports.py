@@ -102,7 +102,12 @@ def test_inspect_needs_no_database(cli: Cli, store: Cli):
 
 @pytest.mark.sqlite
 @pytest.mark.parametrize(
-    "args", [["mint"], ["list"], ["list", "--json"], ["audit", "list"], ["revoke", "PREFIX"]], ids=" ".join
+    "args",
+    [
+        *(["mint"], ["list"], ["list", "--json"], ["list", "--format", "table"], ["list", "--tree"], ["audit", "list"]),
+        ["revoke", "PREFIX"],
+    ],
+    ids=" ".join,
 )
 def test_on_a_store_that_is_there_no_migrations_are_imported_and_no_colours_off_a_terminal(store: Cli, args: list[str]):
     prefix = store("mint", check=0).out.rpartition("_")[0]

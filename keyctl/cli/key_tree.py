@@ -10,7 +10,7 @@ from keyctl.cli.columns import Column
 from keyctl.cli.context import CommandContext
 from keyctl.cli.json_objects import owner_object
 from keyctl.cli.output import to_json
-from keyctl.cli.records import View, note_dropped, show_lines
+from keyctl.cli.records import Format, View, note_dropped, show_lines
 from keyctl.cli.screen import Style, fitted, size, width_of
 from keyctl.cli.tables import draw_row, fit
 from keyctl.models import KeyRecord, Owner
@@ -98,9 +98,20 @@ def _push(waiting: list[Branch | str], branches: Sequence[Branch]) -> None:
 # ── for people ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def show_tree(context: CommandContext, view: View[KeyRecord], tree: Tree, *, chosen: bool, nothing: str) -> None:
+def show_tree(
+    context: CommandContext,
+    view: View[KeyRecord],
+    tree: Tree,
+    *,
+    object_of: Callable[[KeyRecord], Mapping[str, Any]],
+    chosen: bool,
+    nothing: str,
+) -> None:
     """Print a tree. `chosen` is whether columns were asked for; that of the owner, who is above a key, is omitted."""
     output = context.output
+    if view.format is Format.JSON:
+        output.answer(tree_json(tree, object_of))
+        return
     columns = [one for one in view.columns if one.name != "owner" and (chosen or one.name in _DEFAULT)]
     columns.sort(key=lambda column: column.name != "prefix")
     lines, dropped = tree_lines(tree, columns, width=size()[0], style=output.style)

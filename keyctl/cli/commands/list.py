@@ -1,6 +1,6 @@
 """`keyctl list`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -83,7 +83,6 @@ def list_keys(
     lifetime.rotate_every in the profile.
     """
     from keyctl.cli.key_columns import key_columns
-    from keyctl.cli.key_tree import grow, show_tree, tree_json
     from keyctl.store import keys, owners
 
     context, now = context_of(ctx), utc_now()
@@ -106,6 +105,11 @@ def list_keys(
     unlimited = limit is None and (everything or view.whole or tree)
     selection = which.choose(context) if which.named else None
     filters = which.read(context)
+
+    def object_of(record: KeyRecord) -> dict[str, Any]:
+        return key_object(record, profile, now=now)
+
+    grown = None
     with context.store.read() as connection:
         if selection is not None:
             page = keys.Page(tuple(keys.selected(connection, selection, now=now)), None)
@@ -119,21 +123,23 @@ def list_keys(
                 limit=None if unlimited else min(limit or _PAGE, _MOST),
                 after=after,
             )
-        # Owners without keys are part of the whole tree, and of no answer to a filter.
-        empty = owners.every(connection) if tree and not (which.named or which.given()) else []
-        grown = grow(page.records, empty) if tree else None
+        if tree:
+            from keyctl.cli.key_tree import grow
+
+            # Owners without keys are part of the whole tree, and of no answer to a filter.
+            whole = not (which.named or which.given())
+            grown = grow(page.records, owners.every(connection) if whole else ())
     if grown is not None:
-        if view.format is Format.JSON:
-            output.answer(tree_json(grown, lambda record: key_object(record, profile, now=now)))
-        else:
-            show_tree(context, view, grown, chosen=bool(columns or wide), nothing=nothing)
+        from keyctl.cli.key_tree import show_tree
+
+        show_tree(context, view, grown, object_of=object_of, chosen=bool(columns or wide), nothing=nothing)
         return
     show_records(
         context,
         view,
         page.records,
         named="keys",
-        object_of=lambda record: key_object(record, profile, now=now),
+        object_of=object_of,
         also={"next": page.next},
         nothing=nothing,
     )
