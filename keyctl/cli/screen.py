@@ -7,6 +7,8 @@ import re
 
 _SIZE = (80, 24)  # columns and lines, where there is no terminal
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+# Characters of one column, for which Rich's table of widths is not needed: Latin letters, and what trees are drawn with.
+_ONE_EACH = re.compile("[ -~\u00a1-\u02ff…\u2500-\u257f]*")
 _CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "gray": 90}
 
 
@@ -30,7 +32,7 @@ def size() -> tuple[int, int]:
 
 def width_of(text: str) -> int:
     """Return how many columns a text without escape sequences needs."""
-    if text.isascii():
+    if _ONE_EACH.fullmatch(text):
         return len(text)
     from rich.cells import cell_len
 
@@ -42,7 +44,7 @@ def fitted(text: str, width: int) -> str:
     needed = width_of(text)
     if needed <= width:
         return text + " " * (width - needed)
-    if text.isascii():
+    if _ONE_EACH.fullmatch(text):
         return f"{text[: width - 1]}…"
     from rich.cells import set_cell_size
 
