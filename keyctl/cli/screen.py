@@ -7,7 +7,7 @@ import re
 
 _SIZE = (80, 24)  # columns and lines, where there is no terminal
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
-# Characters of one column, for which Rich's table of widths is not needed: Latin letters, and what trees are drawn with.
+# Latin letters and what trees are drawn with: each takes one column, and Rich need not be asked.
 _ONE_EACH = re.compile("[ -~\u00a1-\u02ff…\u2500-\u257f]*")
 _CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "gray": 90}
 
