@@ -7,7 +7,6 @@ import re
 import signal
 import stat
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -179,17 +178,6 @@ def test_the_description_of_a_store_describes_it(store: Cli):
     assert len(secrets) == 3
     assert not any(secret[:12] in text for secret in secrets)
     assert "$argon2" not in text
-
-
-@pytest.mark.sqlite
-def test_a_described_store_can_be_made_elsewhere(store: Cli, tmp_path: Path):
-    store("apply", describe(store, WHOLE), "--out-dir", "new", "--yes", check=0)
-    text = store("apply", "--export", check=0).out
-    store("init", "--store", "./other.db", "--argon2", "m=8,t=1,p=1", check=0)
-
-    store("apply", "-", "--yes", "--out-dir", "other", "--store", "./other.db", stdin=text, check=0)
-
-    assert store("apply", "--export", "--store", "./other.db", check=0).out == text
 
 
 @pytest.mark.sqlite

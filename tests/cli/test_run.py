@@ -95,9 +95,7 @@ def seconds_between(key: dict[str, object]) -> float:
 
 
 @pytest.mark.sqlite
-@pytest.mark.parametrize(
-    ("script", "code"), [("exit 0", 0), ("exit 3", 3), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -9 $$", 137)]
-)
+@pytest.mark.parametrize(("script", "code"), [("exit 3", 3), ("exit 255", 255), ("kill -9 $$", 137)])
 def test_the_exit_code_is_that_of_the_command(store: Cli, script: str, code: int):
     result = store("run", "--quiet", "--", "sh", "-c", script, check=code)
 
@@ -111,22 +109,17 @@ def test_the_exit_code_is_that_of_the_command(store: Cli, script: str, code: int
     [
         (["--", "no-such-command"], 127, 'there is no command "no-such-command"'),
         (["--", "./no/such/command"], 127, "there is no command"),
-        (["--", ""], 127, "is empty"),
         (["--", "./plain.txt"], 126, "plain.txt is not executable"),
-        (["--", "."], 127, "there is no command"),
         (["--", "./"], 126, "is a folder"),
         (["--scope", "nonsense", "--", "true"], 125, "unknown scope"),
         (["--nonsense", "--", "true"], 125, "no such option"),
         (["--owner", "nobody", "--", "true"], 125, 'no owner "nobody"'),
-        (["true"], 125, "the command must follow --"),
         (["true", "--", "-x"], 125, "the command must follow --"),
         ([], 125, "missing argument"),
-        (["--"], 125, "missing argument"),
         (["--as", "A-B", "--", "true"], 125, "is not the name of a variable"),
         (["--kill-after", "0", "--", "true"], 125, "greater than zero"),
         (["--keep", "PATH", "--", "true"], 125, "--keep is for the variables of keyctl"),
         (["--keep", "KEYCTL_ADMIN_TOKEN", "--", "true"], 125, "the admin token is never passed"),
-        (["--store", "./none.db", "--", "true"], 125, "none.db"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -335,7 +328,7 @@ def test_a_key_in_a_file_is_for_the_user_alone_and_removed_at_the_end(store: Cli
 
 
 @pytest.mark.sqlite
-@pytest.mark.parametrize("script", ["kill -9 $$", "rm -r $(dirname $NAME)", "touch $NAME-2"])
+@pytest.mark.parametrize("script", ["touch $NAME-2; kill -9 $$", "rm -r $(dirname $NAME)"])
 def test_however_the_command_ends_the_file_is_removed(store: Cli, script: str):
     folder = store.cwd / "run"
     folder.mkdir(mode=0o700)

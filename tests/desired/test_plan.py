@@ -230,7 +230,7 @@ def stores(draw: st.DrawFn) -> Existing:
     return Existing(owners, tuple(keys))
 
 
-@examples(25, 3000)
+@examples(15, 3000)
 @given(stores())
 def test_a_store_is_as_its_own_description_says(existing: Existing):
     plan = planned(export(existing, now=NOW), existing)
@@ -242,7 +242,7 @@ def test_a_store_is_as_its_own_description_says(existing: Existing):
     }
 
 
-@examples(25, 3000)
+@examples(15, 3000)
 @given(stores(), stores())
 def test_a_step_for_each_field_that_differs_leads_to_the_description(existing: Existing, wanted: Existing):
     text = export(wanted, now=NOW)
