@@ -36,6 +36,7 @@ SCRIPTS = {"bash": FOLDER / "keyctl.bash", "zsh": FOLDER / "_keyctl", "fish": FO
 # What only the operator knows.
 FREE = {
     "SUBCOMMAND",
+    "COMMAND",
     "TEXT",
     "TIME",
     "CIDR",
@@ -240,6 +241,7 @@ def test_stores_of_the_configuration_are_offered_without_their_passwords(cli: Cl
         "init --profile ",
         "profile check ",
         "run -- ",
+        "apply --out-dir ",
         "run --env test -- cat ",
     ],
 )

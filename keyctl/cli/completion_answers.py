@@ -282,7 +282,7 @@ VALUES: Mapping[str, Callable[[CommandContext, str], Iterable[Item]]] = {
     "COMMAND|TOPIC": _commands_and_topics,
     "SHELL": _shells,
 }
-FILES = frozenset({"FILE", "NAME|FILE", "URL|NAME", "-- COMMAND"})
+FILES = frozenset({"FILE", "NAME|FILE", "URL|NAME", "FOLDER", "-- COMMAND"})
 
 
 # ── the store ────────────────────────────────────────────────────────────────────────────────────────────────────────
