@@ -147,6 +147,29 @@ def test_an_imported_key_verifies_in_a_bundle(moving: Cli):
     assert verify(moving, DRF_KEY[:-1] + "8", *bundle) == "INVALID_API_KEY"
 
 
+def test_a_foreign_key_verifies_after_its_format_left_the_profile(moving: Cli):
+    moving("import", "-", stdin=lines(line()), check=0)
+
+    assert "foreign\tdrf" in moving("inspect", "--profile", moving.home / "acme.toml", stdin=DRF_KEY, check=0).out
+    moving("profile", "apply", write_profile(moving, FOREIGN[FOREIGN.index("[scopes") :]), check=0)
+
+    assert verify(moving, DRF_KEY) == "VALID"
+    assert verify(moving, DRF_KEY[:-1] + "8") == "INVALID_API_KEY"
+
+
+def test_without_the_library_of_its_hash_a_key_has_no_answer(moving: Cli):
+    row = rows()["bcrypt"][0]
+    moving("import", "-", stdin=lines(without_text(row), line()), check=0)
+    run = "import sys, runpy; sys.modules['bcrypt'] = None; sys.argv[1:] = ['verify']"
+    script = f"{run}; runpy.run_module('keyctl', None, '__main__', True)"
+
+    result = moving.spawn_python("-c", script, stdin=row["key"]).wait().expect(5)
+    assert "pip install bcrypt" in result.err
+    # It matters to no other key.
+    assert moving.spawn_python("-c", script, stdin=DRF_KEY).wait().expect(0).out.startswith("VALID")
+    moving.spawn_python("-c", script, stdin=DRF_KEY[:-1] + "8").wait().expect(11)
+
+
 def test_a_key_that_is_given_itself_is_hashed_as_new_ones_are(moving: Cli):
     file = moving.cwd / "keys.jsonl"
     file.write_text(lines({"key": DRF_KEY, "name": "own"}))
@@ -400,9 +423,12 @@ def test_a_hundred_thousand_lines_are_imported_in_flat_memory(moving: Cli, figur
         with file.open("w") as written:
             for number in range(count):
                 written.write(json.dumps(line(prefix=f"{count // 10_000:02}{number:06}", name=f"key {number}")) + "\n")
-        script = f"/usr/bin/time -f '%M %e' keyctl import {file} 2> time"
-        moving.shell(script)
-        memory, seconds = (moving.cwd / "time").read_text().split()[-2:]
+        measure = (
+            "import resource, subprocess, sys, time; start = time.time(); subprocess.run(sys.argv[1:], check=True)"
+        )
+        report = "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, time.time() - start)"
+        command = ["-c", f"{measure}; {report}", sys.executable, "-m", "keyctl", "import", file]
+        memory, seconds = moving.spawn_python(*command).wait(300).expect(0).out.split()[-2:]
         peaks[count] = int(memory)
         figure(f"import of {count:,} lines", f"{float(seconds):.1f} s, {int(memory) / 1024:.0f} MB")
     assert peaks[100_000] < peaks[10_000] + 30 * 1024
