@@ -17,7 +17,7 @@ _LARGEST_WITHOUT_SIZE = 64 << 20  # bytes of a file that says it is empty, such 
 
 
 class Piece(NamedTuple):
-    """The bytes of a file from `start` to before `stop`; None is all of a file that does not tell its size."""
+    """The bytes of a file from `start` to before `stop`; None is all of a file whose size is not known."""
 
     path: str
     start: int

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from keyctl.scanning.encodings import LINE_END, Signature
 
 _WIDTHS = range(2, 7)
-_OFFSETS = 6  # a movable window begins among so many of the first places
+_OFFSETS = 6  # a movable window begins among these first places
 _ROUNDS = 3
 # How often a byte occurs, roughly: in text and in base64, mostly these characters.
 _FREQUENT = sum(1 << byte for byte in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./+ \n")

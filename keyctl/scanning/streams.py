@@ -11,7 +11,8 @@ BLOCK = 1 << 20  # bytes
 
 
 def search_stream(searcher: Searcher, read: Callable[[int], bytes]) -> Iterator[tuple[Hit, int, int]]:
-    """Yield each hit with its line and column. `read` returns at most so many bytes, and none at the end."""
+    """Yield each hit with its line and column. `read` takes the
+    maximum number of bytes, and returns none at the end."""
     window, begins = b"", 0  # what is kept, and the offset of its first byte
     done = 0  # up to here, hits were reported
     lines, line_begins = 0, 0  # before the window

@@ -28,8 +28,8 @@ OTHER_FILES = [
 
 # A help line begins with one of these. A new verb is added here, once it is clear that none of them will do.
 VERBS = (
-    "Add Change Check Copy Count Create Decode Disable Enable Export Import List Print Remove Replace Require Restore "
-    "Revoke Run Set Show Suspend Unlock Upgrade Verify Write"
+    "Add Change Check Copy Count Create Decode Disable Enable Export Find Import List Print Remove Replace Require "
+    "Restore Revoke Run Set Show Suspend Unlock Upgrade Verify Write"
 )
 
 

@@ -91,6 +91,11 @@ def has_records_of_use(cli: Cli) -> None:
     (cli.cwd / "srv/edge-1/usage.jsonl").touch()
 
 
+def has_a_repository(cli: Cli) -> None:
+    has_keys(cli)
+    cli.shell("git init -q .")
+
+
 def has_nothing(cli: Cli) -> None:
     """What such a page does begins with `keyctl init`."""
 
@@ -101,6 +106,7 @@ BEFORE: dict[str, Callable[[Cli], None]] = {
     "doctor": has_an_undelivered_key,
     "limits": has_owners_with_limits,
     "performance": has_nothing,
+    "scan": has_a_repository,
     "usage": has_records_of_use,
 }
 

@@ -235,6 +235,8 @@ def test_the_fields_of_json_objects_are_in_the_table(store: Cli):
     objects["doctor"] = store("doctor", "--json").json
     objects["help"] = store("help", "--json").json
     objects["help NAME"] = store("help", "audit", "--json").json
+    objects["scan"] = store("scan", "key", "--json").json
+    objects["scan --rules"] = store("scan", "--rules", "regex", "--json").json
     objects["version"] = store("version", "--json").json
     objects["completion"] = store("completion", "bash", "--json").json
     objects["completion --install"] = store("completion", "bash", "--install", "--json").json

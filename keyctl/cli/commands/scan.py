@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _REASON = "found by scan"
+_SHORT = 64 << 20  # bytes of a scan that is over before its progress is read
 
 
 @app.command(cls=Command)
@@ -42,7 +43,7 @@ def scan(
         bool, typer.Option("--git", help="Search the whole history of each PATH, a Git repository.")
     ] = False,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also list keys that are revoked or expired, and texts with a wrong secret.")
+        bool, typer.Option("--all", help="Also list dead keys, and texts with a wrong secret.")
     ] = False,
     revoke: Annotated[
         bool, typer.Option("--revoke", rich_help_panel="Change", help="Revoke the live keys that are found.")
@@ -58,7 +59,7 @@ def scan(
         typer.Option(
             metavar="TOOL",
             rich_help_panel="Rules",
-            help="Print rules for betterleaks, github, gitleaks, kingfisher, regex or trufflehog.",
+            help="Print rules for another scanner, such as gitleaks.",
         ),
     ] = None,
     profile: Annotated[
@@ -146,7 +147,7 @@ def _search(context: CommandContext, paths: Sequence[str], *, git: bool) -> tupl
     leaks = Leaks(store, context.peppers)
     searcher = Searcher(_recognizable(context, store.formats))
     with counting(context.output, "bytes searched") as advance:
-        collected = Collected(leaks.add, advance)
+        collected = Collected(leaks.add, _after_bytes(_SHORT, advance))
         if git:
             from keyctl.scanning.repositories import Repository
 
@@ -163,6 +164,20 @@ def _search(context: CommandContext, paths: Sequence[str], *, git: bool) -> tupl
                     raise UsageError("standard input is closed", hint="keyctl scan - < FILE")
                 scan_stream(searcher, sys.stdin.buffer, collected)
         return leaks.settle(utc_now()), collected, leaks.unknown
+
+
+def _after_bytes(least: int, advance: Callable[[int], None]) -> Callable[[int], None]:
+    """Return what advances the progress once there is as much as `least`: a short scan does not show any."""
+    total = shown = 0
+
+    def count(size: int) -> None:
+        nonlocal total, shown
+        total += size
+        if total > least:
+            advance(total - shown)
+            shown = total
+
+    return count
 
 
 def _recognizable(context: CommandContext, formats: Sequence[KeyFormat]) -> list[KeyFormat]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from keyctl.scanning.rules.subjects import Subject
 
-# As GitHub has it unless told otherwise, and after an escaped line break or tab, as in JSON.
+# GitHub's default, and after an escaped line break or tab, as in JSON.
 _BEFORE = r"\A|[^0-9A-Za-z]|\\[nrt]"
 _ANYTHING = r"\z|[\s\S]"
 

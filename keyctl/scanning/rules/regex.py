@@ -25,7 +25,7 @@ def _of_part(key_format: KeyFormat, kind: str, value: str) -> str:
 
 
 def _class(characters: str) -> str:
-    """Return a bracket expression: POSIX knows no escapes in it, only places where a character stands for itself."""
+    """Return a bracket expression: POSIX knows no escapes in it, only places where a character means itself."""
     ranges = ""
     for one in ("0-9", "A-Z", "a-z"):
         letters = [chr(code) for code in range(ord(one[0]), ord(one[2]) + 1)]
