@@ -213,8 +213,13 @@ def test_owners_are_offered_except_where_a_new_one_is_named(store: Cli):
 
 
 def test_what_needs_no_store_is_offered_without_one(cli: Cli):
-    assert list(offered(cli, "keyctl list --status ")) == ["active", "retiring", "locked", "expired", "revoked"]
+    assert list(offered(cli, "keyctl list --status ")) == [
+        *("active", "retiring", "disabled", "locked", "expired", "revoked")
+    ]
     assert offered(cli, "keyctl list --sort e").keys() == {"expires"}
+    assert offered(cli, "keyctl list --format t").keys() == {"table", "tsv"}
+    assert offered(cli, "keyctl list --columns prefix,na").keys() == {"prefix,name"}
+    assert offered(cli, "keyctl owner list --columns na") == {}
     assert "standard" in offered(cli, "keyctl init --profile ")
     assert offered(cli, "keyctl profile show sta").keys() == {"standard"}
 

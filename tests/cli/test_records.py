@@ -10,7 +10,7 @@ import re
 import pytest
 from markdown_it import MarkdownIt
 
-from tests.cli.helpers import CHEAP, Filled, mint, mint_many
+from tests.cli.helpers import CHEAP, Filled, execute, mint, mint_many, set_key
 from tests.runner import Cli
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -56,6 +56,23 @@ def test_markdown_is_a_table_in_which_names_are_literal(odd: Cli):
     assert shown == ODD
     assert re.fullmatch(r"<code>kc_live_\w{12}</code>", cells[0])
     assert text.splitlines()[1] == "| --- | --- | --- | --- | --- | --- | --- | --- |"
+
+
+@pytest.mark.sqlite
+def test_what_was_written_into_the_database_by_hand_neither_moves_the_cursor_nor_breaks_a_line(store: Cli):
+    key = mint(store, "--owner", "acme", "--create-owner")
+    set_key(store, key["prefix"], name="a\n\x1b[2J\t\u202eb")
+    execute(store, "update owners set name = :name", name="a\r\x1b[2Jb")
+
+    lines = {"table": 2, "tsv": 1, "csv": 2, "markdown": 3, "jsonl": 1}
+    for form, count in lines.items():
+        out = store("list", "--format", form, env={"COLUMNS": "200"}, check=0).out.replace("\r\n", "\n")
+        assert (out.count("\n"), set("\x1b\r") & set(out)) == (count, set()), form
+        assert form == "jsonl" or "\u202e" not in out
+    for args in (["--tree"], ["--format", "table"]):
+        out = store("list", *args, env={"COLUMNS": "50"}, check=0).out
+        assert not set("\x1b\r\u202e") & set(out)
+        assert r"\n\x1b[2J\t" in out
 
 
 @pytest.mark.sqlite
