@@ -69,8 +69,8 @@ def test_what_was_written_into_the_database_by_hand_neither_moves_the_cursor_nor
         out = store("list", "--format", form, env={"COLUMNS": "200"}, check=0).out.replace("\r\n", "\n")
         assert (out.count("\n"), set("\x1b\r") & set(out)) == (count, set()), form
         assert form == "jsonl" or "\u202e" not in out
-    for args in (["--tree"], ["--format", "table"]):
-        out = store("list", *args, env={"COLUMNS": "50"}, check=0).out
+    for width, args in (("80", ["--tree"]), ("50", ["--format", "table"])):
+        out = store("list", *args, env={"COLUMNS": width}, check=0).out
         assert not set("\x1b\r\u202e") & set(out)
         assert r"\n\x1b[2J\t" in out
 
