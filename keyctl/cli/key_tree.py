@@ -157,7 +157,7 @@ def _owner_line(owner: Owner, room: int, style: Style) -> str:
     handle, mark = visible(owner.handle), "" if owner.active else "  disabled"
     line = style(handle, "bold") + style(mark, "red")
     room -= width_of(handle) + len(mark) + 2
-    if owner.name is None or room < 8:  # less than that tells nothing
+    if owner.name is None or room < 8:  # a shorter name is not worth reading
         return line
     name = visible(owner.name)
     return f"{line}  {style(fitted(name, min(room, width_of(name))), 'dim')}"

@@ -13,7 +13,7 @@ from tests.samples import NOW
 
 
 def test_the_table_of_formats_is_complete():
-    assert [plain(cells[0]) for cells in table("Formats")] == list(Format)
+    assert [plain(cells[0]) for cells in table("Forms of a list")] == list(Format)
 
 
 def test_the_table_of_columns_is_that_of_the_code():
