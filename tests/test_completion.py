@@ -36,6 +36,9 @@ SCRIPTS = {"bash": FOLDER / "keyctl.bash", "zsh": FOLDER / "_keyctl", "fish": FO
 # What only the operator knows.
 FREE = {
     "SUBCOMMAND",
+    "PATH",
+    "TOOL",
+    "FORMAT",
     "COMMAND",
     "TEXT",
     "TIME",
@@ -105,7 +108,7 @@ def test_options_are_offered_on_both_sides(cli: Cli):
     assert offered(cli, "keyctl revoke -").keys() >= everywhere | {"--if-unused-for", "--yes"}
     assert offered(cli, "keyctl owner add --").keys() >= everywhere | {"--parent"}
     assert offered(cli, "keyctl list --sta") == {
-        "--status": "Keys with this status: active, retiring, locked, expired or revoked."
+        "--status": "With status active, retiring, disabled, locked, expired or revoked."
     }
 
 
@@ -192,7 +195,8 @@ def test_what_the_profile_names_is_offered(store: Cli):
 def test_scopes_may_be_separated_by_commas_where_several_may_be_given(store: Cli):
     assert offered(store, "keyctl mint --scope read,").keys() == {"read,write", "read,admin"}
     assert offered(store, "keyctl mint --scope read,write --scope ").keys() == {"admin"}
-    assert offered(store, "keyctl list --scope read,") == {}
+    assert offered(store, "keyctl list --scope read,").keys() == {"read,write", "read,admin"}
+    assert offered(store, "keyctl show kc,") == {}
 
 
 def test_plans_are_offered(cli: Cli):

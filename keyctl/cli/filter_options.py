@@ -35,7 +35,7 @@ class FilterOptions:
     """The filters as they were typed. Values of one option are alternatives; different options must all be met."""
 
     status: Annotated[
-        _Values, _option("STATUS", "Keys with this status: active, retiring, disabled, locked, expired or revoked.")
+        _Values, _option("STATUS", "With status active, retiring, disabled, locked, expired or revoked.")
     ] = None
     owner: Annotated[_Values, _option("HANDLE", "Keys of this owner.")] = None
     below: Annotated[

@@ -16,7 +16,7 @@ from tests.runner import Cli
 
 LONG = "profiles"  # a topic of more than one screen
 # Names of a command and a topic.
-BOTH = ["admin-token", "apply", "audit", "completion", "doctor", "import", "limits", "run", "scan", "usage"]
+BOTH = ["admin-token", "apply", "audit", "completion", "doctor", "import", "limits", "report", "run", "scan", "usage"]
 
 
 def text_of(topic: str) -> str:

@@ -46,7 +46,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "expire": "Set or remove the expiry of keys.",
         "scope": "Add, remove or replace the scopes of keys.",
         "update": "Change the name, allowed networks and metadata of keys.",
-        "prune": "Remove keys that ended long ago; the audit log keeps their history.",
+        "prune": "Remove keys that ended long ago, and keep their history.",
         "apply": "Change owners and keys to what a file describes.",
         "import": "Import keys of another program or store, with their hashes.",
         "export": "Export keys with their hashes, for an import.",

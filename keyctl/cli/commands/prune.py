@@ -59,7 +59,7 @@ def prune(
     dry_run: DryRunOption = False,
     jsonl: JsonLinesOption = False,
 ) -> None:
-    """Remove keys that ended long ago; the audit log keeps their history.
+    """Remove keys that ended long ago, and keep their history.
 
     \b
     Examples:

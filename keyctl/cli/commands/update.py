@@ -41,7 +41,7 @@ def update(
     \b
     Examples:
       keyctl update kc_live_3fa9c2d1e8b7 --set-name "billing worker"
-      keyctl update kc_live_3fa9c2d1e8b7 --allow-ip 192.0.2.0/24 --set-meta team=web
+      keyctl update kc_live_3fa9c2d1e8b7 --allow-ip 192.0.2.0/24
       keyctl update --name 'ci-*' --set-meta team=build --yes
 
     --name and --meta select keys; what they are set to is given with --set-name and --set-meta.

@@ -34,7 +34,7 @@ def export(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="File to write; an existing one is replaced atomically.")
     ],
-    which: FilterOptions,
+    *,
     valid_for: Annotated[
         str, typer.Option(metavar="TIME", rich_help_panel="Bundle", help="How long the bundle is valid.")
     ] = _DEFAULT_VALIDITY,
@@ -42,6 +42,7 @@ def export(
     with_names: Annotated[
         bool, typer.Option("--with-names", rich_help_panel="Bundle", help="Include names and handles.")
     ] = False,
+    which: FilterOptions,
     reason: ReasonOption = None,
 ) -> None:
     """Write a signed bundle of what verification needs.
