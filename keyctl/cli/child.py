@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import stat
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 from keyctl.errors import KeyctlError, suggestion
@@ -63,26 +63,38 @@ class Child:
         self._arguments = arguments
         self._kill_after = kill_after
         self._signals: set[signal.Signals] = set()
+        self._before: set[int | signal.Signals] | None = None  # the signals that were held before
         self._pid = 0
 
     @property
     def started(self) -> bool:
         return self._pid != 0
 
-    def start(self, environment: Mapping[str, str]) -> None:
-        """Start the program. `arguments` begin with its name. Raises OSError if the system refuses it."""
+    def hold_signals(self) -> None:
+        """Let signals wait until the program has started: none then comes between what must not be interrupted."""
+        if self._before is not None:
+            return
         # A signal that was ignored from the beginning, as nohup does, stays so for the program too.
         self._signals = {one for one in _PASSED_ON if signal.getsignal(one) != signal.SIG_IGN}
         signal.signal(signal.SIGCHLD, _nothing)  # some systems drop a signal that has no handler, even if it is held
-        # They are held, not handled: none is lost that comes before the program has started or between two looks.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {*self._signals, signal.SIGCHLD, signal.SIGALRM})
-        try:
-            self._pid = os.posix_spawn(
-                self._program, list(self._arguments), environment, setsigmask=before, setsigdef=_IGNORED_BY_PYTHON
-            )
-        except BaseException:
+        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, {*self._signals, signal.SIGCHLD, signal.SIGALRM})
+
+    def release_signals(self) -> None:
+        """End what `hold_signals` began, for a program that is not started: a signal that came meanwhile is raised."""
+        if self._before is not None and not self.started:
+            before, self._before = self._before, None
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            raise
+
+    def start(self, environment: Mapping[str, str]) -> None:
+        """Start the program. `arguments` begin with its name. Raises OSError if the system refuses it."""
+        self.hold_signals()
+        self._pid = os.posix_spawn(
+            self._program,
+            list(self._arguments),
+            environment,
+            setsigmask=self._before or (),
+            setsigdef=_IGNORED_BY_PYTHON,
+        )
 
     def wait(self) -> int:
         """Return the program's exit code, or 128 and the number of the signal that ended it.
@@ -115,21 +127,30 @@ class Child:
 
     def _stop_too(self) -> None:
         """Stop with a program that has stopped itself: the shell then shows its prompt, and can continue both."""
-        if in_foreground():
+        with suppress(OSError), _terminal() as terminal:
+            front = os.tcgetpgrp(terminal)
+            if front not in (os.getpgrp(), os.getpgid(self._pid)):
+                return
             os.kill(os.getpid(), signal.SIGSTOP)
+            with suppress(OSError):  # the terminal has gone meanwhile
+                if front != os.getpgrp() == os.tcgetpgrp(terminal):  # a shell, which had made itself the foreground
+                    os.tcsetpgrp(terminal, front)
             os.kill(self._pid, signal.SIGCONT)
 
 
 def in_foreground() -> bool:
     """Return whether what is typed at the controlling terminal is for keyctl, and so are the signals of its keys."""
-    try:
-        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
-    except OSError:
-        return False
-    try:
+    with suppress(OSError), _terminal() as terminal:
         return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:
-        return False
+    return False
+
+
+@contextmanager
+def _terminal() -> Iterator[int]:
+    """Open the controlling terminal. Raises OSError if there is none."""
+    terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    try:
+        yield terminal
     finally:
         os.close(terminal)
 

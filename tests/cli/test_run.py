@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pty
+import random
 import re
 import select
 import shlex
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +21,7 @@ import pytest
 from tests.cli.helpers import dump, locked, mint, refused, verify
 from tests.runner import Cli, Process
 
+chance = random.Random(12)
 # Reports each signal that it gets, and ends when its standard output says so.
 REPORTER = r"""
 import os, signal, sys, time
@@ -199,6 +202,20 @@ def test_a_signal_that_comes_before_the_command_ends_keyctl_and_leaves_no_key(st
         assert process.wait().code == 143
 
     assert keys_of(store) == []
+
+
+@pytest.mark.torture
+@pytest.mark.sqlite
+def test_whenever_a_signal_comes_no_valid_key_is_left(store: Cli, rounds: Callable[[int, int], int]):
+    for i in range(rounds(3, 60)):
+        process = store.spawn("run", "--quiet", "--", "sleep", "0.2")
+        time.sleep(chance.uniform(0, 0.6))
+        process.kill(chance.choice([signal.SIGTERM, signal.SIGHUP, signal.SIGINT]))
+        result = process.wait()
+        assert result.code in (0, 129, 130, 143, -signal.SIGTERM, -signal.SIGHUP, -signal.SIGINT), (i, result)
+
+    assert {key["status"] for key in keys_of(store)} <= {"revoked"}
+    store("audit", "verify", check=0)
 
 
 @pytest.mark.sqlite

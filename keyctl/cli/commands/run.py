@@ -146,7 +146,8 @@ class _ToChild:
         self.refused: OSError | None = None  # what the system said, if it did not start the program
 
     def prepare(self, minted: Sequence["Minted"]) -> None:
-        self.abandon()
+        self.remove_file(self._context)
+        self._child.hold_signals()  # from before the key exists until the program has it
         self.record = minted[0].record
         self._text = minted[0].text
         if not self._in_file:
@@ -180,6 +181,7 @@ class _ToChild:
     def abandon(self) -> None:
         self._text = ""
         self.remove_file(self._context)
+        self._child.release_signals()
 
     def remove_file(self, context: CommandContext) -> None:
         """Remove the file with the key, and what the program may have put beside it."""
