@@ -23,6 +23,7 @@ from keyctl.cli.commands import HELP_LINES, below
 from keyctl.cli.completion_answers import FILES, VALUES
 from keyctl.cli.completion_scripts import script
 from keyctl.cli.topics import read_topic
+from keyctl.delivery_formats.table import FORMATS
 from keyctl.store.location import StoreLocation
 from keyctl.store.suggestions import Suggestions
 from tests.imports import imported_by, packages
@@ -214,6 +215,11 @@ def test_owners_are_offered_except_where_a_new_one_is_named(store: Cli):
     for line in ("mint --owner ", "owner show ", "owner add x --parent ", "list --owner ", "verify --resource-owner "):
         assert offered(store, f"keyctl {line}") == {"acme": "Acme Ltd", "user:7": ""}
     assert offered(store, "keyctl owner add ") == {}
+
+
+def test_the_formats_of_a_delivery_are_offered(cli: Cli):
+    assert list(offered(cli, "keyctl mint --format k")) == ["k8s-secret"]
+    assert list(offered(cli, "keyctl rotate --format ")) == list(FORMATS)
 
 
 def test_what_needs_no_store_is_offered_without_one(cli: Cli):

@@ -113,6 +113,20 @@ def check_mint(crash: Crash) -> None:
     assert {crash.code(text) for text in KEY.findall((crash.cli.cwd / "again.txt").read_text())} == {"VALID"}
 
 
+def check_ensured(crash: Crash) -> None:
+    """The next run leaves one key, in the file, whether the killed one had delivered its own or not."""
+    again = ["mint", "--ensure", "--name", "api", "--out", "keys.txt", "--wait", "1s"]
+
+    for _ in range(2):
+        crash.cli(*again, check=0)
+
+    [text] = KEY.findall((crash.cli.cwd / "keys.txt").read_text())
+    alive = [key for key in crash.cli("list", "--all", "--json").json["keys"] if key["name"] == "api"]
+    assert [key["prefix"] for key in alive if key["status"] == "active"] == [prefix_of(text)]
+    assert [key["delivered_at"] is not None for key in alive if key["status"] == "active"] == [True]
+    assert crash.code(text) == "VALID"
+
+
 def check_rotation(crash: Crash) -> None:
     """The owner has a valid key: the old one, or the new one."""
     assert crash.code(crash.base.old) == "VALID" or crash.printed()
@@ -175,6 +189,7 @@ COMMANDS: dict[str, Callable[[Crash], None]] = {
     "mint --count 3": check_mint,
     "mint --count 3 --out keys.txt": check_mint,
     "mint --count 3 --out keys.txt --force": check_mint,
+    "mint --ensure --name api --out keys.txt": check_ensured,
     "rotate {old} --grace 0": check_rotation,
     "rotate {old} --grace 1h --out keys.txt": check_rotation,
     "revoke {first} {second} --yes": check_revocation,

@@ -221,6 +221,12 @@ def _columns(_context: CommandContext, _: str) -> Iterable[Item]:
     return [Item(column.name) for column in key_columns(utc_now())]
 
 
+def _delivery_formats(_: CommandContext, __: str) -> Iterable[Item]:
+    from keyctl.delivery_formats.table import FORMATS
+
+    return map(Item, FORMATS)
+
+
 def _formats(_context: CommandContext, _: str) -> Iterable[Item]:
     from keyctl.cli.records import Format
 
@@ -273,6 +279,7 @@ VALUES: Mapping[str, Callable[[CommandContext, str], Iterable[Item]]] = {
     "ACTION": _actions,
     "COLUMNS": _columns,
     "FORM": _formats,
+    "FORMAT": _delivery_formats,
     "PEPPER": _peppers,
     "HASH": _hash_forms,
     "jsonl|csv": lambda *_: [Item("jsonl"), Item("csv")],

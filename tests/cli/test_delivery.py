@@ -247,6 +247,17 @@ def test_a_folder_that_cannot_be_written_to_gets_no_key(store: Cli):
     refused(store, "mint", *options, code=21, says=["cannot write missing/.env: No such file", "no key was minted"])
 
 
+@pytest.mark.sqlite
+def test_a_script_that_delivers_into_a_dotenv_file_ends_where_the_mint_fails(cli: Cli):
+    (cli.cwd / ".env").write_text("API_KEY=old\n")
+    line = "keyctl mint --name ci --format dotenv --as API_KEY --out .env; echo continued"
+
+    result = cli.shell(line, env={"KEYCTL_STORE": "./missing.db"}, check=5)
+
+    assert result.out == ""
+    assert (cli.cwd / ".env").read_text() == "API_KEY=old\n"
+
+
 # ── GitHub Actions ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -343,6 +354,16 @@ def test_a_command_gets_the_key_on_its_standard_input_and_nowhere_else(store: Cl
     )
     for file in ("env", "args"):
         assert not KEY.search((store.cwd / file).read_text())
+
+
+@pytest.mark.sqlite
+def test_a_command_does_not_inherit_the_admin_token(store: Cli):
+    token = "a long enough token"
+    store("admin-token", "set", stdin=token, check=0)
+
+    store("mint", "--exec", "cat >/dev/null; env > env", env={"KEYCTL_ADMIN_TOKEN": token}, check=0)
+
+    assert token not in (store.cwd / "env").read_text()
 
 
 @pytest.mark.sqlite
