@@ -156,7 +156,8 @@ class _Gathering:
             if refused(one.counts) > limits.refused_share * sum(one.counts.values())
         ]
         named = [Named(row.prefix, row.name, row.owner, _answers(counts)) for row, counts in rows[: self.examples]]
-        command = f"keyctl usage {rows[0].found.prefix}" if rows else None
+        over, since = limits.refused_at_least - 1, format_duration(limits.refused_since)
+        command = f"keyctl usage --denied-over {over} --since {since}" if rows else None
         return Section("refused", title, len(rows), named, notes.get("refused"), command)
 
     def _unused_scopes(self, title: str) -> Section:
