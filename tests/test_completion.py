@@ -53,7 +53,6 @@ FREE = {
     "GROUP",
     "NAME",
     "CURSOR",
-    "ACTION",
     "SCHEME",
     "PUBLIC-KEY",
     "m=KIB,t=PASSES,p=LANES",
@@ -133,6 +132,13 @@ def test_the_version_is_not_printed_instead(cli: Cli):
 
 
 # ── values ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_actions_of_the_log_and_sections_of_the_report_are_offered(cli: Cli):
+    assert offered(cli, "keyctl audit list --action key.rev") == {"key.revoked": "a key was revoked"}
+    assert "owner" in offered(cli, "keyctl audit list --action ")
+    assert offered(cli, "keyctl report --fail-on expiring,sta").keys() == {"expiring,stale"}
+    assert offered(cli, "keyctl report --format pro").keys() == {"prometheus"}
 
 
 def test_prefixes_are_offered_with_their_names(store: Cli):

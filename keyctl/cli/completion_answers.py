@@ -239,6 +239,18 @@ def _hash_forms(_context: CommandContext, _: str) -> Iterable[Item]:
     return [Item(name, help=what) for name, what in FORMS.items()]
 
 
+def _sections(_context: CommandContext, _: str) -> Iterable[Item]:
+    from keyctl.report.model import SECTIONS
+
+    return [Item(name, help=text) for name, text in SECTIONS.items()]
+
+
+def _layouts(_context: CommandContext, _: str) -> Iterable[Item]:
+    from keyctl.cli.commands.report import FORMS
+
+    return [Item(name) for name in FORMS]
+
+
 def _commands_and_topics(_context: CommandContext, _: str) -> Iterable[Item]:
     from keyctl.cli.topics import read_topic, topic_names
 
@@ -277,6 +289,8 @@ VALUES: Mapping[str, Callable[[CommandContext, str], Iterable[Item]]] = {
     "STATUS": _statuses,
     "COLUMN": _sorts,
     "ACTION": _actions,
+    "SECTION": _sections,
+    "LAYOUT": _layouts,
     "COLUMNS": _columns,
     "FORM": _formats,
     "FORMAT": _delivery_formats,

@@ -28,7 +28,10 @@ def report(
     form: Annotated[
         str | None,
         typer.Option(
-            "--format", metavar="FORM", rich_help_panel="Output", help="Print text, json, markdown, html or prometheus."
+            "--format",
+            metavar="LAYOUT",
+            rich_help_panel="Output",
+            help="Print text, json, markdown, html or prometheus.",
         ),
     ] = None,
     out: Annotated[
