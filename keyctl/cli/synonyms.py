@@ -33,12 +33,14 @@ COMMANDS: dict[str, dict[str, str]] = {
         "owner add": "add",
         "owner disable": "disable suspend ban deactivate",
         "owner enable": "enable unsuspend unban reactivate",
-        "run": "exec with spawn",
+        "run": "exec with spawn inject env",
         "apply": "sync reconcile plan declare",
+        "import": "load ingest migrate",
+        "export": "dump",
         "verify": "validate check test authenticate introspect",
         "inspect": "decode parse",
-        "bundle export": "export",
-        "list --all --json": "export dump",
+        "report": "hygiene stats statistics summary stale",
+        "scan": "grep leak leaks leaked detect secrets",
         "audit list": "log logs history events",
         "config show": "whoami settings status",
         "config use": "use switch context",
@@ -46,6 +48,9 @@ COMMANDS: dict[str, dict[str, str]] = {
         "doctor": "diagnose health healthcheck fsck",
         "db status": "status",
         "db upgrade": "migrate upgrade",
+        "db copy": "migrate",
+        "db backup": "backup",
+        "db restore": "restore",
         "profile show": "scopes permissions",
     },
     "admin-token": {
@@ -72,6 +77,9 @@ COMMANDS: dict[str, dict[str, str]] = {
     "db": {
         "db status": "show info check version",
         "db upgrade": "migrate update",
+        "db copy": "migrate move clone",
+        "db backup": "dump export save",
+        "db restore": "load import",
     },
     "owner": {
         "owner add": "create new make",
@@ -113,7 +121,14 @@ OPTIONS: dict[str, str] = {
     "--scope": "--permission --permissions --role --roles",
     "--env": "--environment",
     "--meta": "--metadata --tag --tags --labels",
+    "--set-meta": "--metadata --tag --tags --labels",
     "--name": "--description --label --title",
+    "--set-name": "--description --label --title --rename --new-name",
+    "--created-since": "--since --created-after --newer-than",
+    "--created-before": "--before --until --created-until",
+    "--created-by": "--by --creator",
+    "--older-than": "--age --min-age",
+    "--from": "--key-file --key --keys --file --input --from-file --stdin -f -i",
     "--reason": "--comment --message --note --why",
     "--allow-ip": "--ip --cidr --network --allowlist --whitelist --allowed-ips",
     "--ip": "--address --remote-addr --client-ip",
@@ -125,7 +140,11 @@ OPTIONS: dict[str, str] = {
     "--all": "--no-limit --no-paginate",
     "--out": "--output -o",
     "--json": "--output --format -o",
-    "--format": "--output-format",
+    "--format": "--output-format --output -o --csv --tsv --markdown --md --table",
+    "--output-format": "--format --csv",
+    "--input-format": "--format --csv",
+    "--as": "--variable --var --env-var",
+    "--actor": "--user --account --by --who",
     "--columns": "--fields --cols",
     "--jsonl": "--ndjson --json-lines",
     "--force": "--overwrite",
@@ -137,6 +156,7 @@ OPTIONS: dict[str, str] = {
     "--key-file": "--key --file --input --from-file -f -i",
     "--store": "--db --database --dsn --url --database-url",
     "--admin-token-file": "--admin-token",
+    "--exec-timeout": "--timeout",
     "--wait": "--timeout --lock-timeout",
     "--quiet": "--silent -s",
     "--no-color": "--no-colour --plain",
@@ -144,11 +164,14 @@ OPTIONS: dict[str, str] = {
 }
 # By command: options that mean something else there, so that no answer is right.
 UNANSWERED: dict[str, str] = {
-    "audit list": "--user --account",
     "bundle export": "--output -o",
     "bundle key": "--output -o",
     "completion": "--output -o",
     "help": "--output -o",
+    "mint": "--csv --tsv --markdown --md --table",
+    "rotate": "--csv --tsv --markdown --md --table",
+    "run": "--timeout",
+    "scope": "--permission --permissions --role --roles",
 }
 
 
@@ -162,7 +185,9 @@ def option_hint(command: str, option: str, known: Iterable[str]) -> str | None:
     known = list(known)
     if option in UNANSWERED.get(command, "").split():
         return None
-    if meant := [one for one, words in OPTIONS.items() if one in known and option in words.split()]:
+    meant = [one for one, words in OPTIONS.items() if one in known and option in words.split()]
+    # Beside `--set-name`, which changes names, `--name` is a filter.
+    if meant := [one for one in meant if one.replace("--", "--set-", 1) not in meant]:
         return f"use: {' or '.join(meant)}"
     near = near_miss(option.lstrip("-"), [one.removeprefix("--") for one in known if one.startswith("--")])
     return did_you_mean(f"--{near}") if near else None

@@ -86,8 +86,16 @@ def test_what_is_not_answered_would_be(name: str):
         ("enable x", "use: keyctl unlock or keyctl owner enable"),
         ("pause x", "use: keyctl lock"),
         ("whoami", "use: keyctl config show"),
-        ("migrate", "use: keyctl db upgrade"),
-        ("export", "use: keyctl bundle export or keyctl list --all --json"),
+        ("migrate", "use: keyctl import or keyctl db upgrade or keyctl db copy"),
+        ("dump", "use: keyctl export"),
+        ("exec -- pytest", "use: keyctl run"),
+        ("leaks .", "use: keyctl scan"),
+        ("sync keys.toml", "use: keyctl apply"),
+        ("gc", "use: keyctl prune"),
+        ("stale", "use: keyctl report"),
+        ("backup x.db", "use: keyctl db backup"),
+        ("context", "use: keyctl config use"),
+        ("config switch x", "use: keyctl config use"),
         ("renew", "use: keyctl rotate or keyctl expire"),
         ("roll", "use: keyctl rotate"),
         ("regenerate", "use: keyctl rotate"),
@@ -103,13 +111,12 @@ def test_what_is_not_answered_would_be(name: str):
         ("tour", "use: keyctl help tour"),
         ("exit-codes", "use: keyctl help exit-codes"),
         ("login", "see: keyctl --help"),
-        ("import", "see: keyctl --help"),
         ("owner ls", "use: keyctl owner list"),
         ("owner create x", "use: keyctl owner add"),
         ("owner rm x", "use: keyctl owner disable"),
         ("owner get x", "use: keyctl owner show"),
         ("profile validate x", "use: keyctl profile check"),
-        ("db migrate", "use: keyctl db upgrade"),
+        ("db migrate", "use: keyctl db upgrade or keyctl db copy"),
         ("admin-token get", "see: keyctl admin-token --help"),
         ("mint --ttl 30d", "use: --expires"),
         ("mint --expires-in=30d", "use: --expires"),
@@ -118,31 +125,46 @@ def test_what_is_not_answered_would_be(name: str):
         ("lock x --ttl 1h", "use: --for"),
         ("list --expires-in 7d", "use: --expires-within"),
         ("list --ttl 30d", "see: keyctl list --help"),
-        ("list --since 1d", "see: keyctl list --help"),
-        ("list --csv", "see: keyctl list --help"),
+        ("list --since 1d", "use: --created-since"),
+        ("revoke --before 2026-01-01", "use: --created-before"),
+        ("list --csv", "use: --format"),
+        ("audit list --csv", "use: --format"),
+        ("mint --csv", "see: keyctl mint --help"),
+        ("export --csv", "use: --output-format"),
+        ("update x --title y", "use: --set-name"),
+        ("update x --tag a=b", "use: --set-meta"),
+        ("list --tag a=b", "use: --meta"),
+        ("scope x --role admin", "see: keyctl scope --help"),
         ("list --filter x", "see: keyctl list --help"),
-        ("list -o json", "use: --json"),
+        ("list -o json", "use: --json or --format"),
         ("show --format json", "use: --json"),
-        ("mint --output k", "use: --out or --json"),
-        ("mint -o k", "use: --out or --json"),
+        ("mint --output k", "use: --out or --json or --format"),
+        ("mint -o k", "use: --out or --json or --format"),
         ("revoke x --force", "use: --yes"),
         ("list --help-all", "see: keyctl list --help"),
         ("mint --user acme", "use: --owner"),
         ("mint -n ci", "see: keyctl mint --help"),
-        ("audit list --user jo", "see: keyctl audit list --help"),
+        ("audit list --user jo", "use: --owner or --actor"),
         ("bundle export -o keys.bundle", "see: keyctl bundle export --help"),
         ("completion --output file", "see: keyctl completion --help"),
         ("scopes list", "use: keyctl scope or keyctl profile show"),
         ("verify --key x", "use: --key-file"),
-        ("revoke x --key-file k", "see: keyctl revoke --help"),
-        ("revoke --key-file k", "see: keyctl revoke --help"),
-        ("revoke --file k", "see: keyctl revoke --help"),
+        ("revoke x --key-file k", "use: --from"),
+        ("revoke --key-file k", "use: --from"),
+        ("revoke --file k", "use: --from"),
         ("list --db x", "use: --store"),
         ("--database x list", "use: --store"),
     ],
 )
 def test_a_word_of_another_tool_is_answered(cli: Cli, typed: str, hint: str):
     assert refused(cli, *shlex.split(typed), code=2).err.splitlines()[1:] == [f"keyctl: hint: {hint}"]
+
+
+@pytest.mark.parametrize(("typed", "hint"), [("--timeout 5m", "see: keyctl run --help"), ("--var TOKEN", "use: --as")])
+def test_an_option_of_run_is_answered_with_its_own_exit_code(cli: Cli, typed: str, hint: str):
+    result = refused(cli, "run", *typed.split(), "--", "true", code=125)
+
+    assert result.err.splitlines()[1:] == [f"keyctl: hint: {hint}"]
 
 
 @pytest.mark.parametrize("word", ["rotate", "revoke", "list", "verify", "owner", "admin-token", "completion"])
@@ -190,5 +212,5 @@ def test_no_text_is_too_strange_for_a_suggestion(word: str):
 
 def test_no_word_of_the_tables_is_taken_for_a_typing_error():
     """Else its place in the table would hide that it is one."""
-    for word in ("create", "export", "migrate", "suspend", "whoami"):
+    for word in ("create", "migrate", "suspend", "whoami"):
         assert near_miss(word, below("")) is None
