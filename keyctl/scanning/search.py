@@ -12,7 +12,6 @@ from keyctl.scanning.shapes import Shapes
 from keyctl.scanning.sieve import Sieve
 
 _UTF_16 = "UTF-16"
-_FORMATS_AT_ONCE = 2  # signatures of more have so much in common that too many places would be found
 
 
 class Searcher:
@@ -30,8 +29,7 @@ class Searcher:
         if not self._shapes.formats:
             raise ValueError("there is no format to search for")
         self.after = after(self._shapes.longest)
-        heads = self._shapes.heads
-        self._sieves = [_sieve(heads[i : i + _FORMATS_AT_ONCE]) for i in range(0, len(heads), _FORMATS_AT_ONCE)]
+        self._sieves = list(_sieves(self._shapes.heads))
         # Every format begins with two or more fixed characters. Searched for by themselves, since the zeros between
         # them would be in all classes of the sieve.
         beginnings = {one.parts[0][1].encode() for one in self._shapes.formats}
@@ -65,7 +63,7 @@ class Searcher:
                 decoded = encoding.decode(data, place.at, place.skipped, longest)
                 if decoded is not None:
                     yield from self._hits(data, decoded, encoding)
-        for pattern in self._wide:
+        for pattern in self._wide if b"\0" in data else ():
             for match in pattern.finditer(data):
                 yield from self._wide_hits(data, match.start())
 
@@ -82,10 +80,15 @@ class Searcher:
                 yield Hit(at, 2 * len(text), _UTF_16, prefix, text, certain)
 
 
-def _sieve(heads: Iterable[Head]) -> tuple[Sieve, list[Encoding]]:
-    """Return what finds the beginnings of keys, and the encoding of each of its signatures."""
+def _sieves(heads: Sequence[Head]) -> Iterator[tuple[Sieve, list[Encoding]]]:
+    """Yield what finds the beginnings of keys, and the encoding of each signature: as few as are selective."""
     signatures = [(one, encoding) for encoding in ENCODINGS for head in heads for one in encoding.signatures(head)]
-    return Sieve([(one, encoding.movable) for one, encoding in signatures]), [encoding for _, encoding in signatures]
+    sieve = Sieve([(one, encoding.movable) for one, encoding in signatures])
+    if sieve.selective or len(heads) == 1:
+        yield sieve, [encoding for _, encoding in signatures]
+    else:
+        yield from _sieves(heads[: len(heads) // 2])
+        yield from _sieves(heads[len(heads) // 2 :])
 
 
 def _widened(text: bytes) -> Iterator[int]:

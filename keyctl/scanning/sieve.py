@@ -12,7 +12,6 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from functools import reduce
-from itertools import product
 from operator import or_
 from typing import NamedTuple
 
@@ -23,7 +22,7 @@ _OFFSETS = 6  # a movable window begins among these first places
 _ROUNDS = 3
 # How often a byte occurs, roughly: in text and in base64, mostly these characters.
 _FREQUENT = sum(1 << byte for byte in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./+ \n")
-_RARE_ENOUGH = 1 / 500  # of the places: comparing then takes less time than the passes
+_RARE_ENOUGH = 1 / 4000  # of the places: comparing them then takes far less time than the passes
 _TOO_MANY = 16  # bytes for each place: below that, the regular expression is faster
 _PATIENCE = 1000  # places
 
@@ -41,17 +40,18 @@ class Match(NamedTuple):
 class Sieve:
     """Finds where one of some signatures is. Each comes with whether its window may begin after its first place.
 
-    Where that costs little, a movable signature has two windows that do not overlap: one of them is there even if the
-    other one is interrupted, by the end of a line.
+    Attributes:
+        selective: Whether few other places are compared.
     """
 
     def __init__(self, signatures: Sequence[tuple[Signature, bool]]) -> None:
-        windows, classes = _choose(
+        frequency, windows, classes = _choose(
             [tuple(map(_bits, one)) for one, _ in signatures], [moves for _, moves in signatures]
         )
+        self.selective = frequency < _RARE_ENOUGH
         self._places = [
-            (number, skipped, re.compile(_expression(signatures[number][0][skipped:], *signatures[number][1:])))
-            for number, skipped in windows
+            (number, window.skipped, re.compile(_expression(signature[window.skipped :], movable)))
+            for number, (window, (signature, movable)) in enumerate(zip(windows, signatures, strict=True))
         ]
         self._any = re.compile(b"|".join(dict.fromkeys(pattern.pattern for *_, pattern in self._places)))
         numbers = {members: number for number, members in enumerate(dict.fromkeys(classes), 1)}
@@ -84,50 +84,35 @@ class Sieve:
 
 
 class _Window(NamedTuple):
-    number: int
+    """Places of one signature, from the place `skipped` on."""
+
+    classes: _Classes
     skipped: int
 
 
-class _Choice(NamedTuple):
-    """Windows of one signature, and the bytes that they have at each place."""
+def _choose(signatures: Sequence[_Classes], movable: Sequence[bool]) -> tuple[float, list[_Window], _Classes]:
+    """Return a window for each signature, their classes and how rare these are: the shortest that are rare enough.
 
-    windows: tuple[_Window, ...]
-    classes: _Classes
-
-
-def _choose(signatures: Sequence[_Classes], movable: Sequence[bool]) -> tuple[list[_Window], _Classes]:
-    """Return the windows of all signatures whose classes are the rarest, and these classes."""
-    for twice in (True, False):
-        found = [
-            _improved(choices)
-            for width in _WIDTHS
-            if all(choices := [_choices(i, one, width, movable[i], twice) for i, one in enumerate(signatures)])
-        ]
-        frequency, chosen, classes = min(found, default=(1.0, [], ()))
-        if frequency < _RARE_ENOUGH or not twice:
-            return [window for choice in chosen for window in choice.windows], classes
-    raise RuntimeError("unreachable")
+    The shorter a window, the less likely a line ends within it.
+    """
+    rarest = 1.0, list[_Window](), _Classes()
+    for width in _WIDTHS:
+        choices = [_windows(one, width, moves) for one, moves in zip(signatures, movable, strict=True)]
+        if all(choices):
+            rarest = min(rarest, _improved(choices))
+        if rarest[0] < _RARE_ENOUGH:
+            break
+    return rarest
 
 
-def _choices(number: int, signature: _Classes, width: int, movable: bool, twice: bool) -> list[_Choice]:
-    last = len(signature) - width
-    firsts = range(min(_OFFSETS if movable else 1, last + 1))
-    if not (movable and twice):
-        return [_Choice((_Window(number, one),), signature[one : one + width]) for one in firsts]
-    seconds = range(width, min(2 * _OFFSETS, last + 1))
-    return [
-        _Choice(
-            (_Window(number, first), _Window(number, second)),
-            _united(signature[first : first + width], signature[second : second + width]),
-        )
-        for first, second in product(firsts, seconds)
-        if second >= first + width
-    ]
+def _windows(signature: _Classes, width: int, movable: bool) -> list[_Window]:
+    offsets = range(min(_OFFSETS if movable else 1, len(signature) - width + 1))
+    return [_Window(signature[first : first + width], first) for first in offsets]
 
 
-def _improved(choices: Sequence[Sequence[_Choice]]) -> tuple[float, list[_Choice], _Classes]:
+def _improved(choices: Sequence[Sequence[_Window]]) -> tuple[float, list[_Window], _Classes]:
     """Choose for each signature in turn what makes the classes rarest, until nothing improves."""
-    chosen = [min(own, key=lambda choice: _frequency(choice.classes)) for own in choices]
+    chosen = [min(own, key=lambda window: _frequency(window.classes)) for own in choices]
     least = math.inf
     for _ in range(_ROUNDS):
         before = least
@@ -136,8 +121,8 @@ def _improved(choices: Sequence[Sequence[_Choice]]) -> tuple[float, list[_Choice
                 _united, (one.classes for j, one in enumerate(chosen) if j != i), (0,) * len(own[0].classes)
             )
             rated = [
-                (_frequency(_merged(_united(others, choice.classes))), _frequency(choice.classes), choice)
-                for choice in own
+                (_frequency(_merged(_united(others, window.classes))), _frequency(window.classes), window)
+                for window in own
             ]
             least, _, chosen[i] = min(rated)
         if least == before:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tests.benchmarks import counts, event_loop, limits, process, recorder, shell
+from tests.benchmarks import counts, event_loop, limits, process, recorder, scan, shell
 from tests.benchmarks.measure import Result, Row, measure
 
 RESULTS = Path(__file__).parents[2] / ".bench/results.json"
@@ -20,6 +20,7 @@ SECTIONS: Sequence[Callable[..., Iterator[Row]]] = [
     limits.rows,
     recorder.rows,
     event_loop.rows,
+    scan.rows,
 ]
 _LINE = "{:<60} {:>9} {:>9} {:>7} {:>7} {:>7}  {}"
 
