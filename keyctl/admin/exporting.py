@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
 
 from keyctl.exchange.lines import CSV
@@ -32,7 +32,7 @@ class KeyExporter:
         self._clock = clock
         self._on_key = on_key
 
-    def lines(self, form: str, filters: Filters) -> Iterator[bytes]:
+    def lines(self, form: str, filters: Filters) -> Generator[bytes, None, None]:
         """Yield lines of JSON or CSV, with their ends."""
         now = self._clock()
         with self._store.snapshot() as connection:

@@ -17,6 +17,8 @@ from keyctl.exposed_keys import length_exposed_in, length_of_secret_in
 from keyctl.key_expressions import prefix_expression
 from keyctl.keyformat import KeyFormat, MalformedKey
 from keyctl.models import Key, Owner
+from keyctl.profiles.key_formats import NAME
+from keyctl.profiles.model import SCOPE_NAME
 from keyctl.store.database import Store
 
 if TYPE_CHECKING:
@@ -81,6 +83,8 @@ class ImportRules:
         profile = self._store.profile
         environment = key.environment or profile.default_environment
         scopes = tuple(dict.fromkeys(key.scopes))
+        if not NAME.fullmatch(environment) or not all(map(SCOPE_NAME.fullmatch, scopes)):
+            raise ValueError("environment or scopes have a name that no profile can have")
         if key.revoked_at is None and not key.expired(self.now):
             policy.environment(profile, environment)
             if profile.owners.required and owner is None:

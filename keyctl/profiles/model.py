@@ -30,7 +30,7 @@ from keyctl.profiles.limits import (
 )
 from keyctl.profiles.reader import Table
 
-_SCOPE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._/-]{0,99}", re.ASCII)
+SCOPE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._/-]{0,99}", re.ASCII)
 HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:-]{0,199}", re.ASCII)  # of an owner
 _MOST_SCOPES = 1000  # each glob of `implies` is compared with all of them
 _LONGEST_GLOB = 100  # as scopes' names are
@@ -309,7 +309,7 @@ def _read_scopes(root: Table, owners: OwnerRules, plans: Mapping[str, Plan]) -> 
         table.fault("", f"has {len(catalogue):,} scopes: at most {_MOST_SCOPES:,}")
         return ScopeRules({})
     for name, scope in catalogue.items():
-        if not _SCOPE_NAME.fullmatch(name):
+        if not SCOPE_NAME.fullmatch(name):
             table.fault(("list", name[:40]), "a scope's name may hold only letters, digits and : . _ / -")
         for glob in scope.implies:
             if len(glob) > _LONGEST_GLOB:

@@ -37,6 +37,7 @@ CHANGES = [
     ["mint", "--dry-run"],
     ["rotate", "PREFIX"],
     ["revoke", "PREFIX"],
+    ["import", "-"],
     ["prune", "--older-than", "365d"],
     ["lock", "PREFIX"],
     ["unlock", "PREFIX"],

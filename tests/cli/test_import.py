@@ -402,8 +402,9 @@ def test_a_file_that_cannot_be_read_is_refused(moving: Cli):
         refused(moving, "import", "-", option, value, code=2, says=f"{option} is unknown")
 
 
+@pytest.mark.torture
 def test_a_line_of_a_gigabyte_is_never_in_memory(moving: Cli, rounds: Any):
-    size = rounds(64, 1024)
+    size = rounds(16, 1024)
     script = (
         f'(printf \'{{"a":"\'; head -c {size}M /dev/zero; echo) > big.jsonl; ulimit -v 1500000; '
         "keyctl import big.jsonl || echo code $?; rm big.jsonl"

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -67,8 +68,8 @@ def export(
         written += 1
         advance(1)
 
-    with counting(context.output, "keys") as advance:
-        lines = KeyExporter(context.store, on_key=count).lines(form, filters)
+    exporter = KeyExporter(context.store, on_key=count)
+    with counting(context.output, "keys") as advance, closing(exporter.lines(form, filters)) as lines:
         if out is None:
             _to_stdout(lines)
             return
