@@ -37,9 +37,6 @@ SCRIPTS = {"bash": FOLDER / "keyctl.bash", "zsh": FOLDER / "_keyctl", "fish": FO
 # What only the operator knows.
 FREE = {
     "SUBCOMMAND",
-    "PATH",
-    "TOOL",
-    "FORMAT",
     "COMMAND",
     "TEXT",
     "TIME",

@@ -239,6 +239,12 @@ def _hash_forms(_context: CommandContext, _: str) -> Iterable[Item]:
     return [Item(name, help=what) for name, what in FORMS.items()]
 
 
+def _scanners(_context: CommandContext, _: str) -> Iterable[Item]:
+    from keyctl.scanning.rules import WRITERS
+
+    return map(Item, WRITERS)
+
+
 def _sections(_context: CommandContext, _: str) -> Iterable[Item]:
     from keyctl.report.model import SECTIONS
 
@@ -300,10 +306,11 @@ VALUES: Mapping[str, Callable[[CommandContext, str], Iterable[Item]]] = {
     "whole|secret": lambda *_: [Item("whole"), Item("secret")],
     "URL|NAME": _stores,
     "STORE": _stores,
+    "TOOL": _scanners,
     "COMMAND|TOPIC": _commands_and_topics,
     "SHELL": _shells,
 }
-FILES = frozenset({"FILE", "NAME|FILE", "URL|NAME", "FOLDER", "-- COMMAND"})
+FILES = frozenset({"FILE", "NAME|FILE", "URL|NAME", "FOLDER", "PATH", "-- COMMAND"})
 
 
 # ── the store ────────────────────────────────────────────────────────────────────────────────────────────────────────

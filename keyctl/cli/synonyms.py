@@ -150,7 +150,6 @@ OPTIONS: dict[str, str] = {
     "--force": "--overwrite",
     "--ensure": "--if-not-exists --if-missing --idempotent --exist-ok",
     "--exec": "--command --pipe --pipe-to",
-    "--as": "--variable --var",
     "--yes": "--force --confirm --no-confirm --assume-yes --auto-approve --no-input",
     "--dry-run": "--simulate --noop --no-op --what-if --plan-only",
     "--key-file": "--key --file --input --from-file -f -i",

@@ -24,7 +24,7 @@ def check_name(name: str | None) -> None:
     if name is not None and not _NAME.fullmatch(name):
         raise UsageError(
             f'"{brief(name)}" cannot be the name of a credential: letters, digits, - _ .',
-            hint="for example: --as api-key",
+            hint="for example: --as service-key",
         )
 
 

@@ -65,7 +65,7 @@ def test_help_fits_80_columns_and_leads_with_examples(cli: Cli, path: tuple[str,
         ("verify", ["Key", "Conditions", "Request", "Bundle", "Limits", "Options"]),
         ("bundle export", ["Arguments", "Bundle", "Filters", "Options"]),
         ("rotate", ["Arguments", "Filters", "Selection", "Output", "Options"]),
-        ("revoke", ["Arguments", "Filters", "Selection", "Options"]),
+        ("revoke", ["Arguments", "Filters", "Selection", "Output", "Options"]),
         ("show", ["Arguments", "Options"]),
         ("admin-token", ["Options", "Commands"]),
     ],
@@ -88,7 +88,7 @@ def test_a_default_has_one_form_in_the_help(cli: Cli):
     shown = cli("list", "--help", check=0).out
 
     assert "Maximum number of results. [default: 100]" in shown
-    assert "name or prefix. [default: created]" in shown
+    assert "such as owner or expires. [default: created]" in shown
 
 
 @pytest.mark.sqlite

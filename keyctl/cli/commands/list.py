@@ -34,7 +34,7 @@ def list_keys(
         typer.Option(
             metavar="COLUMN",
             rich_help_panel="Order and paging",
-            help="Sort by created, expires, last-used, owner, status, name or prefix. [default: created]",
+            help="Column to sort by, such as owner or expires. [default: created]",
         ),
     ] = None,
     reverse: Annotated[
