@@ -125,9 +125,13 @@ class Destination:
 
     @property
     def layout(self) -> Format:
+        if self.format is None:  # most keys are delivered so: the other formats are not imported
+            from keyctl.delivery_formats.raw import RAW
+
+            return RAW
         from keyctl.delivery_formats.table import format_named
 
-        return format_named(self.format or "raw")
+        return format_named(self.format)
 
     @property
     def seconds(self) -> float:
