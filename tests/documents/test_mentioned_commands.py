@@ -6,6 +6,7 @@ Those of blocks are run by test_console and test_shell_blocks, and those of the 
 from __future__ import annotations
 
 import shlex
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,8 +32,8 @@ NOT_RUN = {
     "limits PREFIX --limiter URL": "test_limits.py, with a server",
     "usage recorders --forget NAME": "test_usage.py, with a recorder",
 }
-# What answers with anything but 0.
-ANSWERS = {"revoke PREFIX --if-unused-for 24h": 4}  # no recorder reports to these stores
+# What answers with anything but 0: the live key on standard input is found, and no recorder reports to these stores.
+ANSWERS = {"scan -": 9, "revoke PREFIX --if-unused-for 24h": 4, "report --fail-on expiring,stale": 5}
 
 
 def commands(page: Path) -> list[list[str]]:
@@ -52,6 +53,7 @@ class Reader:
             cli("init", "--profile", "./acme.toml", *CHEAP, check=0)
         else:
             with_profile(cli, RULES)
+        subprocess.run(["git", "init", "-q", cli.cwd / "empty"], check=True)
         cli("owner", "add", "acme", check=0)
         self.key = mint(cli, "--owner", "acme", "--name", "ci")["key"]
         self._pepper = "none"
@@ -69,10 +71,13 @@ class Reader:
             "PREFIX": lambda: mint(self._cli, "--owner", "acme")["prefix"],
             "HANDLE": lambda: "acme",
             "TOPIC": lambda: "tour",
+            "TOOL": lambda: "gitleaks",
             "NAME": lambda: "standard",
             "ID": lambda: self._pepper,
             "OLD": lambda: "none",
             "FILE": lambda: self._file(command),
+            "PATH": lambda: "./empty",
+            "PATH...": lambda: "./empty",
             "$KEYCTL_STORE": lambda: "./copy.db",
             "keys-monday.db": lambda: "./keys-monday.db",
         }
@@ -85,6 +90,7 @@ class Reader:
             "verify --request": lambda: REQUEST.format(key=self.key),
             "revoke --from": lambda: f"GET /?key={mint(self._cli, '--owner', 'acme')['key']}\n",
             "usage import": lambda: "",
+            "import FILE": lambda: '{"owner": {"handle": "globex"}}\n',
             "profile apply": (self._cli.home / "acme.toml").read_text,
         }
         kind = " ".join(command[:2])

@@ -89,14 +89,15 @@ def test_make_leaves_one_key_for_development_and_none_of_a_test(reader: Cli, she
 
 
 def test_a_container_of_compose_reads_the_key(reader: Cli, shell: QuickShell):
-    shell(SHELL["docker"])
+    shell(SHELL["docker"] * 2)
 
     composed = yaml.safe_load(FILES["compose.yaml"])
     (service,) = composed["services"].values()
     assert composed["secrets"].keys() == set(service["secrets"])
     file = reader.cwd / composed["secrets"]["api_key"]["file"]
     assert file.stat().st_mode & 0o777 == 0o600
-    assert shell.called == ["docker compose up --detach"]
+    assert active(reader) == ["worker"]
+    assert shell.called == ["docker compose up --detach"] * 2
     run_command(shell, service["command"], __run__secrets__api_key=file, __app=reader.cwd)
     assert verify(reader, seen(reader), "--scope", "read") == "VALID"
 
@@ -180,11 +181,12 @@ def test_the_jobs_of_gitlab_leave_no_key(reader: Cli, shell: QuickShell):
 
 
 def test_a_deployment_of_kubernetes_uses_the_secret(reader: Cli, shell: QuickShell):
-    shell(SHELL["kubectl"])
+    shell(SHELL["kubectl"] * 2)
 
-    manifest = shell.given
+    manifest = (reader.cwd / "payments-key.yaml").read_text()
     secret, deployment = yaml.safe_load(manifest), yaml.safe_load(FILES["payments.yaml"])
-    assert shell.called == ["kubectl apply -f -"]
+    assert active(reader) == ["payments"]
+    assert shell.called == ["kubectl apply -f payments-key.yaml"] * 2
     assert (secret["kind"], secret["metadata"]["namespace"]) == ("Secret", deployment["metadata"]["namespace"])
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     variables = {
@@ -199,24 +201,24 @@ def test_a_deployment_of_kubernetes_uses_the_secret(reader: Cli, shell: QuickShe
     )
     assert verify(reader, seen(reader), "--scope", "read") == "VALID"
     if kubectl := shutil.which("kubectl"):
-        (reader.cwd / "secret.yaml").write_text(manifest)
         listed = _said(kubectl, "set", "env", "--local", "--list", "-f", reader.cwd / "payments.yaml")
         assert "API_KEY from secret payments, key API_KEY" in listed
         assert "secret/payments" in _said(
-            kubectl, "label", "--local", "-o", "name", "a=b", "-f", reader.cwd / "secret.yaml"
+            kubectl, "label", "--local", "-o", "name", "a=b", "-f", reader.cwd / "payments-key.yaml"
         )
 
 
 def test_a_unit_of_systemd_reads_its_credential(reader: Cli, shell: QuickShell):
     here = reader.cwd / "etc"
     here.mkdir()
-    shell(SHELL["systemctl"].replace("/etc/shop", str(here)))
+    shell(SHELL["systemctl"].replace("/etc/shop", str(here)) * 2)
 
     unit = configparser.ConfigParser(interpolation=None, delimiters="=")
     unit.optionxform = str  # type: ignore[assignment, method-assign]
     unit.read(reader.cwd / "shop.service")
     name, _, file = unit["Service"]["LoadCredential"].partition(":")
-    assert shell.called == ["systemctl restart shop"]
+    assert active(reader) == ["shop"]
+    assert shell.called == ["systemctl restart shop"] * 2
     credentials = reader.cwd / "credentials"  # what systemd makes of LoadCredential
     credentials.mkdir()
     shutil.copy(file.replace("/etc/shop", str(here)), credentials / name)

@@ -6,8 +6,11 @@ that no test can run is in a table, with the reason.
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,7 +22,7 @@ from tests.runner import Cli
 
 EVERY_PAGE = [*PAGES, *sorted((ROOT / ".github").glob("*.md"))]
 SHELLS = ("sh", "bash", "zsh")
-KINDS = {"console", "python", "toml", "yaml", "makefile", "ini", "json", "jsonl", "csv", "html", "text", "", *SHELLS}
+KINDS = {"console", "python", "toml", "yaml", "makefile", "ini", "sql", "", *SHELLS}
 ABSENT = ("createdb", "curl", "docker", "gh", "kubectl", "pipx", "psql", "pytest", "systemctl", "vault", "watch")
 # By its first line: a block that is not run here, and why.
 NOT_RUN = {
@@ -133,6 +136,26 @@ def with_own_folders(script: str, folder: Path) -> str:
             (folder / path.rpartition("/")[0].strip("/")).mkdir(parents=True, exist_ok=True)
         script = re.sub(rf"(?<![\w.]){place}", f"{folder}{place}", script)
     return script
+
+
+# Where each program that keys are moved from defines its table, and how a column is written there.
+TABLES = {
+    "rest_framework_api_key_apikey": ("rest_framework_api_key", "models.py", r"^ +(\w+) = models\."),
+    "api_keys": ("keyshield", "repositories/sql.py", r"^ +(\w+): Mapped\["),
+}
+
+
+def test_the_queries_for_keys_of_other_programs_fit_their_tables():
+    queries = [text for page in EVERY_PAGE for kind, text in blocks(page) if kind == "sql"]
+    assert len(queries) == len(TABLES)
+
+    with closing(sqlite3.connect(":memory:")) as database:
+        for table, (package, file, column) in TABLES.items():
+            [folder] = importlib.util.find_spec(package).submodule_search_locations
+            columns = re.findall(column, (Path(folder) / file).read_text(), re.MULTILINE)
+            database.execute(f"create table {table} ({', '.join(dict.fromkeys(columns))})")
+        for query in queries:
+            database.execute(query)
 
 
 def test_every_block_is_of_a_kind_that_a_test_knows():
