@@ -143,7 +143,6 @@ OPTIONS: dict[str, str] = {
     "--format": "--output-format --output -o --csv --tsv --markdown --md --table",
     "--output-format": "--format --csv",
     "--input-format": "--format --csv",
-    "--as": "--variable --var --env-var",
     "--actor": "--user --account --by --who",
     "--columns": "--fields --cols",
     "--jsonl": "--ndjson --json-lines",
