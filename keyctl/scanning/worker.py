@@ -6,6 +6,7 @@ The first line is the formats. It ends when its input does: with the process tha
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from typing import Any
@@ -24,8 +25,11 @@ def main() -> None:
     for line in sys.stdin:
         what, pieces = json.loads(line)
         answers = [perform(searcher, what, Piece(*piece)) for piece in pieces]
-        sys.stdout.write(json.dumps(answers) + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(json.dumps(answers) + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os._exit(1)  # no one waits for the rest
 
 
 def perform(searcher: Searcher, what: str, piece: Piece) -> PieceResult | Lines | str:

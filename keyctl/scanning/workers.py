@@ -8,6 +8,7 @@ import selectors
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from keyctl.scanning import worker
@@ -52,7 +53,8 @@ class Workers:
             process.kill()
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
-                    pipe.close()
+                    with suppress(OSError):  # what could not be written to a process that has ended
+                        pipe.close()
             process.wait()
         self._processes = []
 
