@@ -88,7 +88,7 @@ def test_a_default_has_one_form_in_the_help(cli: Cli):
     shown = cli("list", "--help", check=0).out
 
     assert "Maximum number of results. [default: 100]" in shown
-    assert "such as owner or expires. [default: created]" in shown
+    assert "such as owner or expires. [default: created]" in " ".join(shown.split())
 
 
 @pytest.mark.sqlite
