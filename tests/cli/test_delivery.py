@@ -120,7 +120,7 @@ CONTRADICTIONS = [
 @pytest.mark.parametrize("command", ["mint", "rotate kc_live_000000000000"])
 def test_what_contradicts_itself_delivers_nothing(store: Cli, command: str):
     before = dump(store)
-    for options, says in CONTRADICTIONS:
+    for options, says in CONTRADICTIONS[:: 1 if command == "mint" else 5]:
         result = store(*command.split(), *options.split(), check=2)
         for words in [says] if isinstance(says, str) else says:
             assert words in result.err
@@ -387,23 +387,19 @@ def test_a_command_gets_what_the_format_says(store: Cli):
     assert '\n  namespace: "prod"\n' in (store.cwd / "secret").read_text()
 
 
-@pytest.mark.parametrize(
-    ("command", "says"),
-    [
+def test_a_key_that_a_command_did_not_take_is_revoked(store: Cli):
+    for command, says in [
         ("cat >/dev/null; exit 7", "the command ended with exit code 7"),
         ("cat >/dev/null; kill -9 $$", "the command was ended by signal 9"),
         ("no-such-command", "the command ended with exit code 127"),
         ("true", "the command did not read the key from its standard input"),
         ("head -c 10 >/dev/null", "the command did not read the key from its standard input"),
         ("cat; exit 1", "the command ended with exit code 1"),
-    ],
-)
-def test_a_key_that_a_command_did_not_take_is_revoked(store: Cli, command: str, says: str):
-    result = store("mint", "--exec", command, check=21)
-
-    assert f"could not be delivered and was revoked: {says}" in result.err
-    assert result.out == ""
-    assert not KEY.search(result.err)
+    ]:
+        result = store("mint", "--exec", command, check=21)
+        assert f"could not be delivered and was revoked: {says}" in result.err
+        assert result.out == ""
+        assert not KEY.search(result.err)
     assert only_undelivered(store)
 
 

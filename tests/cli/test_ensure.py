@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+from dataclasses import replace
 from typing import Any
 
 import dotenv
@@ -14,6 +15,7 @@ from tests.cli.helpers import ago, changes_nothing, mint, refused, set_key, show
 from tests.cli.test_delivery import names, systemd  # noqa: F401 - the fixture
 from tests.cli.test_signals import interrupted
 from tests.runner import Cli
+from tests.samples import FORMATS
 
 FILE = ["mint", "--ensure", "--name", "api", "--out", "key"]
 ENV = ["mint", "--ensure", "--name", "api", "--format", "dotenv", "--as", "API_KEY", "--out", ".env"]
@@ -44,7 +46,6 @@ def held(cli: Cli) -> str:
     "options",
     [
         [],
-        ["--no-newline"],
         ["--format", "json"],
         ["--format", "env", "--as", "A"],
         ["--format", "dotenv", "--as", "A"],
@@ -136,25 +137,19 @@ def test_what_is_not_as_requested_is_warned_about(store: Cli):
 
 
 @pytest.mark.sqlite
-@pytest.mark.parametrize("content", [None, "", "something else\n", "REVOKED", "WRONG", "a\nb\n"])
-def test_a_file_that_lacks_the_key_is_refused_and_left_alone(store: Cli, content: str | None):
+def test_a_file_that_lacks_the_key_is_refused_and_left_alone(store: Cli):
     store(*FILE, check=0)
-    file, text = store.cwd / "key", held(store)
-    key = active(store)
-    if content == "REVOKED":
-        content = mint(store, "--name", "api")["key"]
-        store("revoke", content.rpartition("_")[0], check=0)
-    elif content == "WRONG":
-        content = text[:-7] + ("0" if text[-7] != "0" else "1") + text[-6:]
-    file.unlink() if content is None else file.write_text(content)
+    file, text, prefix = store.cwd / "key", held(store).strip(), active(store)["prefix"]
+    revoked = mint(store, "--name", "api")
+    store("revoke", revoked["prefix"], check=0)
+    standard = FORMATS["standard"]
+    forged = standard.format(replace(standard.parse(text), secret="0" * 32))  # with the right prefix and checksum
 
-    says = [
-        f'{key["prefix"]} is named "api", and key does not hold it',
-        "add --replace to rotate it",
-    ]
-    refused(store, *FILE, code=4, says=says)
-
-    assert (file.read_text() if file.exists() else None) == content
+    for content in (None, "", "something else\n", f"{text}{text}", revoked["key"], text[:-1], forged):
+        file.unlink() if content is None else file.write_text(content)
+        says = [f'{prefix} is named "api", and key does not hold it', "add --replace to rotate it"]
+        refused(store, *FILE, code=4, says=says)
+        assert (file.read_text() if file.exists() else None) == content
 
 
 def test_replace_rotates_with_the_grace_period_of_the_profile(store: Cli):
@@ -345,6 +340,7 @@ def test_five_at_once_without_a_store_make_both_once(cli: Cli):
 SOON = ["--wait", "1s"]  # how long a key that may still be delivered is watched
 
 
+@pytest.mark.sqlite  # tests/test_crashes.py has both databases
 @pytest.mark.parametrize("when", ["before link", "after link"])
 def test_a_run_that_was_killed_around_its_delivery_is_not_doubled(store: Cli, when: str):
     result = interrupted(store, when, signal.SIGKILL, *FILE)
@@ -364,6 +360,7 @@ def test_a_run_that_was_killed_around_its_delivery_is_not_doubled(store: Cli, wh
     store("audit", "verify", check=0)
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("when", ["before replace", "after replace"])
 def test_a_replacement_that_was_killed_around_its_delivery_is_finished_or_repeated(store: Cli, when: str):
     store(*ENV, check=0)
