@@ -148,6 +148,7 @@ OPTIONS: dict[str, str] = {
     "--jsonl": "--ndjson --json-lines",
     "--force": "--overwrite",
     "--ensure": "--if-not-exists --if-missing --idempotent --exist-ok",
+    "--as": "--variable --var --env-var",
     "--exec": "--command --pipe --pipe-to",
     "--yes": "--force --confirm --no-confirm --assume-yes --auto-approve --no-input",
     "--dry-run": "--simulate --noop --no-op --what-if --plan-only",
