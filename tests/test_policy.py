@@ -362,7 +362,7 @@ def test_a_life_beyond_the_profiles_maximum_is_refused(asked: str):
 
 
 @pytest.mark.parametrize(
-    "asked", ["0", "-1d", "1e9d", "tomorrow", "2020-01-01T00:00:00Z", "2027-01-01", "1790000000", ""]
+    "asked", ["0", "-1d", "1e9d", "tomorrow", "2020-01-01T00:00:00Z", "2020-01-01", "1790000000", ""]
 )
 def test_an_expiry_that_is_no_time_to_come_is_refused(asked: str):
     with pytest.raises(UsageError):

@@ -19,6 +19,7 @@ from keyctl.codes import Code
 from keyctl.errors import NotFound, Refused, StoreUnavailable, UsageError
 from keyctl.models import Status
 from keyctl.profiles.builtin import preset_names
+from keyctl.store.selection import Selection
 from keyctl.testing import Clock, MemoryStore
 from tests.imports import imported_by
 
@@ -119,7 +120,7 @@ def test_what_changes_a_key_takes_effect_at_once(store: MemoryStore):
     assert store.expire(key, "1m").key.expires_at == START + timedelta(minutes=1)
     store.clock.advance(minutes=1)
     assert code(store, key) is Code.KEY_EXPIRED
-    assert store.find(key).key.status(store.clock()) is Status.EXPIRED
+    assert store.find(key).status(store.clock()) is Status.EXPIRED
 
 
 def test_a_lock_ends_when_the_clock_is_turned(store: MemoryStore):
@@ -226,7 +227,7 @@ def test_a_clock_cannot_be_turned_back_and_needs_a_zone():
 def test_a_change_beside_the_store_takes_effect_when_the_clock_was_turned(store: MemoryStore):
     key = store.mint()
     store.verifier.verify(key)
-    store._keys.revoke([key.prefix])
+    store._keys.revoke(Selection.named(key.prefix))
 
     assert code(store, key) is Code.VALID
     store.clock.advance(seconds=1)
