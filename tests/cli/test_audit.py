@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
 
+from keyctl.times import utc_now
 from tests.cli.helpers import Filled, dump, execute, mint, mint_many, refused, set_key, with_profile
 from tests.runner import Cli
 
@@ -106,6 +108,9 @@ def test_changes_are_found_by_their_time(store: Cli, history: dict[str, str]):
     assert actions(store, "--since", locked["at"]) == ["key.revoked", "key.locked"]
     assert actions(store, "--until", locked["at"]) == [event["action"] for event in events[2:]]
     assert store("audit", "list", "--until", "1h", check=0).err == "keyctl: no events match\n"
+    today = utc_now().date()
+    assert actions(store, "--until", today.isoformat()) == [event["action"] for event in events]
+    assert actions(store, "--until", (today - timedelta(days=2)).isoformat()) == []
     refused(store, "audit", "list", "--since", "1h", "--until", "2h", code=2, says="nothing is in between")
     refused(store, "audit", "list", "--since", "yesterdaily", code=2, says="yesterdaily")
 

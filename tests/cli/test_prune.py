@@ -94,6 +94,7 @@ def test_the_command_previews_asks_and_names_what_it_removed(aged: Aged):
     assert planned.out == ""
 
     shown = aged.cli.tty("prune", *YEAR, talk=[("remove 3 keys? [y/N] ", "y\n")], check=0).out
+    assert "keyctl: in the store " in shown
 
     assert f"removed {aged.revoked}" in shown
     assert prefixes(aged) == {aged.live}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keyctl.cli.confirmation import confirm_change
 from keyctl.cli.context import CommandContext, context_of
 from keyctl.cli.filter_options import FilterOptions
 from keyctl.cli.help_layout import Command
@@ -83,7 +84,7 @@ def prune(
     if found.total:
         _describe(context, found, dry_run=dry_run)
         if not (yes or dry_run):
-            context.output.confirm(f"remove {_number(found.total)}")
+            confirm_change(context, f"remove {_number(found.total)}")
         with counting(context.output, "keys") as advance:
             removed = pruner.remove(filters, age, reason=reason, dry_run=dry_run, on_removed=advance)
     else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keyctl.admin.delivery import StreamDelivery
+from keyctl.cli.confirmation import confirm_change
 from keyctl.cli.context import CommandContext, context_of
 from keyctl.cli.delivery_options import DeliveryOptions, Destination, warn_of_readers
 from keyctl.cli.help_layout import Command
@@ -137,7 +138,7 @@ def _confirmed(context: CommandContext, selection: "Selection", *, yes: bool, dr
     if dry_run or sys.stdin is None or not sys.stdin.isatty():
         return []  # the rotation is refused, with a hint that names the commands
     prefixes = ", ".join(one.key.prefix for one in earlier)
-    context.output.confirm(f"revoke {prefixes}, which an earlier rotation may have delivered")
+    confirm_change(context, f"revoke {prefixes}, which an earlier rotation may have delivered")
     return [one.key.id for one in earlier]
 
 

@@ -18,7 +18,7 @@ from keyctl.cli.records import ColumnsOption, Format, FormatOption, choose_view,
 from keyctl.cli.screen import size
 from keyctl.errors import UsageError
 from keyctl.models import Event
-from keyctl.times import describe_relative, format_time, parse_since, utc_now
+from keyctl.times import describe_relative, format_time, parse_since, parse_until, utc_now
 
 if TYPE_CHECKING:
     from keyctl.store.event_search import EventFilters
@@ -156,7 +156,7 @@ def _filters(
     if actor and "" in actor:
         raise UsageError("--actor is empty", hint="omit --actor, for changes by any actor")
     start = parse_since(since, now=now) if since is not None else None
-    end = parse_since(until, now=now) if until is not None else None
+    end = parse_until(until, now=now) if until is not None else None
     if start is not None and end is not None and start >= end:
         raise UsageError(
             f"--since is {format_time(start)}, and --until {format_time(end)}: nothing is in between",

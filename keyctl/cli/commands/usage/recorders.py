@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keyctl.cli.columns import Column
+from keyctl.cli.confirmation import confirm_change
 from keyctl.cli.context import context_of
 from keyctl.cli.help_layout import Command
 from keyctl.cli.options import DryRunOption, JsonLinesOption, YesOption
@@ -53,7 +54,7 @@ def recorders(
         context.authorise()
         if not (yes or dry_run):
             forget_recorder(context.store, forget, now=now, dry_run=True)  # what cannot be is no question
-            output.confirm(f"expect no more reports of the recorder {forget}")
+            confirm_change(context, f"expect no more reports of the recorder {forget}")
         count = forget_recorder(context.store, forget, now=now, dry_run=dry_run)
         would = "would forget" if dry_run else "forgot"
         output.result(f"{would} {forget}", {"name": forget, "processes": count, "dry_run": dry_run})
