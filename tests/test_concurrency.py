@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from keyctl.models import Event, Key
-from keyctl.store import event_search, keys
+from keyctl.store import event_search, key_pages
 from keyctl.store.database import Store
 from keyctl.store.event_search import EventFilters
 from keyctl.store.location import StoreLocation
+from keyctl.store.selection import Filters
 from keyctl.times import utc_now
 from tests import postgres
 from tests.cli.helpers import CHEAP, location, mint_many
@@ -185,7 +186,7 @@ def everything(cli: Cli) -> tuple[list[Event], dict[str, Key]]:
     """Return all events, oldest first, and all keys by their ids."""
     with closing(Store(StoreLocation.parse(location(cli)))) as store:
         with store.read() as connection:
-            page = keys.page(connection, keys.Filters(), now=utc_now(), limit=None)
+            page = key_pages.page(connection, Filters(), now=utc_now(), limit=None)
         log = list(event_search.find(store, EventFilters()))[::-1]
     return log, {record.key.id: record.key for record in page.records}
 

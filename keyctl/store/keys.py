@@ -1,10 +1,8 @@
-"""Keys in the database: look-ups, pages, inserts, and updates of single columns."""
+"""Keys in the database: look-ups, inserts, and updates of single columns."""
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,28 +19,25 @@ from sqlalchemy import (
     case,
     func,
     insert,
-    not_,
     or_,
     select,
     true,
-    tuple_,
     update,
 )
 
-from keyctl.errors import NotFound, UsageError, suggestion
+from keyctl.errors import NotFound, suggestion
 from keyctl.hashing import ForeignScheme, HashInvalid, Scheme, scheme_of
 from keyctl.keyformat import MAX_KEY_LENGTH
-from keyctl.models import Key, KeyRecord, Status
+from keyctl.models import Key, KeyRecord
 from keyctl.rows import KEY_COLUMNS, AsWritten, RowDamaged, as_written, decode_key, encode, encode_key, key_of_columns
 from keyctl.store import owners, removals
 from keyctl.store.chunks import chunks
-from keyctl.store.selection import Filters, Selection, conditions, has_status, status_rank
+from keyctl.store.selection import Filters, Selection, conditions, is_live
 from keyctl.store.tables import keys
 from keyctl.store.transaction import check_count, execute
-from keyctl.text import brief, is_utf8
-from keyctl.times import format_time, utc_now
+from keyctl.text import brief
+from keyctl.times import format_time
 
-_END_OF_TIME = 2**62
 _SALT_AND_DIGEST = len("$") + 22 + len("$") + 43  # characters at the end of every hash that keyctl makes
 
 
@@ -55,24 +50,7 @@ class Summary:
     examples: tuple[KeyRecord, ...]
 
 
-@dataclass(frozen=True)
-class Page:
-    records: tuple[KeyRecord, ...]
-    next: str | None
-
-
 _PREFIXES_OF_NAME = select(keys.c.prefix).where(keys.c.name == bindparam("name")).limit(2)
-# What pages are sorted by at a moment, and whether in descending order. Never NULL, so that a cursor can point to any
-# row. Only the default, `created`, has an index.
-SORTS: Mapping[str, tuple[Callable[[datetime], ColumnElement[Any]], bool]] = {
-    "created": (lambda _: keys.c.created_at, True),
-    "expires": (lambda _: func.coalesce(keys.c.expires_at, _END_OF_TIME), False),
-    "last-used": (lambda _: func.coalesce(keys.c.last_used_at, 0), False),
-    "name": (lambda _: func.coalesce(keys.c.name, ""), False),
-    "owner": (lambda _: func.coalesce(owners.handle_of(keys.c.owner_id), ""), False),
-    "prefix": (lambda _: keys.c.prefix, False),
-    "status": (status_rank, False),
-}
 
 
 def find(connection: Connection, prefix: str) -> KeyRecord | None:
@@ -259,34 +237,6 @@ def set_on(connection: Connection, changes: Mapping[str, Mapping[str, Any]]) -> 
                 raise RowDamaged(f"{', '.join(encoded)} of key {lost} cannot be set, and nothing was changed")
 
 
-def page(
-    connection: Connection,
-    filters: Filters,
-    *,
-    now: datetime,
-    sort: str = "created",
-    reverse: bool = False,
-    limit: int | None = 100,
-    after: str | None = None,
-) -> Page:
-    """Return matching keys in order, and the next page's cursor if there is one. Raises UsageError for a bad cursor."""
-    column_at, descending = SORTS[sort]
-    column, descending = column_at(now), descending ^ reverse
-    order_given = f"{sort} --reverse" if reverse else sort
-    query = select(keys).where(*conditions(filters, now))
-    if after:
-        value, key_id = _read_cursor(after, order_given)
-        position = tuple_(column, keys.c.id)
-        query = query.where(position < (value, key_id) if descending else position > (value, key_id))
-    order = (column.desc(), keys.c.id.desc()) if descending else (column, keys.c.id)
-    query = query.add_columns(column.label("sort_value")).order_by(*order)
-    rows = list(connection.execute(query.limit(limit + 1) if limit else query).mappings())
-    more = limit is not None and len(rows) > limit
-    rows = rows[:limit]
-    cursor = _write_cursor(order_given, rows[-1]["sort_value"], rows[-1]["id"]) if more else None
-    return Page(tuple(owners.attach(connection, [decode_key(row) for row in rows])), cursor)
-
-
 def by_prefix(connection: Connection, filters: Filters, *, now: datetime, after: str, limit: int) -> list[Key]:
     """Return matching keys in the order of their prefixes, from the one after `after` on."""
     query = select(keys).where(keys.c.prefix > after, *conditions(filters, now)).order_by(keys.c.prefix).limit(limit)
@@ -295,7 +245,7 @@ def by_prefix(connection: Connection, filters: Filters, *, now: datetime, after:
 
 def count_live(connection: Connection, filters: Filters, *, now: datetime) -> int:
     """Count the matching keys that are neither revoked nor expired."""
-    query = select(func.count()).select_from(keys).where(*conditions(filters, now), *_live(now))
+    query = select(func.count()).select_from(keys).where(*conditions(filters, now), *is_live(now))
     return connection.execute(query).scalar_one()
 
 
@@ -308,7 +258,7 @@ def count_by_scheme(connection: Connection, *, now: datetime) -> dict[Scheme | F
         (keys.c.phc.startswith("$foreign$"), _foreign_digest()), else_=_SALT_AND_DIGEST
     )
     parameters = case((length > 0, func.substr(keys.c.phc, 1, length)), else_=keys.c.phc)
-    query = select(func.min(keys.c.phc), func.count()).where(*_live(now)).group_by(parameters)
+    query = select(func.min(keys.c.phc), func.count()).where(*is_live(now)).group_by(parameters)
     counts: dict[Scheme | ForeignScheme | None, int] = {}
     for example, number in connection.execute(query):
         scheme = _scheme_or_none(example)
@@ -322,10 +272,6 @@ def every_as_written(connection: Connection) -> Iterator[AsWritten[Key]]:
         for row in result.mappings():
             altered = f"key {row['prefix']} ({row['id']}) was altered outside keyctl"
             yield as_written(dict(row), row["id"], altered, decode_key, encode_key)
-
-
-def _live(now: datetime) -> list[ColumnElement[bool]]:
-    return [not_(has_status(status, now)) for status in (Status.REVOKED, Status.EXPIRED)]
 
 
 def _foreign_digest() -> ColumnElement[int]:
@@ -373,38 +319,3 @@ def _unknown(connection: Connection, selectors: Sequence[str]) -> NotFound:
     # All prefixes share the brand and the environment: that much likeness is no reason to suggest another key.
     hint = suggestion(selector, near, otherwise="see: keyctl list", likeness=0.8)
     return NotFound(f'no key "{brief(selector)}"', hint=hint)
-
-
-def _write_cursor(order: str, value: Any, key_id: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([order, value, key_id]).encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str, order: str) -> tuple[Any, str]:
-    """Return the sort value and the id of the row that a page ended with. Raises UsageError.
-
-    `order` is what to type after --sort, and what a cursor begins with: those of another order are refused.
-    """
-    try:
-        written, value, key_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        sort, _, reverse = written.partition(" ")
-        kind = SORTS[sort][0](utc_now()).type.python_type
-        valid = reverse in {"", "--reverse"} and type(key_id) is str and _is_storable(key_id)
-        valid = valid and type(value) is kind and _is_storable(value)
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
-        valid, written, value, key_id = False, order, None, ""
-    if not valid or _write_cursor(written, value, key_id) != cursor:
-        raise UsageError(
-            f'"{brief(cursor)}" is not a valid cursor for this list',
-            hint=f"use the last one that keyctl list --sort {order} printed",
-        )
-    if written != order:
-        raise UsageError(
-            f"the cursor is of a list in another order: --sort {written}",
-            hint=f"continue that list: --sort {written} --after CURSOR",
-        )
-    return value, key_id
-
-
-def _is_storable(value: int | str) -> bool:
-    """Return whether a column of either database can hold a value: PostgreSQL has no NUL in texts."""
-    return abs(value) <= _END_OF_TIME if isinstance(value, int) else "\0" not in value and is_utf8(value)

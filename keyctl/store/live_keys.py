@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, null, or_, select
+from sqlalchemy import Connection, null, select
 
 from keyctl.models import Key
 from keyctl.rows import decode_key
+from keyctl.store.selection import is_live
 from keyctl.store.tables import keys
-from keyctl.times import to_milliseconds
 
 
 def live(connection: Connection, *, now: datetime) -> list[Key]:
     """Return the keys that are neither revoked nor expired, in the order of their prefixes."""
-    query = select(keys).where(*_is_live(now)).order_by(keys.c.prefix)
+    query = select(keys).where(*is_live(now)).order_by(keys.c.prefix)
     return [decode_key(row) for row in connection.execute(query).mappings()]
 
 
@@ -23,10 +23,5 @@ def ids_of_name(
 ) -> set[str]:
     """Return the ids of the live keys with this name, owner and environment."""
     owner = keys.c.owner_id == owner_id if owner_id else keys.c.owner_id.is_(null())
-    query = select(keys.c.id).where(*_is_live(now), keys.c.name == name, owner, keys.c.environment == environment)
+    query = select(keys.c.id).where(*is_live(now), keys.c.name == name, owner, keys.c.environment == environment)
     return set(connection.execute(query).scalars())
-
-
-def _is_live(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    later = or_(keys.c.expires_at.is_(null()), keys.c.expires_at > to_milliseconds(now))
-    return keys.c.revoked_at.is_(null()), later

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select
 
 from keyctl.models import Status
 from keyctl.rows import RowDamaged
 from keyctl.store import usage
 from keyctl.store.chunks import chunks
 from keyctl.store.owners import handle_of
-from keyctl.store.selection import Filters, conditions, has_status, status_rank
+from keyctl.store.selection import Filters, conditions, has_status, is_live, status_rank
 from keyctl.store.tables import keys
 from keyctl.times import from_milliseconds, to_milliseconds
 from keyctl.usage.outcomes import refused
@@ -133,7 +133,7 @@ def expiring_by(
 
 def scopes_held(connection: Connection, filters: Filters, *, now: datetime) -> set[str]:
     """Return the scopes that valid keys have. Many keys have the same ones, which are read once."""
-    query = select(keys.c.scopes).where(*_live(now), *conditions(filters, now)).distinct()
+    query = select(keys.c.scopes).where(*is_live(now), *conditions(filters, now)).distinct()
     held: set[str] = set()
     for text in connection.execute(query).scalars():
         try:
@@ -180,10 +180,6 @@ def _found(row: Any) -> Found:
     return Found(str(row.prefix), row.name, row.owner, created, expires, used)
 
 
-def _live(now: datetime) -> list[ColumnElement[bool]]:
-    return [keys.c.revoked_at.is_(None), or_(keys.c.expires_at.is_(None), keys.c.expires_at > to_milliseconds(now))]
-
-
 def _lasting(now: datetime) -> list[ColumnElement[bool]]:
     """Return the conditions of valid keys that were not replaced."""
-    return [*_live(now), keys.c.replaced_by.is_(None)]
+    return [*is_live(now), keys.c.replaced_by.is_(None)]

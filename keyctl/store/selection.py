@@ -16,7 +16,7 @@ from keyctl.store.tables import keys
 from keyctl.store.tables import owners as owner_table
 from keyctl.times import to_milliseconds
 
-_END_OF_TIME = 2**62
+END_OF_TIME = 2**62  # milliseconds: later than any expiry
 _LONGEST_PATTERN = 1000  # characters: SQLite refuses a pattern of more than 50,000 bytes
 
 
@@ -114,6 +114,12 @@ def has_status(status: Status, now: datetime) -> ColumnElement[bool]:
     return and_(*own, *map(not_, earlier))
 
 
+def is_live(now: datetime) -> list[ColumnElement[bool]]:
+    """Return the conditions for a key that is neither revoked nor expired."""
+    later = or_(keys.c.expires_at.is_(null()), keys.c.expires_at > to_milliseconds(now))
+    return [keys.c.revoked_at.is_(null()), later]
+
+
 def status_rank(now: datetime) -> ColumnElement[int]:
     """Return the rank of a key's status: active is the first."""
     true_of = _true_of(to_milliseconds(now))
@@ -125,8 +131,8 @@ def _true_of(moment: int) -> dict[Status, ColumnElement[bool]]:
     """Return what is true of a key with each status but the last one. It may be true of a key with an earlier one."""
     return {
         Status.REVOKED: keys.c.revoked_at.is_not(null()),
-        Status.EXPIRED: func.coalesce(keys.c.expires_at, _END_OF_TIME) <= moment,
-        Status.LOCKED: and_(keys.c.locked_at.is_not(null()), func.coalesce(keys.c.locked_until, _END_OF_TIME) > moment),
+        Status.EXPIRED: func.coalesce(keys.c.expires_at, END_OF_TIME) <= moment,
+        Status.LOCKED: and_(keys.c.locked_at.is_not(null()), func.coalesce(keys.c.locked_until, END_OF_TIME) > moment),
         Status.DISABLED: and_(keys.c.owner_id.is_not(null()), keys.c.owner_id.in_(owners.ids_of_disabled())),
         Status.RETIRING: keys.c.replaced_by.is_not(null()),
     }

@@ -33,7 +33,7 @@ from keyctl.codes import Code
 from keyctl.errors import NotDelivered, Refused
 from keyctl.models import Status
 from keyctl.profiles.model import read_profile
-from keyctl.store import keys
+from keyctl.store import key_pages
 from keyctl.store.integrity import check
 from keyctl.store.selection import Filters, Selection
 from keyctl.verification.keyring import Keyring
@@ -326,14 +326,14 @@ class Lifecycle(RuleBasedStateMachine):
         )
 
         with self.opened.store.read() as connection:
-            page = keys.page(connection, wanted, now=self.now, limit=None)
+            page = key_pages.page(connection, wanted, now=self.now, limit=None)
 
         assert {record.key.prefix for record in page.records if record.key.prefix in self.known} == expected
 
     @invariant()
     def every_key_is_as_the_model_says(self) -> None:
         with self.opened.store.read() as connection:
-            records = keys.page(connection, Filters(), now=self.now, limit=None).records
+            records = key_pages.page(connection, Filters(), now=self.now, limit=None).records
         found = {record.key.prefix: record for record in records}
 
         assert self.known.keys() <= found.keys()

@@ -18,7 +18,7 @@ from keyctl.admin.minting import KeyMinter, NewKey
 from keyctl.hashing import DEFAULT, Argon2id
 from keyctl.models import Actor, Status
 from keyctl.profiles.files import load_profile
-from keyctl.store import keys
+from keyctl.store import key_pages
 from keyctl.store.database import Store
 from keyctl.store.location import StoreLocation
 from keyctl.store.schema import create
@@ -148,9 +148,9 @@ def mint_for(url: str, seconds: float) -> float:
 def _print_pages(store: Store) -> None:
     now = utc_now()
 
-    def page(filters: Filters, **how: object) -> keys.Page:
+    def page(filters: Filters, **how: object) -> key_pages.Page:
         with store.read() as connection:
-            return keys.page(connection, filters, now=now, **how)
+            return key_pages.page(connection, filters, now=now, **how)
 
     deep = None
     for _ in range(50):

@@ -13,7 +13,7 @@ import pytest
 
 from keyctl.cli.json_objects import event_object, key_object
 from keyctl.errors import KeyctlError
-from keyctl.store import event_search, keys
+from keyctl.store import event_search, key_pages
 from keyctl.store.database import Database, Store
 from keyctl.store.event_search import EventFilters
 from keyctl.store.integrity import check
@@ -153,7 +153,7 @@ def _use(location: StoreLocation, key: str) -> None:
     with suppress(KeyctlError), closing(SqliteReader(location.file)) as reader:
         Verifier(reader).verify(key)
     with suppress(KeyctlError), closing(Store(location)) as opened, opened.read() as connection:
-        for record in keys.page(connection, Filters(), now=utc_now()).records:
+        for record in key_pages.page(connection, Filters(), now=utc_now()).records:
             json.dumps(key_object(record, opened.profile, now=utc_now()))
         for event in event_search.find(opened, EventFilters()):
             json.dumps(event_object(event))

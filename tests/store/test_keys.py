@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from keyctl.errors import NotFound, UsageError
 from keyctl.hashing import Argon2id, Sha256
 from keyctl.models import Key, KeyRecord, Owner, Status
-from keyctl.store import keys, owners
+from keyctl.store import key_pages, keys, owners
 from keyctl.store.database import Store
 from keyctl.store.location import StoreLocation
 from keyctl.store.schema import ddl
@@ -199,7 +199,7 @@ def shared(database: str, request: pytest.FixtureRequest, tmp_path_factory: pyte
 @given(
     stored=stored_keys(),
     wanted=filters_alone | filters_of_any_kind,
-    sort=st.sampled_from(sorted(keys.SORTS)),
+    sort=st.sampled_from(sorted(key_pages.SORTS)),
     reverse=st.booleans(),
     limit=st.integers(1, 5),
 )
@@ -217,11 +217,11 @@ def test_pages_hold_what_filtering_in_python_finds_each_once_and_in_order(
         if stored:
             keys.add(connection, stored)
         how = {"now": NOW, "sort": sort, "reverse": reverse}
-        whole = keys.page(connection, wanted, limit=None, **how)
-        pages = [keys.page(connection, wanted, limit=limit, **how)]
+        whole = key_pages.page(connection, wanted, limit=None, **how)
+        pages = [key_pages.page(connection, wanted, limit=limit, **how)]
         while pages[-1].next:
             assert len(pages) <= len(stored)
-            pages.append(keys.page(connection, wanted, limit=limit, after=pages[-1].next, **how))
+            pages.append(key_pages.page(connection, wanted, limit=limit, after=pages[-1].next, **how))
 
         assert [record.key for record in whole.records] == expected
         assert [record.key for page in pages for record in page.records] == expected
@@ -250,7 +250,7 @@ def test_a_text_that_is_no_cursor_of_this_list_is_a_usage_error(opened: Opened, 
         cursor = base64.urlsafe_b64encode(json.dumps(cursor).encode()).decode().rstrip("=")
 
     with opened.store.read() as connection, pytest.raises(UsageError, match="not a valid cursor for this") as error:
-        keys.page(connection, Filters(), now=NOW, after=cursor)
+        key_pages.page(connection, Filters(), now=NOW, after=cursor)
 
     assert error.value.hint == "use the last one that keyctl list --sort created printed"
 
@@ -262,39 +262,41 @@ def test_a_text_that_is_no_cursor_of_this_list_is_a_usage_error(opened: Opened, 
 def test_a_cursor_of_another_order_is_refused_with_the_order_to_ask_for(
     opened: Opened, written: str, value: object, read: str
 ):
-    cursor = keys._write_cursor(written, value, "key_1")
+    cursor = key_pages._write_cursor(written, value, "key_1")
 
     with opened.store.read() as connection, pytest.raises(UsageError, match=f"--sort {written}") as error:
-        keys.page(connection, Filters(), now=NOW, sort=read, after=cursor)
+        key_pages.page(connection, Filters(), now=NOW, sort=read, after=cursor)
 
     assert error.value.hint == f"continue that list: --sort {written} --after CURSOR"
 
 
 @pytest.mark.parametrize("value", ["\0", "\ud800", 1, None])
 def test_a_cursor_holds_nothing_that_a_column_cannot(opened: Opened, value: object):
-    cursor = keys._write_cursor("name", value, "x")
+    cursor = key_pages._write_cursor("name", value, "x")
 
     with opened.store.read() as connection, pytest.raises(UsageError, match="not a valid cursor"):
-        keys.page(connection, Filters(), now=NOW, sort="name", after=cursor)
+        key_pages.page(connection, Filters(), now=NOW, sort="name", after=cursor)
 
 
 cursors = mutated(
-    st.sampled_from([keys._write_cursor("created", 1782907200000, "key_1"), keys._write_cursor("name", "é", "x")])
-) | st.lists(st.sampled_from(sorted(keys.SORTS)) | JSON, max_size=4).map(
+    st.sampled_from(
+        [key_pages._write_cursor("created", 1782907200000, "key_1"), key_pages._write_cursor("name", "é", "x")]
+    )
+) | st.lists(st.sampled_from(sorted(key_pages.SORTS)) | JSON, max_size=4).map(
     lambda content: base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
 )
 
 
 @examples(100, 10_000)
-@given(cursor=cursors, sort=st.sampled_from(sorted(keys.SORTS)), reverse=st.booleans())
+@given(cursor=cursors, sort=st.sampled_from(sorted(key_pages.SORTS)), reverse=st.booleans())
 def test_a_cursor_is_refused_or_reads_as_it_is_written(shared: Opened, cursor: str, sort: str, reverse: bool):
     with shared.store.read() as connection:
         try:
-            keys.page(connection, Filters(), now=NOW, sort=sort, reverse=reverse, after=cursor or None)
+            key_pages.page(connection, Filters(), now=NOW, sort=sort, reverse=reverse, after=cursor or None)
         except UsageError:
             return
     order = f"{sort} --reverse" if reverse else sort
-    assert not cursor or keys._write_cursor(order, *keys._read_cursor(cursor, order)) == cursor
+    assert not cursor or key_pages._write_cursor(order, *key_pages._read_cursor(cursor, order)) == cursor
 
 
 @examples(100, 10_000)
@@ -320,12 +322,12 @@ def test_a_cursor_stays_good_when_its_key_is_gone_from_the_list(opened: Opened):
         opened.clock.advance(seconds=1)
     wanted = Filters(statuses=(Status.ACTIVE,))
     with opened.store.read() as connection:
-        first = keys.page(connection, wanted, now=NOW, limit=2)
+        first = key_pages.page(connection, wanted, now=NOW, limit=2)
 
     opened.admin.revoke(Selection.named(first.records[-1].key.prefix))
 
     with opened.store.read() as connection:
-        second = keys.page(connection, wanted, now=NOW, limit=2, after=first.next)
+        second = key_pages.page(connection, wanted, now=NOW, limit=2, after=first.next)
     assert [record.key.name for record in (*first.records, *second.records)] == ["key 3", "key 2", "key 1", "key 0"]
 
 
@@ -344,7 +346,7 @@ def test_a_list_may_hold_the_keys_of_more_owners_than_a_statement_takes_values(o
         for owner in many:
             owners.add(connection, owner)
         keys.add(connection, [replace(key, id=one.id, prefix=one.id, owner_id=one.id) for one in many])
-        page = keys.page(connection, Filters(), now=NOW, limit=None)
+        page = key_pages.page(connection, Filters(), now=NOW, limit=None)
         assert len(page.records) == count + 1
         assert all(record.owners[-1].id == "own_000000" for record in page.records if record.owners)
         found = keys.selected(connection, Selection.named(*(one.id for one in many)), now=NOW, for_change=True)
@@ -386,7 +388,7 @@ def test_keys_are_counted_and_found_by_how_they_are_hashed(opened: Opened):
         opened.store.write(lambda connection, key=key, phc=phc: keys.set_on(connection, {key.id: {"phc": phc}}))
 
     def found(pepper: str) -> set[int]:
-        page = keys.page(connection, Filters(peppers=(pepper,)), now=opened.clock.now)
+        page = key_pages.page(connection, Filters(peppers=(pepper,)), now=opened.clock.now)
         return {made.index(next(key for key in made if key.id == one.key.id)) for one in page.records}
 
     with opened.store.read() as connection:

@@ -13,10 +13,11 @@ from sqlalchemy import text
 from keyctl.audit import key_state
 from keyctl.history import Checkpoint
 from keyctl.models import Key
-from keyctl.store import keys
+from keyctl.store import key_pages
 from keyctl.store.database import Database
 from keyctl.store.integrity import check
 from keyctl.store.location import StoreLocation
+from keyctl.store.selection import Filters
 from keyctl.store.sqlite_reader import SqliteReader
 from tests.stores import NOW, Opened, migrate
 from tests.tampering import alter
@@ -162,4 +163,4 @@ def checkpoint(opened: Opened) -> Checkpoint:
 
 def every_key(opened: Opened) -> list[Key]:
     with opened.store.read() as connection:
-        return [record.key for record in keys.page(connection, keys.Filters(), now=opened.clock(), limit=None).records]
+        return [record.key for record in key_pages.page(connection, Filters(), now=opened.clock(), limit=None).records]

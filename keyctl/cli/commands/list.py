@@ -83,7 +83,7 @@ def list_keys(
     lifetime.rotate_every in the profile.
     """
     from keyctl.cli.key_columns import key_columns
-    from keyctl.store import keys, owners
+    from keyctl.store import key_pages, keys, owners
 
     context, now = context_of(ctx), utc_now()
     if tree and output_format is None and not jsonl and not context.output.json:
@@ -112,9 +112,9 @@ def list_keys(
     grown = None
     with context.store.read() as connection:
         if selection is not None:
-            page = keys.Page(tuple(keys.selected(connection, selection, now=now)), None)
+            page = key_pages.Page(tuple(keys.selected(connection, selection, now=now)), None)
         else:
-            page = keys.page(
+            page = key_pages.page(
                 connection,
                 filters,
                 now=now,

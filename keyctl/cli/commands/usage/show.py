@@ -124,7 +124,7 @@ def show(
 
 def _chosen(context: CommandContext, selectors: list[str] | None, owner: str | None) -> "list[KeyRecord] | None":
     """Return the keys that were chosen; None if that is every key."""
-    from keyctl.store import keys, owners
+    from keyctl.store import key_pages, keys, owners
     from keyctl.store.selection import Filters, Selection
 
     if not selectors and owner is None:
@@ -133,13 +133,13 @@ def _chosen(context: CommandContext, selectors: list[str] | None, owner: str | N
         if selectors:
             return keys.selected(connection, Selection.named(*selectors), now=utc_now())
         filters = Filters(owner_ids=(owners.get(connection, owner or "").id,))
-        return list(keys.page(connection, filters, now=utc_now(), sort="prefix", limit=None).records)
+        return list(key_pages.page(connection, filters, now=utc_now(), sort="prefix", limit=None).records)
 
 
 def _records(
     context: CommandContext, selectors: list[str] | None, owner: str | None, start: datetime, *, everything: bool
 ) -> "Sequence[KeyRecord]":
-    from keyctl.store import keys, usage
+    from keyctl.store import key_pages, keys, usage
     from keyctl.store.selection import Filters
 
     chosen = _chosen(context, selectors, owner)
@@ -147,7 +147,7 @@ def _records(
         return chosen
     with context.store.read() as connection:
         if everything:
-            return keys.page(connection, Filters(), now=utc_now(), sort="prefix", limit=None).records
+            return key_pages.page(connection, Filters(), now=utc_now(), sort="prefix", limit=None).records
         totals = {key_id: sum(counts.values()) for key_id, counts in usage.totals(connection, since=start).items()}
         busiest = sorted(totals, key=lambda key_id: (-totals[key_id], key_id))
         found = keys.by_ids(connection, busiest[:_BUSIEST])
