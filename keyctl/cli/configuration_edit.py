@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import stat
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from keyctl import private_files
 from keyctl.cli.configuration import Config, read_config
 from keyctl.errors import ConfigurationInvalid, NotFound, UsageError, suggestion
+from keyctl.folder_lock import folder_lock
 from keyctl.store.location import StoreLocation, refuse_password
 from keyctl.text import brief
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-_POLL = 0.02  # seconds
 
 
 def check_store_name(name: str) -> str:
@@ -56,16 +54,16 @@ def editing(given: str | None, *, wait: float) -> Iterator[ConfigFile]:
     Raises ConfigurationInvalid if it cannot be read or written.
     """
     path = Path(os.path.realpath(read_config(given).path))  # a link stays a link
-    try:
-        private_files.make_folder(path.parent)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise ConfigurationInvalid(f"cannot write {path}: {error.strerror}") from None
-    try:
-        _lock(folder, path, wait)
+    with ExitStack() as locks:
+        try:
+            private_files.make_folder(path.parent)
+            locks.enter_context(folder_lock(path.parent, seconds=wait))
+        except TimeoutError:
+            hint = "wait longer: --wait 30s"
+            raise ConfigurationInvalid(f"another command is changing {path}", hint=hint) from None
+        except OSError as error:
+            raise ConfigurationInvalid(f"cannot write {path}: {error.strerror}") from None
         yield ConfigFile(read_config(given), path)
-    finally:
-        os.close(folder)
 
 
 class ConfigFile:
@@ -97,20 +95,3 @@ class ConfigFile:
         except OSError as error:
             private_files.remove(temporary)
             raise ConfigurationInvalid(f"cannot write {self.config.path}: {error.strerror}") from None
-
-
-def _lock(folder: int, path: Path, wait: float) -> None:
-    give_up = time.monotonic() + wait
-    while True:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= give_up:
-                raise ConfigurationInvalid(
-                    f"another command is changing {path}", hint="wait longer: --wait 30s"
-                ) from None
-            time.sleep(_POLL)
-        except OSError:  # a file system without locks
-            return
-        else:
-            return
