@@ -134,7 +134,7 @@ def _options(ctx: Any, typed: str) -> Iterator[Item]:
 def _values(ctx: Any, param: core.TyperOption | core.TyperArgument, typed: str) -> tuple[bool, list[Item]]:
     """Return the values of an option or an argument. Its metavar names the kind of value."""
     kind = (param.metavar or "").strip("[].")
-    find = VALUES.get(kind)
+    find = VALUES_OF_COMMANDS.get((ctx.command_path, kind)) or VALUES.get(kind)
     if kind == "HANDLE" and isinstance(param, core.TyperArgument) and ctx.command_path == _NEW_HANDLE:
         find = None
     if kind == "COLUMNS" and ctx.command_path != _LISTS_KEYS:
@@ -227,7 +227,7 @@ def _delivery_formats(_: CommandContext, __: str) -> Iterable[Item]:
     return map(Item, FORMATS)
 
 
-def _formats(_context: CommandContext, _: str) -> Iterable[Item]:
+def _list_formats(_context: CommandContext, _: str) -> Iterable[Item]:
     from keyctl.cli.records import Format
 
     return [Item(str(name)) for name in Format]
@@ -251,7 +251,7 @@ def _sections(_context: CommandContext, _: str) -> Iterable[Item]:
     return [Item(name, help=text) for name, text in SECTIONS.items()]
 
 
-def _layouts(_context: CommandContext, _: str) -> Iterable[Item]:
+def _report_formats(_context: CommandContext, _: str) -> Iterable[Item]:
     from keyctl.cli.commands.report import FORMS
 
     return [Item(name) for name in FORMS]
@@ -296,10 +296,8 @@ VALUES: Mapping[str, Callable[[CommandContext, str], Iterable[Item]]] = {
     "COLUMN": _sorts,
     "ACTION": _actions,
     "SECTION": _sections,
-    "LAYOUT": _layouts,
     "COLUMNS": _columns,
-    "FORM": _formats,
-    "FORMAT": _delivery_formats,
+    "FORMAT": _list_formats,
     "PEPPER": _peppers,
     "HASH": _hash_forms,
     "jsonl|csv": lambda *_: [Item("jsonl"), Item("csv")],
@@ -309,6 +307,12 @@ VALUES: Mapping[str, Callable[[CommandContext, str], Iterable[Item]]] = {
     "TOOL": _scanners,
     "COMMAND|TOPIC": _commands_and_topics,
     "SHELL": _shells,
+}
+# Where a command means something else by a metavar.
+VALUES_OF_COMMANDS: Mapping[tuple[str, str], Callable[[CommandContext, str], Iterable[Item]]] = {
+    ("keyctl mint", "FORMAT"): _delivery_formats,
+    ("keyctl rotate", "FORMAT"): _delivery_formats,
+    ("keyctl report", "FORMAT"): _report_formats,
 }
 FILES = frozenset({"FILE", "NAME|FILE", "URL|NAME", "FOLDER", "PATH", "-- COMMAND"})
 

@@ -22,7 +22,7 @@ FormatOption = Annotated[
     str | None,
     typer.Option(
         "--format",
-        metavar="FORM",
+        metavar="FORMAT",
         rich_help_panel="Output",
         help="Print table, tsv, csv, markdown, json or jsonl.",
     ),
