@@ -79,7 +79,7 @@ class ImportRules:
         )
 
     def checked(self, key: Key, owner: Owner | None) -> Key:
-        """Return a key as its owner may have it. What a dead key had may be unknown by now."""
+        """Return a key as its owner may have it. What a revoked or expired key had may be unknown by now."""
         profile = self._store.profile
         environment = key.environment or profile.default_environment
         scopes = tuple(dict.fromkeys(key.scopes))

@@ -47,8 +47,8 @@ class FilterOptions:
     meta: Annotated[_Values, _option("K=V", "Keys with this metadata.")] = None
     name: Annotated[_Values, _option("TEXT", "Keys whose name contains TEXT, or matches a pattern: 'ci-*'.")] = None
     created_by: Annotated[_Values, _option("TEXT", "Keys whose creator contains TEXT, or matches a pattern.")] = None
-    created_since: Annotated[_Values, _option("TIME", "Keys created since TIME, or within it.")] = None
-    created_before: Annotated[_Values, _option("TIME", "Keys created before TIME.")] = None
+    created_since: Annotated[_Values, _option("TIME", "Keys created since TIME, or TIME ago.")] = None
+    created_before: Annotated[_Values, _option("TIME", "Keys created before TIME, or TIME ago.")] = None
     expires_within: Annotated[_Values, _option("TIME", "Keys that expire within TIME.")] = None
     older_than: Annotated[_Values, _option("TIME", "Keys created more than TIME ago.")] = None
     unused_for: Annotated[_Values, _option("TIME", "Keys not used for TIME.")] = None
@@ -56,7 +56,7 @@ class FilterOptions:
         bool,
         typer.Option("--due", rich_help_panel=_PANEL, help="Active keys that are due for rotation, by the profile."),
     ] = False
-    pepper: Annotated[_Values, _option("PEPPER", "Keys whose hash needs this pepper, or none.")] = None
+    pepper: Annotated[_Values, _option("PEPPER", "Keys whose hash needs this pepper; none is without a pepper.")] = None
 
     def given(self) -> dict[str, Any]:
         """Return the filters that were given, by option."""

@@ -29,13 +29,14 @@ def report(
         str | None,
         typer.Option(
             "--format",
-            metavar="LAYOUT",
+            metavar="FORMAT",
             rich_help_panel="Output",
             help="Print text, json, markdown, html or prometheus.",
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", rich_help_panel="Output", help="Replace a file in one step.")
+        Path | None,
+        typer.Option(metavar="FILE", rich_help_panel="Output", help="Write to a file, replacing it in one step."),
     ] = None,
     limit: Annotated[
         int, typer.Option(metavar="N", min=0, max=1000, rich_help_panel="Output", help="Keys to name in each section.")

@@ -85,7 +85,7 @@ def run(
     kill_after: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", rich_help_panel="Command", help="Kill it so long after a signal that should end it."
+            metavar="TIME", rich_help_panel="Command", help="Kill the command TIME after the first signal to end it."
         ),
     ] = None,
     reason: ReasonOption = None,
