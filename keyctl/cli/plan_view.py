@@ -13,11 +13,11 @@ from keyctl.text import visible
 if TYPE_CHECKING:
     from keyctl.models import KeyRecord
 
-_STYLES = {"+": "green", "~": "yellow", "-": "red", " ": ""}
+_STYLES = {"+": "green", "~": "yellow", "-": "red"}
 
 
 class Line(NamedTuple):
-    """A line of the differences, with its sign: `+`, `~`, `-` or a space."""
+    """A line of the differences, with its sign: `+`, `~` or `-`."""
 
     sign: str
     text: str
@@ -48,16 +48,7 @@ def summary(plan: Plan, *, done: bool = False) -> str:
 
 def show(output: Output, plan: Plan) -> None:
     """Print the differences; in color on a terminal."""
-    if not output.on_terminal:
-        for line in lines(plan):
-            output.answer(f"{line.sign} {visible(line.text)}")
-        return
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(no_color=not output.color, highlight=False, markup=False, emoji=False, soft_wrap=True)
-    for line in lines(plan):
-        console.print(Text(f"{line.sign} {visible(line.text)}", style=_STYLES[line.sign]))
+    output.answer_lines(output.style(f"{sign} {visible(text)}", _STYLES[sign]) for sign, text in lines(plan))
 
 
 def plan_object(
