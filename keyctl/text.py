@@ -21,6 +21,11 @@ def brief(text: str, longest: int = 80) -> str:
     return visible(text if len(text) <= longest else text[:longest] + "…")
 
 
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """Return a number with its noun: `1 key`, `2,000 keys`. `several` is the plural, if an s does not make it."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
 def is_utf8(text: str) -> bool:
     """Return whether a text is UTF-8: the bytes of an argument that are not become lone surrogates."""
     return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -31,6 +31,7 @@ from keyctl.pepper import Peppers
 from keyctl.store import counters, events, keys, settings
 from keyctl.store.database import Connection, Store
 from keyctl.store.setting_names import SettingName
+from keyctl.text import counted
 from keyctl.times import utc_now
 
 MOST_REFUSALS = 1000  # lines, after which the rest is not read
@@ -249,7 +250,7 @@ def _detail(made: Sequence[Key]) -> dict[str, Any]:
 
 
 def _refused(refusals: Sequence[Refusal]) -> Refused:
-    count = "1 line is refused" if len(refusals) == 1 else f"{len(refusals):,} lines are refused"
+    count = counted(len(refusals), "line is refused", "lines are refused")
     shown = "".join(f"\n  line {one.line}: {one.reason}" for one in refusals[:_SHOWN])
     rest = len(refusals) - _SHOWN
     more = f"\n  and {rest:,} more" if rest > 0 else ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from keyctl.cli.confirmation import confirm_change
 from keyctl.cli.context import CommandContext
 from keyctl.cli.json_objects import owner_object
+from keyctl.text import counted
 
 if TYPE_CHECKING:
     from keyctl.admin.owners import OwnerChange
@@ -42,5 +43,5 @@ def _reach(change: OwnerChange, effect: str) -> str:
     if owners == keys == 1:
         verb, _, rest = effect.partition(" ")
         return f"1 key {verb}s {rest}".rstrip()
-    counted = f"{keys:,} {'key' if keys == 1 else 'keys'}" if keys else "no keys"
-    return f"{owners:,} owners and {counted} {effect}" if owners > 1 else f"{counted} {effect}"
+    what = counted(keys, "key") if keys else "no keys"
+    return f"{owners:,} owners and {what} {effect}" if owners > 1 else f"{what} {effect}"

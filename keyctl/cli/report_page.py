@@ -10,7 +10,7 @@ from dataclasses import replace
 from keyctl.cli.screen import Style, fitted, width_of
 from keyctl.models import Status
 from keyctl.report.model import Named, Report, Section, Week
-from keyctl.text import visible
+from keyctl.text import counted, visible
 
 _ENDED = (Status.EXPIRED, Status.REVOKED)
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -38,7 +38,7 @@ def report_lines(report: Report, *, width: int, style: Style) -> Iterator[str]:
 
 
 def _head(report: Report, width: int, style: Style) -> Iterator[str]:
-    keys = "1 valid key" if report.live == 1 else f"{report.live:,} valid keys"
+    keys = counted(report.live, "valid key")
     at = f"{report.made_at:%Y-%m-%d %H:%M} UTC"
     gap = width - width_of(keys) - width_of(at)
     yield style(keys, "bold") + (" " * gap + style(at, "dim") if gap > 1 else "")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from keyctl.cli.columns import Column
 from keyctl.cli.json_objects import key_object
 from keyctl.cli.output import Output
+from keyctl.text import counted
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -71,28 +72,24 @@ def note_result(output: Output, leaks: Sequence[Leak], collected: Collected, unk
     cut = sum(leak.count - len(leak.places) for leak in leaks if leak.live)
     if cut:
         output.note(f"{cut:,} more places of these keys are not listed")
-    dead = _prefixes(leak for leak in leaks if not leak.live and leak.secret is not Secret.WRONG)
-    if dead:
+    ended = _prefixes(leak for leak in leaks if not leak.live and leak.secret is not Secret.WRONG)
+    if ended:
         output.note(
-            f"also found: {_count(len(dead), 'key')} that {'is' if len(dead) == 1 else 'are'} revoked or expired"
+            f"also found: {counted(len(ended), 'key')} that {'is' if len(ended) == 1 else 'are'} revoked or expired"
         )
     wrong = sum(leak.count for leak in leaks if leak.secret is Secret.WRONG)
     if wrong:
-        output.note(f"also found: {_count(wrong, 'text')} with the prefix of a live key, and another secret")
+        output.note(f"also found: {counted(wrong, 'text')} with the prefix of a live key, and another secret")
     if unknown:
-        output.note(f"also found: {_count(unknown, 'key')} of the same form, not in this store")
+        output.note(f"also found: {counted(unknown, 'key')} of the same form, not in this store")
     if collected.links:
-        output.note(f"{_count(collected.links, 'symbolic link')} not followed")
+        output.note(f"{counted(collected.links, 'symbolic link')} not followed")
     if collected.special:
-        output.note(f"{_count(collected.special, 'pipe, socket or device', 'pipes, sockets or devices')} not read")
+        output.note(f"{counted(collected.special, 'pipe, socket or device', 'pipes, sockets or devices')} not read")
     for path in collected.repositories[:_MOST_NAMED]:
         output.note(f"{path} is a Git repository; to search its history: keyctl scan --git {path}")
-    output.note(f"searched {_count(collected.files, 'file')}, {collected.bytes:,} bytes")
+    output.note(f"searched {counted(collected.files, 'file')}, {collected.bytes:,} bytes")
 
 
 def _prefixes(leaks: Collection[Leak] | Any) -> set[str]:
     return {leak.record.key.prefix for leak in leaks}
-
-
-def _count(number: int, one: str, several: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else several or one + 's'}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from keyctl.errors import Refused
+from keyctl.text import counted
 from keyctl.times import describe_relative, format_duration, format_time
 from keyctl.usage import sequences
 
@@ -131,7 +132,7 @@ def describe(instances: Sequence[Instance], now: datetime) -> str:
     for name, those in by_name(instances).items():
         last = max(one.reported_at for one in those)
         running = sum(one.is_reporting(now) for one in those)
-        processes = "1 process" if running == 1 else f"{running} processes"
+        processes = counted(running, "process", "processes")
         parts.append(f"{name} last reported {describe_relative(last, now=now)} ({processes})")
     return ", ".join(parts)
 

@@ -16,7 +16,7 @@ from keyctl.cli.options import YesOption
 from keyctl.cli.output import Output
 from keyctl.cli.secret_input import read_bytes
 from keyctl.errors import CheckFailed, Refused, UsageError
-from keyctl.text import brief
+from keyctl.text import brief, counted
 from keyctl.toml_text import LARGEST
 
 if TYPE_CHECKING:
@@ -95,12 +95,12 @@ def _apply(
     if not plan.size or dry_run:
         _show(output, plan)
         if plan.size:
-            differences = f"{plan.size:,} difference{'s' if plan.size > 1 else ''}"
+            differences = counted(plan.size, "difference")
             raise CheckFailed(f"{differences} from {source}: {plan_view.summary(plan)}", hint=_hint(file, plan))
         output.note(f"the store is as {source} describes it: nothing was changed")
         return
     if plan.new_keys and not destination.elsewhere:
-        count = f"{len(plan.new_keys):,} new key{'s' if len(plan.new_keys) > 1 else ''}"
+        count = counted(len(plan.new_keys), "new key")
         raise Refused(f"there is no place for {count}: nothing was changed", hint="add --out-dir FOLDER")
     folder = destination.out
     files = files_for(folder, plan.new_keys) if folder is not None else {}

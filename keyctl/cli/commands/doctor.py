@@ -9,7 +9,7 @@ from keyctl.cli.context import context_of
 from keyctl.cli.help_layout import Command
 from keyctl.cli.output import Output
 from keyctl.errors import CheckFailed, UsageError
-from keyctl.text import visible
+from keyctl.text import counted, visible
 from keyctl.times import utc_now
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def doctor(
     if left:
         fixable = any(finding["fixable"] for finding in left) and (dry_run or not fix)
         raise CheckFailed(
-            f"{len(left):,} {'problem' if len(left) == 1 else 'problems'} found",
+            f"{counted(len(left), 'problem')} found",
             hint="to fix modes and leftovers: keyctl doctor --fix" if fixable else "see: keyctl help doctor",
         )
 

@@ -16,6 +16,7 @@ from keyctl.cli.option_groups import expand_options
 from keyctl.cli.progress import counting
 from keyctl.cli.streams import sync
 from keyctl.errors import Refused, UsageError, suggestion
+from keyctl.text import counted
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -77,7 +78,7 @@ def export(
     if context.output.json:
         context.output.answer_json({"file": str(out), "keys": written})
     else:
-        context.output.note(f"exported {written:,} {'key' if written == 1 else 'keys'} to {out}")
+        context.output.note(f"exported {counted(written, 'key')} to {out}")
 
 
 def _to_stdout(lines: Iterable[bytes]) -> None:

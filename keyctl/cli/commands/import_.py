@@ -13,6 +13,7 @@ from keyctl.cli.help_layout import Command
 from keyctl.cli.options import DryRunOption, ReasonOption
 from keyctl.cli.progress import counting
 from keyctl.errors import UsageError, suggestion
+from keyctl.text import counted
 
 if TYPE_CHECKING:
     from keyctl.cli.output import Output
@@ -85,7 +86,7 @@ def import_keys(
             finally:
                 if importer.read_texts:
                     _warn_if_readable(context.output, opened, file)
-    keys, owners = _counted(done.keys, "key"), _counted(done.owners, "owner")
+    keys, owners = counted(done.keys, "key"), counted(done.owners, "owner")
     if dry_run:
         context.output.note(f"would import {keys} and {owners}: nothing was changed")
         return
@@ -122,7 +123,3 @@ def _warn_if_readable(output: "Output", opened: BinaryIO, file: Path) -> None:
     status = os.fstat(opened.fileno())
     if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
         output.warn(f"{file} contains keys, and other users may read it: chmod 600 {file}, or delete it")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -14,6 +14,7 @@ from keyctl.cli.option_groups import expand_options
 from keyctl.cli.options import DryRunOption, JsonLinesOption, ReasonOption, YesOption
 from keyctl.cli.progress import counting
 from keyctl.errors import UsageError
+from keyctl.text import counted
 from keyctl.times import format_duration, format_time, parse_duration
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def prune(
     if found.total:
         _describe(context, found, dry_run=dry_run)
         if not (yes or dry_run):
-            confirm_change(context, f"remove {_number(found.total)}")
+            confirm_change(context, f"remove {counted(found.total, 'key')}")
         with counting(context.output, "keys") as advance:
             removed = pruner.remove(filters, age, reason=reason, dry_run=dry_run, on_removed=advance)
     else:
@@ -100,9 +101,8 @@ def prune(
 def _describe(context: CommandContext, found: "Counted", *, dry_run: bool) -> None:
     """Note what is going to be removed."""
     by_status = ", ".join(f"{count:,} {status}" for status, count in found.by_status.items())
-    owners = "1 owner" if found.owners == 1 else f"{found.owners:,} owners"
     begin = "would remove" if dry_run else "removes"
-    context.output.note(f"{begin} {_number(found.total)} ({by_status}), of {owners}")
+    context.output.note(f"{begin} {counted(found.total, 'key')} ({by_status}), of {counted(found.owners, 'owner')}")
     more = f" and {found.total - len(found.first):,} more" if found.total > len(found.first) else ""
     context.output.note(f"{', '.join(found.first)}{more}")
 
@@ -141,10 +141,6 @@ def _shrink(context: CommandContext, pruner: "Pruner") -> None:
         context.output.warn(f"the keys are removed, but {file} could not be made smaller: {problem.message}")
         return
     context.output.note(f"{file} has {_size(file.stat().st_size)}, and had {_size(before)}")
-
-
-def _number(count: int) -> str:
-    return "1 key" if count == 1 else f"{count:,} keys"
 
 
 def _size(size: int) -> str:

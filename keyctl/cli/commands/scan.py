@@ -15,7 +15,7 @@ from keyctl.cli.help_layout import Command
 from keyctl.cli.options import DryRunOption, JsonLinesOption, ReasonOption, YesOption
 from keyctl.cli.records import ColumnsOption, Format, FormatOption, View, choose_view, show_records
 from keyctl.errors import CheckFailed, NotFound, ScanIncomplete, UsageError, suggestion
-from keyctl.text import brief
+from keyctl.text import brief, counted
 from keyctl.times import utc_now
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def scan(
         bool, typer.Option("--git", help="Search the whole history of each PATH, a Git repository.")
     ] = False,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also list dead keys, and texts with a wrong secret.")
+        bool, typer.Option("--all", help="Also list revoked and expired keys, and texts with a wrong secret.")
     ] = False,
     revoke: Annotated[
         bool, typer.Option("--revoke", rich_help_panel="Change", help="Revoke the live keys that are found.")
@@ -217,11 +217,11 @@ def _change(
     with counted_admin(context) as admin:
         changes = (admin.revoke if verb == "revoke" else admin.lock)(selection, reason=reason, dry_run=dry_run)
     if dry_run:
-        context.output.note(f"would {verb} {len(changes):,} {'key' if len(changes) == 1 else 'keys'}")
+        context.output.note(f"would {verb} {counted(len(changes), 'key')}")
         return {}
     done = f"{verb.removesuffix('e')}ed"
     note_bundles(context, done)
-    context.output.note(f"{done} {len(changes):,} {'key' if len(changes) == 1 else 'keys'}")
+    context.output.note(f"{done} {counted(len(changes), 'key')}")
     return {change.record.key.prefix: change.record for change in changes}
 
 
@@ -237,7 +237,7 @@ def _conclude(live: Sequence[Leak], collected: Collected) -> None:
     prefixes = {leak.record.key.prefix for leak in live}
     proven = {leak.record.key.prefix for leak in live if leak.secret is Secret.RIGHT}
     if prefixes:
-        found = f"{len(prefixes):,} live {'key was' if len(prefixes) == 1 else 'keys were'} found"
+        found = f"{counted(len(prefixes), 'live key was', 'live keys were')} found"
         if unchecked := prefixes - proven:
             why = next((leak.problem for leak in live if leak.problem), "")
             found += f"; the secret of {len(unchecked):,} could not be checked: {why}"

@@ -8,6 +8,7 @@ import typer
 from keyctl.cli.context import context_of
 from keyctl.cli.help_layout import Command
 from keyctl.cli.options import DryRunOption
+from keyctl.text import counted
 from keyctl.times import utc_now
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -38,11 +39,7 @@ def import_files(
             f"{done.unknown:,} ids are those of no key in this store: what was counted of them is ignored"
         )
     would = "would count" if dry_run else "counted"
-    text = f"{would} {_reports(done.counted)}; {_reports(done.repeated)} had been counted before"
+    text = f"{would} {counted(done.counted, 'report')}; {counted(done.repeated, 'report')} had been counted before"
     context.output.result(
         text, {"counted": done.counted, "repeated": done.repeated, "unknown_keys": done.unknown, "dry_run": dry_run}
     )
-
-
-def _reports(count: int) -> str:
-    return "1 report" if count == 1 else f"{count:,} reports"
