@@ -18,12 +18,15 @@ from keyctl.scanning.search import Searcher
 from keyctl.scanning.streams import search_stream
 
 _SETTINGS = {
+    "GIT_ALLOW_PROTOCOL": "none",  # before 2.45, Git has no GIT_NO_LAZY_FETCH
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
     "LC_ALL": "C",
 }
+# What a repository may have set, and makes these commands run a program that it names.
+_OVERRIDDEN = ("core.fsmonitor=false", "log.showSignature=false")
 # A hook has these for its own repository, and a path is given here. Where new objects are while they are received,
 # GIT_OBJECT_DIRECTORY, is kept.
 _OF_ANOTHER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_PREFIX")
@@ -144,7 +147,8 @@ class Repository:
             process.wait()
 
     def _command(self, args: Iterable[str]) -> list[str]:
-        return ["git", "--no-pager", "-c", "core.fsmonitor=false", "-C", self.path, *args]
+        settings = [word for one in _OVERRIDDEN for word in ("-c", one)]
+        return ["git", "--no-pager", *settings, "-C", self.path, *args]
 
 
 class _Content:

@@ -179,6 +179,47 @@ def test_a_repository_cannot_make_git_run_a_program(work: Path, tmp_path: Path):
     assert not ran.exists()
 
 
+def test_the_signature_of_a_commit_is_not_checked_by_a_program_of_the_repository(work: Path, tmp_path: Path):
+    ran = tmp_path / "ran"
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {ran}\ncat\n")
+    program.chmod(0o755)
+    git(work, "config", "log.showSignature", "true")
+    git(work, "config", "gpg.program", str(program))
+    signed = git(work, "cat-file", "commit", commit(work, a=key())).replace(
+        "\n\n", "\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----\n\n", 1
+    )
+    (tmp_path / "commit").write_text(signed)
+    git(work, "update-ref", "HEAD", git(work, "hash-object", "-t", "commit", "-w", str(tmp_path / "commit")))
+
+    assert len(scanned(work)) == 1
+    assert not ran.exists()
+
+
+def test_what_a_partial_clone_lacks_is_not_fetched_by_a_program_of_the_repository(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delitem(repositories._SETTINGS, "GIT_NO_LAZY_FETCH")  # as for a Git that does not know it
+    ran = tmp_path / "ran"
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    program.chmod(0o755)
+    commit(work, **{"file": "1"})
+    git(work, "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "-q", "--bare", "--filter=tree:0", f"file://{work}", "partial")
+    git(tmp_path / "partial", "hash-object", "-w", str(_file(tmp_path, key())))
+    git(tmp_path / "partial", "config", "remote.origin.uploadpack", str(program))
+
+    assert len(scanned(tmp_path / "partial")) == 1
+    assert not ran.exists()
+
+
+def _file(folder: Path, content: str) -> Path:
+    path = folder / "content"
+    path.write_text(content)
+    return path
+
+
 def test_a_damaged_object_is_named_and_the_others_are_searched(work: Path):
     text = key()
     commit(work, a="x" * 5000, b=text)
