@@ -87,15 +87,15 @@ class FilterOptions:
             scopes=policy.known_scopes(profile, split_commas(self.scope) or ()),
             plans=tuple(policy.known_plan(profile, name) for name in split_commas(self.plan) or ()),
             metadata=tuple(pair for one in self.meta or () for pair in policy.metadata([one]).items()),
-            names=tuple(self.name or ()),
-            created_by=tuple(self.created_by or ()),
+            names=_not_empty(self.name),
+            created_by=_not_empty(self.created_by),
             created_since=_widest(min, lambda text: parse_since(text, now=now), self.created_since),
             created_before=_widest(max, lambda text: parse_since(text, now=now), self.created_before),
             expires_within=_widest(max, parse_duration, self.expires_within),
             older_than=_widest(min, parse_duration, self.older_than),
             unused_for=_widest(min, parse_duration, self.unused_for),
             due_after=_rotation_interval(profile) if self.due else None,
-            peppers=tuple(self.pepper or ()),
+            peppers=_not_empty(self.pepper),
         )
         _refuse_contradiction(filters, now)
         return filters
@@ -107,6 +107,13 @@ _NAMES = FilterOptions.__dataclass_fields__.keys()
 def _widest(widest: Callable[[list[T]], T], parse: Callable[[str], T], texts: Sequence[str] | None) -> T | None:
     """Return the value that the alternatives come to; None if there is none."""
     return widest([parse(text) for text in texts]) if texts else None
+
+
+def _not_empty(texts: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the texts. Raises UsageError for an empty one, which a script has by mistake: every name contains it."""
+    if not all(text.strip() for text in texts or ()):
+        raise UsageError("an empty value is not allowed", hint="omit the option, or give a value")
+    return tuple(texts or ())
 
 
 def _refuse_contradiction(filters: Filters, now: datetime) -> None:

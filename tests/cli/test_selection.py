@@ -109,6 +109,8 @@ def test_without_any_selection_nothing_is_changed(store: Cli, command: str):
         (["--plan", "gold"], 2, 'unknown plan "gold"'),
         (["--meta", "team"], 2, "NAME=VALUE"),
         (["--name", "x" * 1001], 2, "at most 1,000"),
+        *(([option, ""], 2, "an empty value is not allowed") for option in ("--name", "--created-by", "--owner")),
+        (["--name", " "], 2, "an empty value is not allowed"),
         (["--created-since", "tomorrow"], 2, "tomorrow"),
         (["--created-since", "1h", "--created-before", "2h"], 2, "no key can match both"),
         (["--older-than", "2h", "--created-since", "1h"], 2, "cannot both match"),
