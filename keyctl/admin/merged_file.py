@@ -60,7 +60,7 @@ class MergedFileDelivery:
                 self._temporary.replace(self._path)
             with suppress(OSError):  # as for any file that is there
                 private_files.sync_folder(self._path.parent)
-        self._key = self._before = None
+        self._key = None  # what was there before is kept: an interruption may still come, and `abandon` restores it
 
     def abandon(self) -> None:
         if self._temporary is not None:

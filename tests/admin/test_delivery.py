@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from keyctl.admin.delivery import FileDelivery, Minted, StreamDelivery
+from keyctl.admin.merged_file import MergedFileDelivery
 from keyctl.errors import NotDelivered, Refused
 from tests.samples import FORMATS, record
 
@@ -220,3 +221,20 @@ def test_nothing_is_handed_over_that_was_not_prepared(out: Path):
         FileDelivery(out).hand_over()
 
     assert files(out.parent) == []
+
+
+# ── into a file that holds more ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("before", [None, b"OTHER=1\n"])
+def test_a_file_is_as_it_was_before_if_an_interruption_comes_right_after_the_key(out: Path, before: bytes | None):
+    if before is not None:
+        out.write_bytes(before)
+    delivery = MergedFileDelivery(out, lambda content, one: content + one.text.encode(), seconds=1)
+    delivery.prepare(MINTED[:1])
+    delivery.hand_over()
+
+    delivery.abandon()
+
+    assert (out.read_bytes() if out.exists() else None) == before
+    assert TEXTS[0] not in repr(vars(delivery))
