@@ -204,7 +204,7 @@ def test_what_a_partial_clone_lacks_is_not_fetched_by_a_program_of_the_repositor
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\ntouch {ran}\n")
     program.chmod(0o755)
-    commit(work, **{"file": "1"})
+    commit(work, file="1")
     git(work, "config", "uploadpack.allowFilter", "true")
     git(tmp_path, "clone", "-q", "--bare", "--filter=tree:0", f"file://{work}", "partial")
     git(tmp_path / "partial", "hash-object", "-w", str(_file(tmp_path, key())))
