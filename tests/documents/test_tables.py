@@ -24,6 +24,7 @@ from keyctl.cli.global_options import global_options
 from keyctl.decision import Code
 from keyctl.errors import KeyctlError
 from keyctl.http import admission
+from keyctl.models import Status
 from keyctl.profiles.builtin import preset_names
 from keyctl.store import postgres
 from keyctl.times import parse_when
@@ -43,6 +44,12 @@ def test_every_global_option_is_in_the_table():
     documented = {re.findall(r"--[a-z-]+", cells[0])[0]: cells[1] for cells in table("Global options")}
 
     assert documented == {option.opts[0]: option.help for option in global_options()}
+
+
+def test_every_status_is_in_the_topic_in_the_order_of_precedence():
+    [sentence] = re.findall(r"status of a key is the first.*?`active`", topic("json").read_text(), re.DOTALL)
+
+    assert re.findall("`([a-z]+)`", sentence) == [str(status) for status in Status]
 
 
 def test_the_messages_that_the_readme_explains_are_printed(cli: Cli):
