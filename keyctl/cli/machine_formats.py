@@ -22,7 +22,7 @@ def tsv_lines(columns: Sequence[Column[Any]], records: Iterable[Any]) -> Iterato
 
 
 def csv_lines(columns: Sequence[Column[Any]], records: Iterable[Any]) -> Iterator[str]:
-    """Yield a heading and a line for each record, as RFC 4180 describes them: each ends with CR LF, the LF apart."""
+    """Yield a heading and a line for each record, as in RFC 4180: each ends with CR, and printing adds LF."""
     yield csv_line([column.name for column in columns])
     for record in records:
         yield csv_line([visible(column.plain(record)) for column in columns])

@@ -139,7 +139,7 @@ def counted_admin(context: CommandContext) -> Iterator[KeyAdmin]:
         yield context.key_admin(advance)
 
 
-def confirm(
+def confirm_selection(
     context: CommandContext, options: SelectionOptions, selection: Selection, verb: str, *, yes: bool, dry_run: bool
 ) -> Selection:
     """Show what is selected and ask for confirmation, unless one key is named; return what was shown.
@@ -148,10 +148,10 @@ def confirm(
     """
     if yes or options.one is not None:
         return selection
-    return ask(context, selection, verb, dry_run=dry_run, one_is_no_question=options.only_named)
+    return confirm_shown(context, selection, verb, dry_run=dry_run, one_is_no_question=options.only_named)
 
 
-def ask(
+def confirm_shown(
     context: CommandContext,
     selection: Selection,
     verb: str,

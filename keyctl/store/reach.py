@@ -9,6 +9,7 @@ from sqlalchemy import Connection, and_, func, not_, null, or_, select
 
 from keyctl.models import Owner
 from keyctl.store import owners
+from keyctl.store.selection import is_live
 from keyctl.store.tables import keys
 from keyctl.store.tables import owners as table
 from keyctl.times import to_milliseconds
@@ -40,13 +41,10 @@ def of_owner(connection: Connection, owner: Owner, *, now: datetime) -> Reach:
     reached = select(tree.union(below).c.id)
     moment = to_milliseconds(now)
     locked = and_(keys.c.locked_at.is_not(null()), or_(keys.c.locked_until.is_(null()), keys.c.locked_until > moment))
-    alive = [
-        keys.c.revoked_at.is_(null()),
-        or_(keys.c.expires_at.is_(null()), keys.c.expires_at > moment),
-        not_(locked),
-    ]
     count = select(func.count())
     return Reach(
         owners=connection.execute(count.select_from(reached.subquery())).scalar_one(),
-        keys=connection.execute(count.select_from(keys).where(keys.c.owner_id.in_(reached), *alive)).scalar_one(),
+        keys=connection.execute(
+            count.select_from(keys).where(keys.c.owner_id.in_(reached), *is_live(now), not_(locked))
+        ).scalar_one(),
     )

@@ -9,7 +9,7 @@ from keyctl.cli.help_layout import Command
 from keyctl.cli.key_changes import report
 from keyctl.cli.option_groups import expand_options
 from keyctl.cli.options import DryRunOption, JsonLinesOption, ReasonOption, YesOption
-from keyctl.cli.selection import CHANGEABLE, SelectionOptions, confirm, counted_admin
+from keyctl.cli.selection import CHANGEABLE, SelectionOptions, confirm_selection, counted_admin
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -34,7 +34,7 @@ def expire(
       keyctl expire --meta team=web --to 90d --yes
     """
     context = context_of(ctx)
-    selection = confirm(
+    selection = confirm_selection(
         context, which, which.choose(context, CHANGEABLE), "set the expiry of", yes=yes, dry_run=dry_run
     )
     with counted_admin(context) as admin:

@@ -9,7 +9,7 @@ from keyctl.cli.help_layout import Command
 from keyctl.cli.key_changes import report
 from keyctl.cli.option_groups import expand_options
 from keyctl.cli.options import DryRunOption, JsonLinesOption, ReasonOption, YesOption
-from keyctl.cli.selection import UNEXPIRED, SelectionOptions, confirm, counted_admin
+from keyctl.cli.selection import UNEXPIRED, SelectionOptions, confirm_selection, counted_admin
 from keyctl.times import parse_duration
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -37,7 +37,7 @@ def lock(
     """
     context = context_of(ctx)
     length = parse_duration(duration) if duration is not None else None
-    selection = confirm(context, which, which.choose(context, UNEXPIRED), "lock", yes=yes, dry_run=dry_run)
+    selection = confirm_selection(context, which, which.choose(context, UNEXPIRED), "lock", yes=yes, dry_run=dry_run)
     with counted_admin(context) as admin:
         changes = admin.lock(selection, duration=length, reason=reason, dry_run=dry_run)
     report(context, changes, "locked", already="is already locked", dry_run=dry_run, jsonl=jsonl)

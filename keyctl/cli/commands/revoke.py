@@ -11,7 +11,7 @@ from keyctl.cli.key_changes import report
 from keyctl.cli.option_groups import expand_options
 from keyctl.cli.options import DryRunOption, HttpOption, JsonLinesOption, ReasonOption, YesOption
 from keyctl.cli.platform_answers import administration_answer, require_answer
-from keyctl.cli.selection import CHANGEABLE, SelectionOptions, ask, confirm, counted_admin
+from keyctl.cli.selection import CHANGEABLE, SelectionOptions, confirm_selection, confirm_shown, counted_admin
 from keyctl.errors import UsageError
 from keyctl.times import parse_duration, utc_now
 
@@ -60,9 +60,9 @@ def revoke(
     unused_for = parse_duration(if_unused_for) if if_unused_for is not None else None
     selection = which.choose(context, CHANGEABLE)
     if which.one is None or dry_run or yes:
-        selection = confirm(context, which, selection, "revoke", yes=yes, dry_run=dry_run)
+        selection = confirm_selection(context, which, selection, "revoke", yes=yes, dry_run=dry_run)
     elif _is_in_use(context, selection):
-        ask(context, selection, "revoke")
+        confirm_shown(context, selection, "revoke")
     with counted_admin(context) as admin:
         changes = admin.revoke(selection, if_unused_for=unused_for, reason=reason, dry_run=dry_run)
     if if_unused_for is not None and any(change.changed for change in changes):

@@ -16,7 +16,7 @@ from keyctl.cli.json_objects import key_object
 from keyctl.cli.option_groups import expand_options
 from keyctl.cli.options import DryRunOption, ReasonOption, YesOption
 from keyctl.cli.output import delivered, to_json
-from keyctl.cli.selection import SelectionOptions, confirm
+from keyctl.cli.selection import SelectionOptions, confirm_selection
 from keyctl.models import Status
 from keyctl.times import describe_relative, format_time, parse_duration, utc_now
 
@@ -84,7 +84,9 @@ def rotate(
         output.warn_of_leftovers(to.out)
     to_stdout = StreamDelivery(output.deliver, render)
     delivery = to.delivery(output, to_stdout, lambda one: as_object(one.record, one.old, {}), wait=context.wait)
-    selection = confirm(context, which, which.choose(context, (Status.ACTIVE,)), "rotate", yes=yes, dry_run=dry_run)
+    selection = confirm_selection(
+        context, which, which.choose(context, (Status.ACTIVE,)), "rotate", yes=yes, dry_run=dry_run
+    )
     rotations = context.rotator.rotate(
         selection,
         delivery,

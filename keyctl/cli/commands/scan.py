@@ -203,7 +203,7 @@ def _change(
 ) -> dict[str, KeyRecord]:
     """Revoke or lock the live keys whose secrets are right; return them by prefix, as they are afterwards."""
     from keyctl.cli.key_changes import note_bundles
-    from keyctl.cli.selection import ask, counted_admin
+    from keyctl.cli.selection import confirm_shown, counted_admin
     from keyctl.leaks import Secret
     from keyctl.store.selection import Selection
 
@@ -213,7 +213,7 @@ def _change(
         return {}
     selection = Selection.named(*prefixes)
     if not yes or dry_run:
-        selection = ask(context, selection, verb, dry_run=dry_run)
+        selection = confirm_shown(context, selection, verb, dry_run=dry_run)
     with counted_admin(context) as admin:
         changes = (admin.revoke if verb == "revoke" else admin.lock)(selection, reason=reason, dry_run=dry_run)
     if dry_run:

@@ -9,7 +9,7 @@ from keyctl.cli.help_layout import Command
 from keyctl.cli.key_changes import report
 from keyctl.cli.option_groups import expand_options
 from keyctl.cli.options import DryRunOption, JsonLinesOption, ReasonOption, YesOption, split_commas
-from keyctl.cli.selection import CHANGEABLE, SelectionOptions, confirm, counted_admin
+from keyctl.cli.selection import CHANGEABLE, SelectionOptions, confirm_selection, counted_admin
 from keyctl.errors import UsageError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -51,7 +51,7 @@ def scope(
     if set_ and (add or remove):
         raise UsageError("--set cannot be used with --add or --remove", hint="to replace all scopes, give only --set")
     change = ScopeChange(add=split_commas(add) or (), remove=split_commas(remove) or (), only=split_commas(set_))
-    selection = confirm(
+    selection = confirm_selection(
         context, which, which.choose(context, CHANGEABLE), "change the scopes of", yes=yes, dry_run=dry_run
     )
     with counted_admin(context) as admin:

@@ -9,7 +9,7 @@ from keyctl.cli.help_layout import Command
 from keyctl.cli.key_changes import report
 from keyctl.cli.option_groups import expand_options
 from keyctl.cli.options import DryRunOption, JsonLinesOption, ReasonOption, YesOption
-from keyctl.cli.selection import CHANGEABLE, SelectionOptions, confirm, counted_admin
+from keyctl.cli.selection import CHANGEABLE, SelectionOptions, confirm_selection, counted_admin
 from keyctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def update(
     if allow_ip and any_ip:
         raise UsageError("--allow-ip cannot be used with --any-ip")
     new = _update(set_name, [] if any_ip else allow_ip, set_meta or [])
-    selection = confirm(context, which, which.choose(context, CHANGEABLE), "change", yes=yes, dry_run=dry_run)
+    selection = confirm_selection(context, which, which.choose(context, CHANGEABLE), "change", yes=yes, dry_run=dry_run)
     with counted_admin(context) as admin:
         changes = admin.update(selection, new, reason=reason, dry_run=dry_run)
     report(context, changes, "changed", already="already has these values", dry_run=dry_run, jsonl=jsonl)
