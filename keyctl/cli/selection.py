@@ -99,8 +99,7 @@ class SelectionOptions(FilterOptions):
         unknown += [f"line {number} of {self.from_file}" for number in (found.unreadable_lines if found else ())]
         if unknown and not self.ignore_unknown:
             raise NotFound(
-                f"{len(unknown):,} of the keys are unknown, and nothing was changed:\n"
-                + "\n".join(f"  {one}" for one in unknown),
+                keys.unknown_named(unknown),
                 hint="correct them, or add --ignore-unknown to continue without them",
             )
         if unknown:

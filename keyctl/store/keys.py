@@ -301,11 +301,16 @@ def _decoded(connection: Connection, queries: Sequence[Select[Any]]) -> list[Key
     return owners.attach(connection, found)
 
 
+def unknown_named(names: Sequence[str]) -> str:
+    """Return the message that names unknown keys, each on a line."""
+    are = "key is" if len(names) == 1 else "keys are"
+    return f"{len(names):,} {are} unknown, and nothing was done:\n" + "\n".join(f"  {one}" for one in names)
+
+
 def _unknown(connection: Connection, selectors: Sequence[str]) -> NotFound:
     if len(selectors) > 1:
-        lines = "\n".join(f"  {brief(one)}" for one in selectors)
         return NotFound(
-            f"{len(selectors):,} of the keys are unknown, and nothing was changed:\n{lines}",
+            unknown_named([brief(one) for one in selectors]),
             hint="correct them, or add --ignore-unknown to continue without them",
         )
     [selector] = selectors

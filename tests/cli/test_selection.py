@@ -236,13 +236,15 @@ def test_all_unknown_keys_are_named_and_nothing_is_changed(several: tuple[Cli, d
 
     result = store("revoke", "--from", "-", "--yes", stdin=text, check=3)
 
-    assert "4 of the keys are unknown, and nothing was changed:" in result.err
+    assert "error: 4 keys are unknown, and nothing was done:" in result.err
     for one in [*unknown, "line 5 of -"]:
         assert f"  {one}\n" in result.err
     assert "a-secret" not in result.err
     assert "--ignore-unknown" in result.err
     arguments = store("revoke", keys["web"]["prefix"], *unknown, "--yes", check=3)
     assert all(one in arguments.err for one in unknown)
+    one = store("list", "--from", "-", stdin=f"see {unknown[0]}, {keys['web']['prefix']}", check=3)
+    assert "error: 1 key is unknown, and nothing was done:" in one.err
     assert dump(store) == before
 
 
