@@ -64,7 +64,7 @@ def _place(store: str) -> str:
 
 def _histogram(report: Report, width: int, style: Style) -> Iterator[str]:
     peak = report.peak
-    rest = f"{report.later:,} expire later, {report.never:,} never"
+    rest = f"{report.later:,} {'expires' if report.later == 1 else 'expire'} later, {report.never:,} never"
     if not peak.keys:
         yield f"none in the next {len(report.weeks)} weeks; {rest}"
         return
@@ -86,13 +86,15 @@ def _height(week: Week, peak: Week, most: int) -> int:
 
 
 def _months(weeks: Sequence[Week]) -> str:
-    """Return the names of the months below the first week of each, where there is room."""
+    """Return the names of the months below the first week of each; the first one only where it has room."""
+    begins = [i for i, week in enumerate(weeks) if i == 0 or week.start.month != weeks[i - 1].start.month]
+    if len(begins) > 1 and begins[1] == 1:  # one week of a month has no room for its name
+        del begins[0]
     line = ""
-    for i, week in enumerate(weeks):
-        begins = i == 0 or week.start.month != weeks[i - 1].start.month
-        if begins and len(line) <= 2 * i and i < len(weeks) - 1:
-            line = f"{line:<{2 * i}}{week.start:%b} "
-    return line.rstrip()
+    for i in begins:
+        if i == 0 or i < len(weeks) - 1:
+            line = f"{line:<{2 * i}}{weeks[i].start:%b}"
+    return line
 
 
 # ── the findings ─────────────────────────────────────────────────────────────────────────────────────────────────────

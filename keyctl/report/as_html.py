@@ -89,7 +89,8 @@ def _weeks(report: Report) -> Iterator[str]:
         yield f'<li{soon} title="{week.keys:,} from {day}"><i style="height:{height}%"></i>{label}</li>'
     yield "</ul>"
     most = f"At most {peak.keys:,} in the week from {peak.start.date().isoformat()}. " if peak.keys else ""
-    yield f'<p class="soft">{most}{report.later:,} expire later, {report.never:,} never.</p>'
+    expire = "expires" if report.later == 1 else "expire"
+    yield f'<p class="soft">{most}{report.later:,} {expire} later, {report.never:,} never.</p>'
 
 
 def _section(section: Section) -> Iterator[str]:

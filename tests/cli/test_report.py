@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 import stat
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
 
+from keyctl.cli.report_page import report_lines
+from keyctl.cli.screen import Style
 from keyctl.models import Status
 from keyctl.report.as_html import html
 from keyctl.report.as_markdown import markdown
 from keyctl.report.as_prometheus import prometheus
 from keyctl.report.gathering import gather
-from keyctl.report.model import SECTIONS, Named, Report, Section, Thresholds
+from keyctl.report.model import SECTIONS, Named, Report, Section, Thresholds, Week
 from keyctl.store import usage
 from keyctl.store.selection import Filters, Selection
 from keyctl.times import to_milliseconds, utc_now
@@ -205,6 +207,22 @@ def test_the_page_fits_a_terminal_and_names_whole_prefixes(kept: Kept, columns: 
     assert "█" in plain
     assert re.search(r"^ *1  key expiring within 30d$", plain, re.MULTILINE)
     assert "keyctl list --due" in plain
+
+
+@pytest.mark.parametrize(
+    ("first", "months"),
+    [("2026-11-27", "    Dec     Jan "), ("2026-11-20", "  Nov Dec     Jan "), ("2026-12-01", "  Dec       Jan ")],
+)
+def test_every_month_below_the_bars_is_named_unless_only_one_week_of_it_is_left(first: str, months: str):
+    begin = datetime.fromisoformat(first).replace(tzinfo=UTC)
+    weeks = [Week(begin + timedelta(weeks=i), int(i == 4)) for i in range(26)]
+    report = Report("s.db", begin, "", {Status.ACTIVE: 2}, weeks, 1, 0, [Section("due", "due", 0)])
+
+    page = "\n".join(report_lines(report, width=80, style=Style(escapes=False, color=False)))
+
+    assert f"\n  {months}" in page
+    assert "1 expires later, 0 never" in page
+    assert "1 expires later, 0 never." in "".join(html(report))
 
 
 @pytest.mark.sqlite
