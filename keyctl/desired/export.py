@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from keyctl.desired.plan import Existing, is_current
 from keyctl.models import Key, Owner
@@ -17,8 +17,15 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _EXAMPLES = 5
 
 
-def export(existing: Existing, *, now: datetime) -> str:
-    """Return TOML. What a description cannot hold is counted in comments: keys without a name, or with the same one."""
+class Exported(NamedTuple):
+    """A description in TOML, and how many keys it cannot hold."""
+
+    text: str
+    not_described: int
+
+
+def export(existing: Existing, *, now: datetime) -> Exported:
+    """Return the description. Keys without a name, or with the same one, are counted in comments at its end."""
     handles = {owner.id: owner.handle for owner in existing.owners}
     current = [key for key in existing.keys if is_current(key)]
     identities = Counter((key.owner_id, key.environment, key.name) for key in current)
@@ -33,7 +40,8 @@ def export(existing: Existing, *, now: datetime) -> str:
     pieces += [_table("keys", _key(key, handles, now)) for key in named]
     pieces += _comment("have no name", "has no name", nameless)
     pieces += _comment("share their name with another key", "shares its name with another key", doubled)
-    return "\n".join(pieces) or "# the store has no owner and no key\n"
+    text = "\n".join(pieces) or "# the store has no owner and no key\n"
+    return Exported(text, len(nameless) + len(doubled))
 
 
 def _owner(owner: Owner, handles: Mapping[str, str]) -> Iterator[tuple[str, Any]]:

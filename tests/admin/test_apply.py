@@ -46,7 +46,7 @@ def applier(opened: Opened) -> Applier:
 
 def exported(opened: Opened) -> str:
     with opened.store.read() as connection:
-        return export(read_existing(connection, now=opened.clock()), now=opened.clock())
+        return export(read_existing(connection, now=opened.clock()), now=opened.clock()).text
 
 
 def live(opened: Opened) -> list[str]:

@@ -163,8 +163,10 @@ def test_the_description_of_a_store_describes_it(store: Cli):
     mint(store, "--name", "of no owner", "--meta", 'odd="quoted" \\ ü')
     mint(store)
     store("rotate", keys_of(store)["ci"]["prefix"], "--out", "ci.key", check=0)
-    text = store("apply", "--export", check=0).out
+    exported = store("apply", "--export", check=0)
+    text = exported.out
 
+    assert exported.err == "keyctl: 1 key is not described, and --prune would revoke it: see the end of the file\n"
     before = dump(store)
     again = store("apply", "-", "--yes", stdin=text, check=0)
 

@@ -233,7 +233,7 @@ def stores(draw: st.DrawFn) -> Existing:
 @examples(15, 3000)
 @given(stores())
 def test_a_store_is_as_its_own_description_says(existing: Existing):
-    plan = planned(export(existing, now=NOW), existing)
+    plan = planned(export(existing, now=NOW).text, existing)
 
     assert (plan.faults, plan.conflicts, plan.size) == ((), (), 0)
     names = [(key.owner_id, key.environment, key.name) for key in existing.keys]
@@ -245,7 +245,7 @@ def test_a_store_is_as_its_own_description_says(existing: Existing):
 @examples(15, 3000)
 @given(stores(), stores())
 def test_a_step_for_each_field_that_differs_leads_to_the_description(existing: Existing, wanted: Existing):
-    text = export(wanted, now=NOW)
+    text = export(wanted, now=NOW).text
     plan = planned(text, existing)
     if plan.conflicts:  # two keys of a name that is described
         return

@@ -185,4 +185,10 @@ def _export(context: CommandContext) -> None:
     now = utc_now()
     with context.store.read() as connection:
         existing = read_existing(connection, now=now)
-    context.output.answer(export(existing, now=now).rstrip("\n"))
+    exported = export(existing, now=now)
+    context.output.answer(exported.text.rstrip("\n"))
+    if missing := exported.not_described:
+        are, them = ("key is", "it") if missing == 1 else ("keys are", "them")
+        context.output.note(
+            f"{missing:,} {are} not described, and --prune would revoke {them}: see the end of the file"
+        )
