@@ -49,7 +49,7 @@ class CommandDelivery(Generic[M]):
             for output in outputs:
                 output.close()
         if ended.code is None:
-            raise NotDelivered(f"the command did not end within {self._seconds:g} seconds, and was ended")
+            raise NotDelivered(f"the command did not end within {self._seconds:g}s, and was ended")
         if ended.code:
             how = f"ended with exit code {ended.code}" if ended.code > 0 else f"was ended by signal {-ended.code}"
             raise NotDelivered(f"the command {how}")

@@ -69,7 +69,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     },
     "config": {
         "config show": "get view",
-        "config list": "ls contexts get-contexts",
+        "config list": "ls contexts get-contexts current-context",
         "config use": "switch select set context use-context set-context",
         "config add": "create new set-url",
         "config remove": "rm delete del unset forget",

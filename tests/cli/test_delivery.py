@@ -436,7 +436,7 @@ def test_a_command_that_hangs_is_ended_with_all_that_it_started(store: Cli):
         "--exec-timeout", "1s", check=21,
     )  # fmt: skip
 
-    assert "the command did not end within 1 seconds, and was ended" in result.err
+    assert "the command did not end within 1s, and was ended" in result.err
     assert ended([int(pid) for pid in (store.cwd / "pids").read_text().split()])
     assert only_undelivered(store)
 

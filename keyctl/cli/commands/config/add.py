@@ -33,7 +33,7 @@ def add(
       keyctl config add staging ./staging.db
       keyctl config add team postgresql://ops@db.example/keys?sslmode=verify-full
 
-    A URL with a password is read from standard input, which other processes cannot see.
+    Give a URL with a password on standard input, with - as URL: other processes can see an argument.
     """
     context = context_of(ctx)
     check_store_name(name)
