@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import stat
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -60,11 +61,23 @@ def is_replaceable(path: Path) -> bool:
         return True
 
 
-def leftovers(path: Path) -> list[Path]:
-    """Return the temporary files of commands that were killed while they wrote this file, or are still running."""
+def leftovers(path: Path, *, seconds: float = 0) -> list[Path]:
+    """Return the temporary files of commands that were killed while they wrote this file, or are still running.
+
+    Those that were changed in the last `seconds` are not among them.
+    """
     with suppress(OSError):
-        return [one for one, name in temporary_files(path.parent) if name == path.name]
+        found = [one for one, name in temporary_files(path.parent) if name == path.name]
+        return [one for one in found if not seconds or _age(one) > seconds]
     return []
+
+
+def _age(path: Path) -> float:
+    """Return how many seconds ago a file was changed; 0 if it is gone."""
+    try:
+        return time.time() - path.lstat().st_mtime
+    except OSError:
+        return 0
 
 
 def temporary_files(folder: Path) -> list[tuple[Path, str]]:

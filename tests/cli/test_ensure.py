@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -278,6 +279,20 @@ def test_a_dry_run_says_what_would_be_done(store: Cli):
     says = f"would mint a key in place of {active(store)['prefix']}: nothing was changed"
     changes_nothing(store, *FILE, "--replace", "--dry-run", says=says)
     assert names(store.cwd) == []
+
+
+@pytest.mark.sqlite
+def test_a_file_that_another_run_may_be_writing_now_is_no_warning(store: Cli):
+    temporary = store.cwd / ".key.0123456789abcdef"
+    temporary.write_text("")
+    ensure = ("mint", "--ensure", "--name", "api", "--out", "key")
+
+    now = store(*ensure, check=0)
+    os.utime(temporary, (time.time() - 3600,) * 2)
+    later = store(*ensure, check=0)
+
+    assert "warning" not in now.err
+    assert f"keyctl: warning: {temporary.name} is from a command that was killed" in later.err
 
 
 # ── at once ──────────────────────────────────────────────────────────────────────────────────────────────────────────

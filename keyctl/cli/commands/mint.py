@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from keyctl.models import KeyRecord
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+_RUNNING = 60.0  # seconds: a temporary file of another bring-up that still runs is younger
 
 
 @app.command(cls=Command)
@@ -103,7 +104,7 @@ def mint(
         return _as_json([fields(one) | {"key": one.text} for one in minted], many=many, lines=jsonl)
 
     if to.out:
-        output.warn_of_leftovers(to.out)
+        output.warn_of_leftovers(to.out, seconds=_RUNNING if ensure else 0)
     to_stdout = StreamDelivery(partial(output.deliver, exactly=http), render)
     delivery = to.delivery(output, to_stdout, fields, wait=context.wait)
     if not dry_run:
