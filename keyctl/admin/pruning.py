@@ -55,16 +55,20 @@ class Pruner:
         filters: Filters,
         older_than: timedelta,
         *,
+        before: datetime | None = None,
         reason: str | None = None,
         dry_run: bool = False,
         on_removed: Callable[[int], None] = lambda _: None,
     ) -> list[RemovedKey]:
         """Remove keys and their recorded use, in one transaction with the events that keep their ids and hashes.
 
-        `on_removed` is called with the number of keys of each step.
+        `before` is that of the preview: no key is removed that became old enough since then. `on_removed` is called
+        with the number of keys of each step.
         """
         now = self._clock()
         ended = _ended(filters, older_than, now)
+        if before is not None:
+            ended = replace(ended, before=min(before, ended.before))
 
         def work(connection: Connection) -> list[RemovedKey]:
             removed: list[RemovedKey] = []

@@ -32,11 +32,12 @@ class Ended:
 
 
 class Counted(NamedTuple):
-    """How many keys have ended, by status, and of how many owners; and the prefixes of those that ended first."""
+    """How many keys have ended before a time, by status, and of how many owners; and the prefixes of the first."""
 
     by_status: dict[Status, int]
     owners: int
     first: list[str]
+    before: datetime
 
     @property
     def total(self) -> int:
@@ -53,6 +54,7 @@ def count(connection: Connection, ended: Ended, *, examples: int) -> Counted:
         {Status(name): number for name, number in connection.execute(by_status)},
         connection.execute(whose).scalar_one(),
         list(connection.execute(first).scalars()),
+        ended.before,
     )
 
 

@@ -172,6 +172,20 @@ def test_a_thousand_keys_are_one_event(opened: Opened, cli: Cli):
     assert check(opened.store).fault is None
 
 
+def test_what_became_old_enough_after_it_was_shown_is_not_removed(opened: Opened):
+    opened.clock.now -= timedelta(days=800)
+    opened.mint(expires="1d")
+    opened.mint(expires="2d")
+    opened.clock.advance(days=366, hours=1)
+    pruner = Pruner(opened.store, ACTOR, clock=opened.clock)
+    shown = pruner.preview(Filters(), timedelta(days=365), examples=5)
+    opened.clock.advance(days=10)
+
+    removed = pruner.remove(Filters(), timedelta(days=365), before=shown.before)
+
+    assert [one.prefix for one in removed] == shown.first
+
+
 # ── afterwards ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

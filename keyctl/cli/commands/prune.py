@@ -87,7 +87,9 @@ def prune(
         if not (yes or dry_run):
             confirm_change(context, f"remove {counted(found.total, 'key')}")
         with counting(context.output, "keys") as advance:
-            removed = pruner.remove(filters, age, reason=reason, dry_run=dry_run, on_removed=advance)
+            removed = pruner.remove(
+                filters, age, before=found.before, reason=reason, dry_run=dry_run, on_removed=advance
+            )
     else:
         removed = []
         context.output.note(f"no key ended more than {format_duration(age)} ago: nothing was changed")
