@@ -30,7 +30,8 @@ class _Found(NamedTuple):
 def scan_files(searcher: Searcher, paths: Sequence[str], collected: Collected) -> None:
     """Search files, and folders with all that is below them. Links are not followed, except `paths` themselves.
 
-    What cannot be read is noted in `collected`, and so is what is left aside: links, pipes, sockets and devices.
+    What cannot be read is noted in `collected`, and so is what is left aside in folders: links, pipes, sockets and
+    devices. One of `paths` that is a pipe, socket or device counts as what cannot be read.
     """
     found: list[_Found] = []
     with closing(Workers(searcher)) as workers:
@@ -81,8 +82,11 @@ def _walk(path: str, collected: Collected) -> Iterator[tuple[str, int]]:
     except OSError as error:
         collected.not_read(f"{path}: {error.strerror}")
         return
-    if not stat.S_ISDIR(status.st_mode):
+    if stat.S_ISREG(status.st_mode):
         yield from _file(path, status, collected)
+        return
+    if not stat.S_ISDIR(status.st_mode):
+        collected.not_read(f"{path}: it is a pipe, socket or device; standard input is -")
         return
     folders = [path]
     while folders:

@@ -66,6 +66,16 @@ def test_what_is_left_aside_is_counted(tmp_path: Path):
     assert (collected.links, collected.special, collected.files) == (2, 2, 1)
 
 
+def test_a_pipe_that_is_named_itself_is_not_taken_for_searched(tmp_path: Path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    collected = Collected(lambda *_: None)
+    scan_files(SEARCHER, [str(pipe)], collected)
+
+    assert collected.unread == [f"{pipe}: it is a pipe, socket or device; standard input is -"]
+
+
 def test_a_link_that_is_named_is_followed(tmp_path: Path):
     (tmp_path / "a").write_text(key())
     (tmp_path / "link").symlink_to("a")

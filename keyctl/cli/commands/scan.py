@@ -246,7 +246,7 @@ def _conclude(live: Sequence[Leak], collected: Collected) -> None:
     if collected.unread_count:
         raise ScanIncomplete(
             f"no live key was found, but {collected.unread_count:,} could not be searched",
-            hint="run as a user who may read them",
+            hint="see the warnings for what and why; to read what is not yours, run as another user",
         )
 
 
