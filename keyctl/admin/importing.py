@@ -28,7 +28,7 @@ from keyctl.exchange.records import KeyLine, OwnerLine, read_line
 from keyctl.hashing import Sha256
 from keyctl.models import Actor, EventContent, Key
 from keyctl.pepper import Peppers
-from keyctl.store import counters, events, keys, settings
+from keyctl.store import counters, events, keys, removals, settings
 from keyctl.store.database import Connection, Store
 from keyctl.store.setting_names import SettingName
 from keyctl.text import counted
@@ -84,6 +84,7 @@ class KeyImporter:
         self._peppers = peppers
         self._clock = clock
         self._on_lines = on_lines
+        self._revoked: set[str] | None = None  # prefixes of removed keys that were revoked
         self.read_texts = False  # whether a line had a key itself
 
     def run(
@@ -143,11 +144,14 @@ class KeyImporter:
         owners.look_up(read.owner for _, read, _ in found if read.owner is not None)
         with self._store.read() as connection:
             taken = keys.taken(connection, {key.prefix for _, _, key in found})
+            ended = {key.prefix for _, _, key in found if key.revoked_at is None} & self._ended(connection)
         hashed = self._hash({number: read.text for number, read, _ in found if read.text is not None}, pool)
         for number, read, key in found:
             try:
                 if key.prefix in taken:
                     raise ValueError(f"the store has a key with the prefix {key.prefix}")
+                if key.prefix in ended:
+                    raise ValueError(f"{key.prefix} was revoked here before it was removed: it stays revoked")
                 owner = owners.find(read.owner) if read.owner is not None else None
                 checked = rules.checked(key, owner)
                 phc = hashed[number] if read.text is not None else key.phc
@@ -158,6 +162,11 @@ class KeyImporter:
                     raise ValueError(f"line {first} has the same prefix, {key.prefix}")
             except (ValueError, UsageError, Refused) as error:
                 yield rules.refusal(number, error)
+
+    def _ended(self, connection: Connection) -> set[str]:
+        if self._revoked is None:
+            self._revoked = removals.revoked_prefixes(connection)
+        return self._revoked
 
     def _hash(self, texts: Mapping[int, str], pool: ThreadPoolExecutor) -> dict[int, str]:
         """Return the hash of each key by its line. Argon2 runs on all cores: it releases the interpreter's lock."""

@@ -37,6 +37,17 @@ def find(connection: Connection, selector: str) -> Removal | None:
     return None
 
 
+def revoked_prefixes(connection: Connection) -> set[str]:
+    """Return the prefixes of the removed keys that were revoked: they stay so."""
+    query = select(table).where(table.c.action == REMOVED).execution_options(yield_per=20)
+    return {
+        entry["prefix"]
+        for row in connection.execute(query).mappings()
+        for entry in entries(events.decode(row))
+        if "revoked_at" in entry.get("was", {})
+    }
+
+
 def ids_of_owners(connection: Connection, owner_ids: Collection[str]) -> Iterator[str]:
     """Yield the ids of the removed keys that these owners had."""
     query = select(table).where(table.c.action == REMOVED).execution_options(yield_per=20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -249,6 +250,16 @@ def test_serial_ids_are_not_used_again(cli: Cli):
 
 
 # ── tampering ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_revoked_key_that_was_removed_cannot_be_imported_as_a_valid_one(aged: Aged):
+    aged.cli("export", "--out", "keys.jsonl", check=0)
+    lines = [json.loads(line) for line in (aged.cli.cwd / "keys.jsonl").read_text().splitlines()]
+    [line] = [one for one in lines if one.get("prefix") == aged.revoked]
+    aged.prune()
+    (aged.cli.cwd / "edited.jsonl").write_text(json.dumps(line | {"revoked_at": None}) + "\n")
+
+    refused(aged.cli, "import", "edited.jsonl", code=4, says=[aged.revoked, "it stays revoked"])
 
 
 def test_a_removed_key_that_reappears_is_found(aged: Aged):
