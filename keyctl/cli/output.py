@@ -120,7 +120,7 @@ class Output:
     def warn_of_leftovers(self, file: Path, *, seconds: float = 0) -> None:
         """Name the temporary files beside a file that is about to be written, which only a killed command leaves.
 
-        Younger ones than so many `seconds` are not named: a command that is running may be writing them.
+        Those younger than `seconds` are not named: a command that is running may be writing them.
         """
         for one in private_files.leftovers(file, seconds=seconds):
             self.warn(f"{one} is from a command that was killed or is still running, and may contain a key: delete it")
