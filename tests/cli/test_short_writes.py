@@ -150,7 +150,7 @@ def test_an_answer_that_fits_in_part_is_a_failure(store: Cli, command: str):
 @BUFFERS
 @pytest.mark.parametrize("command", ["list --all", "list --all --json"])
 def test_an_answer_that_a_reader_takes_only_in_part_ends_with_141(store: Cli, command: str, env: dict[str, str]):
-    mint_many(store, 1200)  # more than a pipe holds
+    mint_many(store, 1800)  # more than a pipe holds
 
     result = store.shell(f"keyctl {command} | head -c 10", check=141, env=env)
 
