@@ -292,7 +292,8 @@ def test_base64_and_ids_of_other_things_select_nothing(several: tuple[Cli, dict[
     assert store("lock", "--from", "-", "--yes", stdin=text, check=0).out == ""
 
 
-@pytest.mark.torture
+@pytest.mark.torture(only=True)
+@pytest.mark.sqlite
 def test_a_binary_of_a_gigabyte_is_read_in_little_memory(several: tuple[Cli, dict[str, Any]], tmp_path: Path):
     store, keys = several
     path = tmp_path / "image.bin"

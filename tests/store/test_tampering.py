@@ -17,8 +17,9 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from keyctl.admin.bundle_export import BundleExporter
 from keyctl.admin.hash_scheme import set_scheme
-from keyctl.admin.keys import NewKey, Update
+from keyctl.admin.keys import Update
 from keyctl.admin.last_use import record_use
+from keyctl.admin.minting import NewKey
 from keyctl.admin.profile import ProfileAdmin
 from keyctl.admin.token import AdminToken
 from keyctl.audit import GENESIS, chain, key_entry
@@ -73,7 +74,10 @@ class Scene:
         changes: list[Callable[[], object]] = [
             self.opened.mint,
             lambda: self.opened.owners.update("acme", name="New"),
-            *(partial(self.opened.admin.update, [self.prefixes[name]], Update(name="new")) for name in names),
+            *(
+                partial(self.opened.admin.update, Selection.named(self.prefixes[name]), Update(name="new"))
+                for name in names
+            ),
         ]
         for change in changes:
             try:
