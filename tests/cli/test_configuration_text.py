@@ -119,7 +119,7 @@ def configurations(draw: st.DrawFn) -> tuple[str, list[str]]:
     return end.join(lines) + draw(st.sampled_from(["", end])), names
 
 
-@examples(100, 5_000)
+@examples(40, 5_000)
 @given(configurations(), NAMES)
 def test_an_edit_changes_what_it_means_and_nothing_else(drawn: tuple[str, list[str]], new: str):
     text, names = drawn

@@ -82,6 +82,7 @@ def test_a_filter_selects_no_key_that_is_revoked_unless_asked_to(several: tuple[
 
 
 @pytest.mark.parametrize("command", CHANGES)
+@pytest.mark.sqlite
 def test_filters_that_match_nothing_get_a_note(several: tuple[Cli, dict[str, Any]], command: str):
     store, _ = several
 
@@ -92,6 +93,7 @@ def test_filters_that_match_nothing_get_a_note(several: tuple[Cli, dict[str, Any
 
 
 @pytest.mark.parametrize("command", CHANGES)
+@pytest.mark.sqlite
 def test_without_any_selection_nothing_is_changed(store: Cli, command: str):
     options = [word for word in CHANGES[command] if word not in {"--status", "active,locked"}]
 
@@ -119,6 +121,7 @@ def test_without_any_selection_nothing_is_changed(store: Cli, command: str):
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
+@pytest.mark.sqlite
 def test_what_a_filter_cannot_mean_is_refused_by_lists_and_changes_alike(
     several: tuple[Cli, dict[str, Any]], options: list[str], code: int, says: str
 ):
@@ -158,6 +161,7 @@ def test_of_many_keys_five_are_shown(store: Cli):
 
 
 @pytest.mark.parametrize("command", CHANGES)
+@pytest.mark.sqlite
 def test_off_a_terminal_a_filter_requires_yes_whatever_it_selects(several: tuple[Cli, dict[str, Any]], command: str):
     store, keys = several
     before = dump(store)
@@ -170,6 +174,7 @@ def test_off_a_terminal_a_filter_requires_yes_whatever_it_selects(several: tuple
     assert dump(store) == before
 
 
+@pytest.mark.sqlite
 def test_a_dry_run_shows_what_would_be_touched(several: tuple[Cli, dict[str, Any]]):
     store, _ = several
 
@@ -192,6 +197,7 @@ def test_all_are_changed_or_none(several: tuple[Cli, dict[str, Any]]):
 # ── from a text ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.sqlite
 def test_a_list_names_keys_by_id_prefix_or_as_a_whole(several: tuple[Cli, dict[str, Any]]):
     store, keys = several
     lines = [keys["web"]["id"], "", keys["ci"]["prefix"], f"  {keys['free']['key']}\r"]
@@ -201,6 +207,7 @@ def test_a_list_names_keys_by_id_prefix_or_as_a_whole(several: tuple[Cli, dict[s
     assert result.out.splitlines() == [f"locked {key['prefix']}" for key in keys.values()]
 
 
+@pytest.mark.sqlite
 def test_keys_are_found_anywhere_in_a_text(several: tuple[Cli, dict[str, Any]]):
     store, keys = several
     text = (
@@ -217,6 +224,7 @@ def test_keys_are_found_anywhere_in_a_text(several: tuple[Cli, dict[str, Any]]):
         assert key["key"].rpartition("_")[2] not in result.out + result.err
 
 
+@pytest.mark.sqlite
 def test_keys_that_a_text_names_are_listed_in_its_order(several: tuple[Cli, dict[str, Any]]):
     store, keys = several
     text = f"see {keys['free']['key']} and {keys['web']['prefix']}"
@@ -268,6 +276,7 @@ def test_a_text_and_a_filter_must_both_be_met(several: tuple[Cli, dict[str, Any]
     assert result.out == f"revoked {keys['web']['prefix']}\n"
 
 
+@pytest.mark.sqlite
 def test_an_empty_text_selects_nothing(several: tuple[Cli, dict[str, Any]]):
     store, _ = several
 
@@ -279,12 +288,14 @@ def test_an_empty_text_selects_nothing(several: tuple[Cli, dict[str, Any]]):
 @pytest.mark.parametrize(
     ("name", "says"), [("nothing.txt", "No such file"), (".", "cannot read"), ("pipe", "cannot read")]
 )
+@pytest.mark.sqlite
 def test_a_text_that_cannot_be_read_is_an_error(store: Cli, name: str, says: str):
     os.mkfifo(store.cwd / "pipe")
 
     refused(store, "revoke", "--from", name, "--yes", code=2, says=says)
 
 
+@pytest.mark.sqlite
 def test_base64_and_ids_of_other_things_select_nothing(several: tuple[Cli, dict[str, Any]]):
     store, keys = several
     text = f"a text: {base64.b64encode(keys['web']['key'].encode()).decode()} key_01J\n"

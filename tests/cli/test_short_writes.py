@@ -149,6 +149,7 @@ def test_an_answer_that_fits_in_part_is_a_failure(store: Cli, command: str):
 
 @BUFFERS
 @pytest.mark.parametrize("command", ["list --all", "list --all --json"])
+@pytest.mark.sqlite
 def test_an_answer_that_a_reader_takes_only_in_part_ends_with_141(store: Cli, command: str, env: dict[str, str]):
     mint_many(store, 1800)  # more than a pipe holds
 
