@@ -102,7 +102,7 @@ def prune(
 
 def _describe(context: CommandContext, found: "Counted", *, dry_run: bool) -> None:
     """Note what is going to be removed."""
-    by_status = ", ".join(f"{count:,} {status}" for status, count in found.by_status.items())
+    by_status = ", ".join(f"{count:,} {status}" for status, count in sorted(found.by_status.items()))
     begin = "would remove" if dry_run else "removes"
     context.output.note(f"{begin} {counted(found.total, 'key')} ({by_status}), of {counted(found.owners, 'owner')}")
     more = f" and {found.total - len(found.first):,} more" if found.total > len(found.first) else ""
