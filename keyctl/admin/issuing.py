@@ -126,7 +126,7 @@ class Issuer:
                 reason = error.message if isinstance(error, KeyctlError) else error.strerror or error
                 raise NotDelivered(
                     f"{named} could not be delivered and was revoked: {reason}",
-                    hint="fix the output destination and retry",
+                    hint="fix where the key was to go, and retry",
                 ) from error
             error.add_note(f"{named} could not be delivered and was revoked: interrupted")
             raise
