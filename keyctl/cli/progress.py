@@ -9,12 +9,13 @@ from contextlib import ExitStack, contextmanager
 
 from keyctl.cli.output import Output
 
+_FEW = 10  # steps: fewer need no bar
+
 
 @contextmanager
 def counting(output: Output, what: str) -> Iterator[Callable[[int], None]]:
     """Yield what adds to the number of `what` that is shown on stderr, if that is a terminal."""
-    # A dumb terminal cannot erase: what is shown there would stay.
-    if output.quiet or sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if not _is_shown(output):
         yield lambda _: None
         return
     with ExitStack() as shown:
@@ -39,3 +40,31 @@ def _progress(output: Output, what: str) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
         task = progress.add_task(what, total=None)
         yield lambda number: progress.advance(task, number)
+
+
+@contextmanager
+def filling(output: Output, what: str, total: int) -> Iterator[Callable[[], None]]:
+    """Yield what advances a bar of `total` steps by one, if that is ten or more and stderr is a terminal."""
+    if total < _FEW or not _is_shown(output):
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True, no_color=not output.color)
+    # By default Rich replaces sys.stdout: the keys would go through it, and to stderr
+    with Progress(console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
+        task = progress.add_task(what, total=total)
+
+        def advance() -> None:
+            progress.advance(task)
+            if progress.finished:  # the bar is gone before the keys are printed
+                progress.stop()
+
+        yield advance
+
+
+def _is_shown(output: Output) -> bool:
+    # A dumb terminal cannot erase: what is shown there would stay.
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    return not output.quiet and on_terminal and os.environ.get("TERM") != "dumb"

@@ -1,8 +1,6 @@
 """`keyctl mint`."""
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,8 +15,9 @@ from keyctl.cli.json_objects import key_object
 from keyctl.cli.new_key_options import NewKeyOptions
 from keyctl.cli.option_groups import expand_options
 from keyctl.cli.options import DryRunOption, HttpOption, JsonLinesOption, ReasonOption
-from keyctl.cli.output import Output, delivered, to_json
+from keyctl.cli.output import delivered, to_json
 from keyctl.cli.platform_answers import administration_answer, require_answer
+from keyctl.cli.progress import filling
 from keyctl.errors import UsageError
 from keyctl.times import describe_relative, utc_now
 
@@ -114,7 +113,7 @@ def mint(
         return
     if http:
         require_answer(context, "minted")
-    with _progress(count, output) as advance:
+    with filling(output, f"hashing {count:,} keys", count) as advance:
         records = context.minter(advance).mint(new, delivery, count=count, reason=reason, dry_run=dry_run)
     if dry_run:
         output.note(f"would mint {count:,} {'keys' if many else 'key'} like {_masked(records[0])}: nothing was changed")
@@ -126,28 +125,6 @@ def mint(
             output.answer(_as_json(objects, many=many, lines=jsonl))
     warn_of_readers(output, to)
     _describe(context, records, to)
-
-
-@contextmanager
-def _progress(count: int, output: Output) -> Iterator[Callable[[], None]]:
-    """Show a bar on a terminal's stderr while many keys are hashed."""
-    if count < 10 or output.quiet or sys.stderr is None or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True, no_color=not output.color)
-    # By default Rich replaces sys.stdout: the keys would go through it, and to stderr
-    with Progress(console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
-        task = progress.add_task(f"hashing {count:,} keys", total=count)
-
-        def advance() -> None:
-            progress.advance(task)
-            if progress.finished:  # the bar is gone before the keys are printed
-                progress.stop()
-
-        yield advance
 
 
 def _as_json(objects: list[dict[str, Any]], *, many: bool, lines: bool) -> str:
